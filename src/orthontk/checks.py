@@ -1,0 +1,62 @@
+"""One way to refuse a value: name the argument, show what was given, say what is accepted."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+class InvalidValue(ValueError):
+    """An argument outside what is accepted.
+
+    Args:
+        name: the argument; the command line prefixes it with its config group (`width` becomes `model.width`).
+        value: what was given.
+        accepted: what would have been accepted, as a noun phrase.
+    """
+
+    def __init__(self, name: str, value: Any, accepted: str):
+        super().__init__(f"{name}={value}: expected {accepted}")
+        self.name, self.value, self.accepted = name, value, accepted
+
+    def __reduce__(self):  # so that it survives the trip back from a worker process
+        return type(self), (self.name, self.value, self.accepted)
+
+    def within(self, group: str) -> "InvalidValue":
+        """The same refusal with the argument's name under `group`."""
+        return type(self)(f"{group}.{self.name}", self.value, self.accepted)
+
+
+def integer(name: str, value: Any, minimum: int = 1) -> int:
+    """`value`, if it is an integer of at least `minimum`; otherwise InvalidValue.
+
+    >>> integer("width", 64)
+    64
+    >>> integer("width", 0)
+    Traceback (most recent call last):
+    orthontk.checks.InvalidValue: width=0: expected an integer of at least 1
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InvalidValue(name, value, f"an integer of at least {minimum}")
+    return value
+
+
+def number(name: str, value: Any, *, above: float | None = None, minimum: float | None = None) -> float:
+    """`value` as a float, if it is finite and greater than `above` / at least `minimum`; otherwise InvalidValue.
+
+    >>> number("lr", 1, above=0)
+    1.0
+    """
+    bounds = "" if above is None else f" above {above:g}"
+    bounds += "" if minimum is None else f" of at least {minimum:g}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or (above is not None and value <= above) or (minimum is not None and value < minimum):
+        raise InvalidValue(name, value, f"a finite number{bounds}")
+    return float(value)
+
+
+def one_of(name: str, value: Any, accepted: Iterable[str]) -> Any:
+    """`value`, if it is one of `accepted`; otherwise InvalidValue."""
+    accepted = list(accepted)
+    if value not in accepted:
+        raise InvalidValue(name, value, "one of " + ", ".join(accepted))
+    return value

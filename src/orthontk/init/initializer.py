@@ -1,0 +1,86 @@
+"""Draw a network's parameters in place."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue
+from orthontk.init.schemes import delta_orthogonal, flat_orthogonal, gaussian, orthogonal
+from orthontk.networks.layers import Conv, named_layers
+
+Scheme = Callable[[Tensor], Tensor]
+
+SCHEMES: dict[str, Scheme] = {
+    "gaussian": gaussian,
+    "orthogonal": orthogonal,
+    "flat_orthogonal": flat_orthogonal,
+    "delta_orthogonal": delta_orthogonal,
+}
+
+
+@torch.no_grad()
+def initialize(
+    net: nn.Module, scheme: str | Scheme, generator: torch.Generator | None = None, *, coupled: bool = False
+) -> nn.Module:
+    """Draw the weights of every `Dense` and `Conv` layer by `scheme`, and Gaussian biases, in place; SPEC §3.
+
+    Draws are made in float64 on the generator's device (the CPU by default) and then cast, so that a network is the
+    same, to rounding, in every precision and on every device.
+
+    Args:
+        net: its weight layers are found by type; other parameters stay as they are.
+        scheme: a name in `SCHEMES`, or a function from an iid N(0,1) draw of the weight's shape to unit-variance
+            weights of that shape.
+        generator: source of randomness; torch's default one if None.
+        coupled: take the orthogonal factor from the very Gaussian draw (and use the very biases) that `gaussian` with
+            the same generator state uses. The two networks are then paired; otherwise they are independent.
+
+    Returns:
+        `net`.
+
+    Raises:
+        InvalidValue: an unknown scheme, a network without weight layers, `delta_orthogonal` without convolutions or
+            with a convolution that has more inputs than outputs, or a scheme that returns another shape.
+
+    >>> from orthontk.networks import FCN
+    >>> net = initialize(FCN(8, 2, width=8, depth=2), "orthogonal", torch.Generator().manual_seed(0))
+    >>> w = net.layers[0].weight
+    >>> torch.allclose(w @ w.T, 8 * torch.eye(8), atol=1e-5)
+    True
+    """
+    transform = _scheme(scheme)
+    layers = [layer for _, layer in named_layers(net)]
+    if not layers:
+        raise InvalidValue("net", type(net).__name__, "a network with Dense or Conv layers")
+    if transform is delta_orthogonal and not any(isinstance(layer, Conv) for layer in layers):
+        raise InvalidValue("scheme", "delta_orthogonal", "a network with convolutions, or another scheme")
+    if transform is not gaussian and not coupled:
+        generator = _independent(generator)
+    for layer in layers:
+        weight = transform(_normal(layer.weight.shape, generator))
+        if weight.shape != layer.weight.shape:
+            raise InvalidValue("scheme", scheme, f"weights of shape {tuple(layer.weight.shape)}")
+        layer.weight.copy_(layer.weight_std * weight)
+        layer.bias.copy_(layer.bias_std * _normal(layer.bias.shape, generator))
+    return net
+
+
+def _scheme(scheme: str | Scheme) -> Scheme:
+    if callable(scheme):
+        return scheme
+    if scheme not in SCHEMES:
+        raise InvalidValue("scheme", scheme, f"one of {', '.join(SCHEMES)}, or a function")
+    return SCHEMES[scheme]
+
+
+def _normal(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
+    device = generator.device if generator is not None else "cpu"
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
+
+
+def _independent(generator: torch.Generator | None) -> torch.Generator:
+    """A stream of its own, seeded from `generator`."""
+    device = generator.device if generator is not None else "cpu"
+    seed = torch.randint(2**62, (), generator=generator, device=device)
+    return torch.Generator(device).manual_seed(int(seed))

@@ -1,0 +1,1 @@
+"""Neural tangent kernels of finite and infinite networks."""

@@ -1,0 +1,77 @@
+"""The convolutional family."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.networks.activations import make_activation
+from orthontk.networks.layers import Conv, Dense
+
+READOUTS = ("flatten", "pool")
+
+
+class CNN(nn.Module):
+    """L−1 convolutions, each followed by φ, then a dense readout; SPEC §2.
+
+    Args:
+        in_channels: n₀, channels of an input.
+        image_size: its height and width, or one number for both.
+        out_features: O, entries of an output.
+        width: n, channels of every hidden layer.
+        depth: L, weight layers, the readout included.
+        kernel_size: k, odd.
+        padding: "circular" or "zeros".
+        readout: "flatten" (dense over channels × positions) or "pool" (average over positions, then dense).
+        activation, weight_var, bias_var, parameterization: as in `FCN`.
+
+    Parameters start at zero; draw them with `orthontk.init.initialize`.
+
+    Raises:
+        InvalidValue: an argument outside what is accepted.
+
+    >>> import torch
+    >>> net = CNN(in_channels=1, image_size=28, out_features=10, width=16, depth=4)
+    >>> net(torch.ones(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int | tuple[int, int],
+        out_features: int,
+        width: int,
+        depth: int,
+        kernel_size: int = 3,
+        padding: str = "circular",
+        readout: str = "flatten",
+        activation: str | nn.Module = "tanh",
+        weight_var: float = 1.05,
+        bias_var: float = 2.01e-5,
+        parameterization: str = "ntk",
+    ) -> None:
+        super().__init__()
+        height, width_in_pixels = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.image_size = integer("image_size", height), integer("image_size", width_in_pixels)
+        self.readout = one_of("readout", readout, READOUTS)
+        channels = [integer("in_channels", in_channels)]
+        channels += [integer("width", width)] * (integer("depth", depth) - 1)
+        if padding == "circular" and integer("kernel_size", kernel_size) > min(self.image_size):
+            raise InvalidValue("kernel_size", kernel_size, f"at most the image's side, {min(self.image_size)}")
+        self.in_channels, self.out_features, self.width, self.depth = in_channels, out_features, width, depth
+        scales = weight_var, bias_var, parameterization
+        convolutions = [Conv(n_in, n_out, kernel_size, padding, *scales) for n_in, n_out in pairwise(channels)]
+        positions = height * width_in_pixels if readout == "flatten" else 1
+        self.layers = nn.ModuleList([*convolutions, Dense(channels[-1] * positions, out_features, *scales)])
+        self.activations = nn.ModuleList(make_activation(activation) for _ in convolutions)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, O)
+        if x.shape[1:] != (self.in_channels, *self.image_size):
+            raise InvalidValue(
+                "image_size", self.image_size, f"inputs of that size with {self.in_channels} channels, not {x.shape}"
+            )
+        h = x
+        for layer, activation in zip(self.layers, self.activations, strict=False):  # all but the readout
+            h = activation(layer(h))  # (N, n, H, W)
+        return self.layers[-1](h.flatten(1) if self.readout == "flatten" else h.mean((-2, -1)))
