@@ -1,0 +1,36 @@
+# make run: set everything up and train the main job. make test: set everything up and pass the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install run test test-all lint lock clean
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+run: install
+	$(BIN)/python train.py model=cnn init=orthogonal
+
+test: install  ## what needs Python only, in a few minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: test  ## and what is slow
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lock: install  ## write requirements.lock anew from pyproject.toml
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --strip-extras --no-header --no-annotate \
+		--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock  # any build of this version will do
+	sed -i '/^$$/d; /^#/d; /^pip==/d' requirements.lock
+
+clean:
+	rm -rf .venv outputs

@@ -1,0 +1,57 @@
+"""Checkpoints that a run resumes from, taken only when everything that belongs to their step is on disk."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from orthontk.checks import integer, one_of
+
+
+class Checkpoints(pl.callbacks.Checkpoint):
+    """Writes `checkpoints/step=<k>.ckpt` in the run directory.
+
+    Lightning runs `Checkpoint` callbacks after all others, and validates after `on_train_batch_end`. So at a step with
+    a validation the checkpoint waits for its end: nothing of step k is then left to do by a run that resumes from k.
+
+    Args:
+        every_n_steps: interval; the last step is always kept.
+        keep: "last" removes the previous checkpoint once the next is written, "all" keeps every one.
+    """
+
+    def __init__(self, every_n_steps: int = 100, keep: str = "last") -> None:
+        self.every_n_steps = integer("every_n_steps", every_n_steps)
+        self.keep = one_of("keep", keep, ("last", "all"))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
+        if trainer.global_step % self.every_n_steps == 0 and not _validates_now(trainer):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit" and trainer.global_step % self.every_n_steps == 0:
+            self._save(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not checkpoint_path(trainer.default_root_dir, trainer.global_step).exists():
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # a resumed run drops rows after the checkpoint, and cannot recompute those before it
+        path = checkpoint_path(trainer.default_root_dir, trainer.global_step)
+        trainer.save_checkpoint(path)
+        if self.keep == "last" and trainer.is_global_zero:
+            for older in set(path.parent.glob("step=*.ckpt")) - {path}:
+                older.unlink()
+
+
+def checkpoint_path(run_directory: str | Path, step: int) -> Path:
+    return Path(run_directory) / "checkpoints" / f"step={step:08d}.ckpt"
+
+
+def latest_checkpoint(run_directory: str | Path) -> Path | None:
+    """The checkpoint with the most steps, or None."""
+    return max(Path(run_directory, "checkpoints").glob("step=*.ckpt"), default=None)
+
+
+def _validates_now(trainer: pl.Trainer) -> bool:
+    return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0

@@ -1,0 +1,81 @@
+"""The empirical NTK on a fixed probe, at checkpoints."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch.nn.functional as F
+from torch import Tensor
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.checks import integer, one_of
+from orthontk.kernels import empirical_ntk, measures
+from orthontk.training.metrics import log_metrics
+
+OUTPUTS = ("full", "trace", "sum_of_logits")
+
+
+class NTKRecorder(ScheduledCallback):
+    """Computes Θ_t on a class-balanced probe, logs `ntk/*` and writes `ntk.safetensors` in the run directory.
+
+    Training is untouched: no random number is drawn and no gradient, mode or buffer of the network changes.
+
+    Args:
+        probe_size: N, inputs of the probe, drawn by the data's seed.
+        split: the set they are drawn from: train, val or test.
+        outputs: full, trace or sum_of_logits; SPEC §4.
+        steps: see `measured_steps`.
+        memory_limit: bytes that the computation may use; None: the kernel's fixed default.
+    """
+
+    def __init__(
+        self,
+        probe_size: int = 40,
+        split: str = "train",
+        outputs: str = "full",
+        steps: str | int | Sequence[int] = "log",
+        memory_limit: int | None = None,
+    ) -> None:
+        super().__init__(steps)
+        self.probe_size = integer("probe_size", probe_size)
+        self.split = one_of("split", split, ("train", "val", "test"))
+        self.outputs = one_of("outputs", outputs, OUTPUTS)
+        self.memory_limit = memory_limit if memory_limit is None else integer("memory_limit", memory_limit)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        x, y, indices = trainer.datamodule.probe(self.probe_size, self.split)
+        parameter = next(pl_module.network.parameters())
+        self.x, self.y = x.to(pl_module.device, parameter.dtype), y
+        path = Path(trainer.default_root_dir) / "ntk.safetensors"
+        settings = {"outputs": self.outputs, "split": self.split, "memory_limit": self.memory_limit}
+        self.series = KernelSeries(path, {"indices": indices, "labels": y}, settings)
+        if self.last_measured >= 0:  # resumed
+            self.series = KernelSeries.read(path)
+            self.series.keep_until(self.last_measured)
+
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        start = time.perf_counter()
+        theta = empirical_ntk(module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit)
+        initial = self.series.kernels[0].to(theta) if self.series.kernels else theta
+        metrics = kernel_metrics(theta, initial, self.y.to(theta.device), module.network.out_features)
+        if trainer.is_global_zero:
+            self.series.append(step, theta)
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_kernel"):
+                    logger.log_kernel(theta, step)
+        metrics["time/ntk"] = time.perf_counter() - start
+        log_metrics(trainer, metrics, step)
+
+
+def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
+    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
+    eigenvalues = measures.eigenvalues(theta)
+    return {
+        "ntk/change": measures.relative_change(theta, initial),
+        "ntk/alignment": measures.alignment(theta, F.one_hot(labels, max(classes, 2)).to(theta.dtype)),
+        "ntk/top_eigenvalue": measures.top_eigenvalue(eigenvalues),
+        "ntk/condition_number": measures.condition_number(eigenvalues),
+        "ntk/effective_rank": measures.effective_rank(eigenvalues),
+    }

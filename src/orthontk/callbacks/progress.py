@@ -1,0 +1,65 @@
+"""One progress bar over the whole training; plain, rare lines where there is no terminal."""
+
+import sys
+import time
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+SHOWN = {"train/loss": "loss", "train/accuracy": "accuracy", "val/accuracy": "val", "ntk/change": "NTK change"}
+
+
+class Progress(pl.callbacks.ProgressBar):
+    """Steps done, rate, time left, and the latest loss, accuracy and NTK change.
+
+    Into a file or a SLURM log it writes a line a minute and one at the end instead of a bar.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.plain = not sys.stderr.isatty()
+        self.bar = tqdm(
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            unit="step",
+            disable=not self.enabled,
+            dynamic_ncols=not self.plain,
+            delay=float("inf") if self.plain else 0,  # lines are printed here, tqdm draws nothing
+            mininterval=60 if self.plain else 0.1,
+            miniters=1,
+        )
+        self.next_update = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
+        now = time.monotonic()
+        if now < self.next_update:
+            return
+        self.next_update = now + self.bar.mininterval
+        self._update(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._update(trainer)
+        self.bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+    def _update(self, trainer: pl.Trainer) -> None:
+        if not self.enabled:
+            return
+        metrics = trainer.callback_metrics
+        shown = {label: f"{metrics[name]:.3g}" for name, label in SHOWN.items() if name in metrics}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(trainer.global_step - self.bar.n)
+        if self.plain:
+            print(self.bar, file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""What every command shares: an error is one line that says what to change, and exit code 1."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from orthontk.checks import InvalidValue
+from orthontk.identity import register_resolvers
+
+
+class JobsFailed(Exception):
+    """Jobs of a multirun that failed, by their overrides, each with its one-line reason."""
+
+    def __init__(self, failures: dict[str, str], total: int) -> None:
+        lines = [f"{len(failures)} of {total} jobs failed; the results of the others stand"]
+        lines += [f"  {overrides}: {reason}" for overrides, reason in failures.items()]
+        super().__init__("\n".join(lines))
+
+
+def command(main: Callable[[], Any]) -> Callable[[], Any]:
+    """Wrap a command's entry point: register what configurations need, and turn an error into one line.
+
+    `ORTHONTK_DEBUG=1` in the environment shows the traceback instead.
+    """
+
+    @functools.wraps(main)
+    def wrapped() -> Any:
+        register_resolvers()
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors in its own way and exits
+        try:
+            return main()
+        except KeyboardInterrupt:
+            sys.exit("interrupted; the same command continues from the last checkpoint")
+        except Exception as error:  # the one place where every error ends, whatever its kind
+            if os.environ.get("ORTHONTK_DEBUG") == "1":
+                raise
+            print(f"error: {describe(error)}", file=sys.stderr)
+            sys.exit(1)
+
+    return wrapped
+
+
+def describe(error: BaseException) -> str:
+    """One line that names the key and what is accepted.
+
+    >>> describe(InvalidValue("width", 0, "an integer of at least 1").within("model"))
+    'model.width=0: expected an integer of at least 1'
+    """
+    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+
+    if isinstance(error, InvalidValue | JobsFailed):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return str(InvalidValue(group, name, "one of " + ", ".join(error.options)))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
+        return _describe_key(error.__cause__)
+    if isinstance(error, ConfigCompositionException):
+        return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
+    if isinstance(error, OmegaConfBaseException):
+        return _describe_key(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return _one_line(error)
+
+
+def _describe_key(error: OmegaConfBaseException) -> str:
+    """Name the key, and the keys that there are where it was looked for."""
+    while isinstance(error.__cause__, OmegaConfBaseException):
+        error = error.__cause__
+    is_missing = isinstance(error, ConfigKeyError | ConfigAttributeError)
+    if is_missing and error.full_key and isinstance(error.parent_node, DictConfig):
+        there = [key for key in map(str, error.parent_node) if key != "hydra" and not key.startswith("_")]
+        parent, _, _ = str(error.full_key).rpartition(".")
+        return f"{error.full_key}: no such key in {parent or 'the configuration'}; expected one of {', '.join(there)}"
+    return _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    message = lines[0] if lines else "no message"
+    known = type(error).__module__.split(".")[0] in ("orthontk", "hydra", "omegaconf") or isinstance(error, ValueError)
+    return message if known else f"{type(error).__name__}: {message} (ORTHONTK_DEBUG=1 shows where)"

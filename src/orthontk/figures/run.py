@@ -1,0 +1,102 @@
+"""`figures/` of one run: learning curves, NTK change, kernel heatmaps and spectra."""
+
+from pathlib import Path
+
+import torch
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, new_figure, save, step_axis
+from orthontk.kernels import measures
+from orthontk.loggers import read_metrics
+from orthontk.loggers.metrics_csv import Row
+
+SPLITS = {"train": (BLUE, "train (minibatch)"), "val": (ORANGE, "validation"), "test": (GREEN, "test")}
+
+
+def draw_run(directory: Path) -> list[Path]:
+    """Draw every figure that the run's files allow, and return their paths."""
+    rows = read_metrics(directory / "metrics.csv")
+    figures = directory / "figures"
+    drawn = []
+    if any("train/loss" in row for row in rows):
+        drawn.append(draw_learning_curves(rows, figures / "learning_curves.png"))
+    if any("ntk/change" in row for row in rows):
+        drawn.append(draw_kernel_change(rows, figures / "ntk_change.png"))
+    if (directory / "ntk.safetensors").exists():
+        series = KernelSeries.read(directory / "ntk.safetensors")
+        drawn.append(draw_heatmaps(series, figures / "ntk_heatmap.png"))
+        drawn.append(draw_spectra(series, figures / "ntk_spectrum.png"))
+    return drawn
+
+
+def draw_learning_curves(rows: list[Row], path: Path) -> Path:
+    figure, (loss, accuracy) = new_figure(columns=2)
+    for split, (colour, label) in SPLITS.items():
+        for axes, quantity in ((loss, "loss"), (accuracy, "accuracy")):
+            steps, values = _curve(rows, f"{split}/{quantity}")
+            if steps:
+                axes.plot(steps, values, marker="o", markersize=3, color=colour, label=label)
+    loss.set(yscale="log", xlabel=STEPS, ylabel="loss")
+    accuracy.set(ylim=(0, 1), xlabel=STEPS, ylabel="accuracy (share of images)")
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.25, which="both")
+    loss.legend()
+    save(figure, path)
+    return path
+
+
+def draw_kernel_change(rows: list[Row], path: Path) -> Path:
+    figure, (axes,) = new_figure()
+    steps, values = _curve(rows, "ntk/change")
+    axes.plot(steps, values, marker="o", color=BLUE)
+    step_axis(axes, steps[-1])
+    positive = [value for value in values if value > 0]
+    if positive:
+        axes.set_yscale("log")
+        axes.set_ylim(min(positive) / 2, max(positive) * 2)
+    axes.set_ylabel("NTK change  ‖Θ$_t$ − Θ$_0$‖$_F$ / ‖Θ$_0$‖$_F$")
+    save(figure, path)
+    return path
+
+
+def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
+    """Θ averaged over equal outputs, inputs sorted by class, at the first and the last checkpoint, in one scale."""
+    order = torch.argsort(series.probe["labels"], stable=True)
+    kernels = [measures.trace_over_outputs(kernel)[order][:, order] for kernel in _first_and_last(series)]
+    labels = series.probe["labels"][order].tolist()
+    starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
+    figure, all_axes = new_figure(columns=2)
+    low, high = min(k.min().item() for k in kernels), max(k.max().item() for k in kernels)
+    for axes, kernel, step in zip(all_axes, kernels, (series.steps[0], series.steps[-1]), strict=True):
+        image = axes.imshow(kernel, vmin=low, vmax=high, cmap="viridis", interpolation="nearest")
+        axes.set_title(f"after {step} steps")
+        axes.set_xlabel("probe image, sorted by class")
+        axes.set_xticks(starts, [labels[i] for i in starts])
+        axes.set_yticks(starts, [labels[i] for i in starts])
+    all_axes[0].set_ylabel("probe image, sorted by class")
+    figure.colorbar(image, ax=all_axes, label="Θ(x, x′), mean over outputs")
+    save(figure, path)
+    return path
+
+
+def draw_spectra(series: KernelSeries, path: Path) -> Path:
+    """Eigenvalues of the probe's kernel in descending order, at the first and the last checkpoint."""
+    figure, (axes,) = new_figure()
+    styles = ((BLUE, "-", series.steps[0]), (ORANGE, "--", series.steps[-1]))
+    for kernel, (colour, line, step) in zip(_first_and_last(series), styles, strict=True):
+        eigenvalues = measures.eigenvalues(kernel).flip(0)
+        axes.plot(range(1, len(eigenvalues) + 1), eigenvalues, line, color=colour, label=f"after {step} steps")
+    axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="eigenvalue of Θ on the probe")
+    axes.grid(alpha=0.25, which="both")
+    axes.legend()
+    save(figure, path)
+    return path
+
+
+def _first_and_last(series: KernelSeries) -> tuple[torch.Tensor, torch.Tensor]:
+    return series.kernels[0], series.kernels[-1]
+
+
+def _curve(rows: list[Row], metric: str) -> tuple[list[float], list[float]]:
+    points = [(row["step"], row[metric]) for row in rows if metric in row]
+    return [step for step, _ in points], [value for _, value in points]

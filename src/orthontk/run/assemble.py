@@ -1,0 +1,157 @@
+"""From a configuration to objects: data → network → initialization → module → callbacks, loggers, trainer."""
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from orthontk.callbacks import Checkpoints, Progress
+from orthontk.checks import InvalidValue
+from orthontk.data import TensorDataModule
+from orthontk.loggers import MetricsCSV
+from orthontk.run.directory import RunDirectory
+from orthontk.run.settings import naming
+from orthontk.training import TrainingModule
+
+
+@dataclass
+class Experiment:
+    """Everything that one run is made of."""
+
+    trainer: pl.Trainer
+    module: TrainingModule
+    data: TensorDataModule
+
+
+def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
+    """Build a run. Randomness: `seed` draws the parameters, `data.seed` everything about the data."""
+    data = build_data(config)
+    network = build_network(config, data)
+    module = build_module(config, network)
+    trainer = build_trainer(config, directory, data)
+    return Experiment(trainer, module, data)
+
+
+def build_data(config: DictConfig) -> TensorDataModule:
+    with naming("data"):
+        data = instantiate(config.data)
+        if config.data.get("normalize") == "qstar":
+            data.set_first_layer(**_first_layer(config.model))
+        data.setup("fit")
+    return data
+
+
+def _first_layer(model: DictConfig) -> dict[str, float]:
+    """What inputs are rescaled by under `data.normalize=qstar`: σ_w², σ_b² and the fixed point q*."""
+    from orthontk.meanfield import fixed_point
+    from orthontk.networks import make_activation
+
+    with naming("model"):
+        activation = make_activation(instantiate(model.activation))
+        q_star = fixed_point(activation, model.weight_var, model.bias_var)
+    return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
+
+
+def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
+    """The network of `model`, drawn by `init` with `seed`, in the precision it is trained in."""
+    with naming("model"):
+        network = instantiate(config.model, **_sizes(get_class(config.model._target_), data))
+    if config.trainer.precision == "64-true":
+        network = network.double()
+    with naming("init"):
+        instantiate(config.init)(network, generator=torch.Generator().manual_seed(config.seed))
+    return network
+
+
+def _sizes(family: type, data: TensorDataModule) -> dict[str, Any]:
+    """Those input and output sizes that a network's constructor asks for."""
+    shape = data.input_shape
+    sizes = {"in_features": math.prod(shape), "out_features": data.classes}
+    if len(shape) == 3:
+        sizes |= {"in_channels": shape[0], "image_size": tuple(shape[1:])}
+    parameters = inspect.signature(family).parameters
+    missing = {"in_channels", "image_size"} & set(parameters) - set(sizes)
+    if missing:
+        raise InvalidValue("_target_", family.__name__, f"a network on vectors, since inputs have shape {shape}")
+    return {name: size for name, size in sizes.items() if name in parameters}
+
+
+def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
+    with naming("loss"):
+        loss = instantiate(config.loss)
+    optimizer = instantiate(config.optimizer)
+    schedule = instantiate(config.schedule) if config.schedule else None
+    with naming("optimizer"):  # here, where a refusal can still name its key
+        trial = optimizer(network.parameters())
+    if schedule is not None:
+        with naming("schedule"):
+            schedule(trial)
+    return TrainingModule(network, loss, optimizer, schedule, OmegaConf.to_container(config, resolve=True))
+
+
+def build_trainer(config: DictConfig, directory: RunDirectory, data: TensorDataModule) -> pl.Trainer:
+    first_step = _steps_in(directory)
+    with naming("checkpoint"):
+        callbacks = [Checkpoints(**config.checkpoint)]
+    for name, node in (config.callbacks or {}).items():
+        with naming(f"callbacks.{name}"):
+            callbacks.append(instantiate(node))
+    if config.trainer.enable_progress_bar:
+        callbacks.append(Progress())
+    loggers: list[Any] = [MetricsCSV(directory.path, first_step)]
+    for name, node in (config.logger or {}).items():
+        with naming(f"logger.{name}"):
+            settings = {"config": OmegaConf.to_container(config, resolve=True)} if name == "wandb" else {}
+            loggers.append(instantiate(node, directory.path, first_step, **settings))
+    with naming("trainer"):
+        return instantiate(
+            config.trainer,
+            max_steps=total_steps(config.trainer, data),
+            max_epochs=-1,  # steps alone end a training
+            check_val_every_n_epoch=None,  # val_check_interval counts steps
+            limit_val_batches=1.0 if data.val is not None else 0,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our batches are split over devices already
+            enable_model_summary=False,
+            default_root_dir=directory.path,
+            callbacks=callbacks,
+            logger=loggers,
+        )
+
+
+def total_steps(trainer: DictConfig, data: TensorDataModule) -> int:
+    """Updates until `trainer.max_steps` or `trainer.max_epochs`, whichever comes first."""
+    limits = [] if trainer.max_steps is None else [trainer.max_steps]
+    if trainer.max_epochs is not None:
+        limits.append(trainer.max_epochs * data.steps_per_epoch)
+    return min(limits)
+
+
+def _steps_in(directory: RunDirectory) -> int:
+    """The step of the checkpoint that the run continues from; 0 for a new run."""
+    if directory.checkpoint is None:
+        return 0
+    return read_checkpoint(directory.checkpoint, "resume")["global_step"]
+
+
+def read_checkpoint(path: Any, key: str) -> dict[str, Any]:
+    """A checkpoint's plain content; nothing in the file is executed.
+
+    Raises:
+        InvalidValue: naming `key`, for a missing or damaged file.
+    """
+    from pickle import UnpicklingError
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError, KeyError, ValueError) as error:
+        raise InvalidValue(key, path, "a readable checkpoint file") from error
+    if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
+        raise InvalidValue(key, path, "a checkpoint written by a training run")
+    return content

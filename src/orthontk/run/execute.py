@@ -1,0 +1,128 @@
+"""One run, from the top: refuse, resume, train, test, draw, report."""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.checks import InvalidValue
+from orthontk.files import read_json, write_json, write_text
+from orthontk.run.assemble import Experiment, assemble, read_checkpoint
+from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
+from orthontk.run.provenance import provenance
+from orthontk.run.settings import check_settings
+from orthontk.run.summary import show_summary, write_summary
+
+# How the first process of a run tells those that Lightning starts where the run is.
+DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
+
+
+def run(config: DictConfig) -> None:
+    """Carry out the run that `config` describes; `train.py` calls it once a job.
+
+    Raises:
+        InvalidValue: a setting outside what is accepted.
+    """
+    _quiet_libraries()
+    check_settings(config)
+    directory = _claim_directory(config)
+    if directory.is_finished:
+        print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
+        show_summary(directory.path)
+        return
+    _write_settings(config, directory)
+    start = time.perf_counter()
+    experiment = assemble(config, directory)
+    failed = True
+    try:
+        if config.mode == "test":
+            _test_checkpoint(experiment, Path(config.ckpt_path))
+        else:
+            _fit_and_test(experiment, directory)
+        failed = False
+    finally:
+        _finish_loggers(experiment.trainer, failed)
+    if experiment.trainer.is_global_zero:
+        write_summary(directory.path, experiment, seconds=time.perf_counter() - start)
+        draw_figures(directory.path)
+        show_summary(directory.path)
+
+
+def _quiet_libraries() -> None:
+    """Leave the terminal to the progress bar, the closing table and what needs a user's attention."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # A worker-process loader would only slow this project down: its data are tensors on the device.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+
+
+def _claim_directory(config: DictConfig) -> RunDirectory:
+    if DIRECTORY_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
+        checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
+        return RunDirectory(Path(os.environ[DIRECTORY_VARIABLE]), Path(checkpoint) if checkpoint else None)
+    directory = open_directory(HydraConfig.get().runtime.output_dir, str(config.resume))
+    os.environ[DIRECTORY_VARIABLE] = str(directory.path)
+    os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
+    # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
+    sys.argv[1:] = [*HydraConfig.get().overrides.task]
+    return directory
+
+
+def _write_settings(config: DictConfig, directory: RunDirectory) -> None:
+    made_by = directory.path / PROVENANCE
+    now = provenance()
+    if directory.checkpoint is not None and made_by.exists():
+        before = read_json(made_by)
+        if before["git_commit"] != now["git_commit"]:
+            print(f"warning: continuing a run begun at commit {before['git_commit']}; now at {now['git_commit']}")
+    else:
+        write_json(made_by, now)
+    write_text(directory.path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
+
+
+def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
+    trainer, module, data = experiment.trainer, experiment.module, experiment.data
+    if directory.checkpoint is not None:
+        _require_same_network(module, directory.checkpoint, "resume")
+        print(f"continuing from {directory.checkpoint}")
+    trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
+    if data.val is not None and trainer.global_step % trainer.val_check_batch != 0:
+        trainer.validate(module, datamodule=data, verbose=False)  # the curves end where the training does
+    trainer.test(module, datamodule=data, verbose=False)
+
+
+def _test_checkpoint(experiment: Experiment, checkpoint: Path) -> None:
+    _require_same_network(experiment.module, checkpoint, "ckpt_path")
+    experiment.trainer.test(
+        experiment.module, datamodule=experiment.data, ckpt_path=checkpoint, verbose=False, weights_only=True
+    )
+
+
+def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str) -> None:
+    stored = {name: tuple(value.shape) for name, value in read_checkpoint(checkpoint, key)["state_dict"].items()}
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    for name in sorted(stored.keys() | expected.keys()):
+        if stored.get(name) != expected.get(name):
+            shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"
+            raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
+
+
+def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:
+    for logger in trainer.loggers:
+        logger.save()
+        if hasattr(logger, "finish"):
+            logger.finish(failed)
+
+
+def draw_figures(directory: Path) -> None:
+    from orthontk.figures import draw_run  # matplotlib takes a second to import
+
+    draw_run(directory)

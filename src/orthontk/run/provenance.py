@@ -1,0 +1,36 @@
+"""What made a run: the code's version, the packages, the machine."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy", "scipy", "safetensors")
+
+
+def provenance() -> dict[str, Any]:
+    """Plain values that say what code on what machine produced a result."""
+    return {
+        "orthontk": version("orthontk"),
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "machine": platform.platform(),
+        "command": sys.argv,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit this code is at, with `+changes` if its files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no", ":/") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,62 @@
+"""Refuse bad settings by the key a user would change, before anything is computed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from orthontk.checks import InvalidValue, integer, number, one_of
+
+MODES = ("fit", "test")
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+
+
+class InvalidSetting(ValueError):
+    """A setting that the object it belongs to refused, with that object's own words."""
+
+
+def check_settings(config: DictConfig) -> None:
+    """Check the keys that no constructor of ours checks.
+
+    Raises:
+        InvalidValue: naming the key and what is accepted.
+    """
+    one_of("mode", config.mode, MODES)
+    if config.mode == "test" and config.ckpt_path is None:
+        raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
+    integer("seed", config.seed, minimum=0)
+    number("optimizer.lr", config.optimizer.get("lr"), above=0)
+    _check_trainer(config.trainer)
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    if trainer.max_steps is None and trainer.max_epochs is None:
+        raise InvalidValue("trainer.max_steps", None, "an integer of at least 0, or trainer.max_epochs")
+    for name, minimum in (("max_steps", 0), ("max_epochs", 1)):
+        if trainer[name] is not None:
+            integer(f"trainer.{name}", trainer[name], minimum)
+    integer("trainer.val_check_interval", trainer.val_check_interval)
+    integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
+    one_of("trainer.precision", trainer.precision, PRECISIONS)
+    if trainer.get("accumulate_grad_batches", 1) != 1:
+        accepted = "1; for a larger batch set data.batch_size"
+        raise InvalidValue("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, accepted)
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Let a refusal inside say which part of the configuration it comes from."""
+    try:
+        yield
+    except InstantiationException as error:
+        _raise_named(key, error.__cause__ or error)
+    except (ValueError, TypeError, ImportError) as error:
+        _raise_named(key, error)
+
+
+def _raise_named(key: str, error: BaseException) -> None:
+    if isinstance(error, InvalidValue):
+        raise error.within(key) from error
+    message = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    raise InvalidSetting(f"{key}: {message}") from error

@@ -1,0 +1,61 @@
+"""What a run ends with: `summary.json` and a table in the terminal."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orthontk.files import read_json, write_json
+from orthontk.loggers import read_metrics
+from orthontk.run.directory import SUMMARY
+
+# The rows of the closing table, in this order, where the run has them.
+SHOWN = {
+    "train/loss": "train loss (last minibatch logged)",
+    "train/accuracy": "train accuracy (same)",
+    "val/loss": "validation loss",
+    "val/accuracy": "validation accuracy",
+    "test/loss": "test loss",
+    "test/accuracy": "test accuracy",
+    "ntk/change": "NTK change ‖Θ_t−Θ_0‖/‖Θ_0‖",
+    "ntk/alignment": "NTK alignment with the labels",
+    "ntk/effective_rank": "NTK effective rank",
+    "time/total": "seconds in all",
+}
+
+
+def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
+    """Write the last value of every metric; its presence is what makes the run a finished one."""
+    metrics: dict[str, float] = {}
+    for row in read_metrics(directory / "metrics.csv"):
+        metrics.update(row)
+    step = experiment.trainer.global_step
+    metrics.pop("step", None)
+    metrics["time/total"] = round(seconds, 3)
+    summary = {
+        "status": "finished",
+        "steps": step,
+        "diverged": not math.isfinite(metrics.get("train/loss", 0.0)),
+        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
+    }
+    write_json(directory / SUMMARY, summary)
+
+
+def show_summary(directory: Path) -> None:
+    """Print the closing table and where everything is."""
+    summary = read_json(directory / SUMMARY)
+    table = Table(title=f"{directory.name}: {summary['steps']} steps", title_justify="left")
+    table.add_column("measured at the end")
+    table.add_column("value", justify="right")
+    for name, label in SHOWN.items():
+        if name in summary["metrics"]:
+            value = summary["metrics"][name]
+            table.add_row(label, "diverged" if value is None else f"{value:.4g}")
+    console = Console()
+    console.print(table)
+    if summary["diverged"]:
+        console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
+    places = "metrics.csv  summary.json  ntk.safetensors  figures/  checkpoints/  config.yaml"
+    console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False)

@@ -1,0 +1,24 @@
+"""Losses that torch does not have."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class OneHotMSE(nn.Module):
+    """Mean over samples of Σₐ (fₐ(x) − yₐ)², with y the one-hot label; SPEC §4.
+
+    With a single output, y is +1 for the class 1 and −1 for the class 0.
+
+    >>> OneHotMSE()(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
+    tensor(0.5000)
+    """
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:  # (N, O), (N,) -> ()
+        return (outputs - targets(labels, outputs.shape[-1]).to(outputs.dtype)).square().sum(-1).mean()
+
+
+def targets(labels: Tensor, out_features: int) -> Tensor:
+    """What a network's outputs are regressed on: one-hot (N, O), or ±1 of shape (N, 1) for a single output."""
+    if out_features == 1:
+        return (2 * labels - 1).unsqueeze(-1)
+    return F.one_hot(labels, out_features)
