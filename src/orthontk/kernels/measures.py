@@ -1,0 +1,113 @@
+"""Scalars that summarize a kernel; pure functions, computed in float64.
+
+A kernel is (N, N), or (N, N, O, O) with all pairs of outputs. Names and definitions: the metrics `ntk/…` of a run.
+"""
+
+import torch
+from torch import Tensor
+
+from orthontk.checks import InvalidValue
+
+
+def flatten_outputs(theta: Tensor) -> Tensor:
+    """The kernel as one matrix: (N₁, N₂, O, O) → (N₁·O, N₂·O), row i·O + a for output a of example i.
+
+    >>> flatten_outputs(torch.zeros(3, 2, 4, 4)).shape
+    torch.Size([12, 8])
+    """
+    if theta.dim() == 2:
+        return theta
+    if theta.dim() != 4 or theta.shape[2] != theta.shape[3]:
+        raise InvalidValue("theta", tuple(theta.shape), "a kernel of shape (N, N) or (N, N, O, O)")
+    return theta.transpose(1, 2).reshape(theta.shape[0] * theta.shape[2], theta.shape[1] * theta.shape[3])
+
+
+def mean_over_outputs(theta: Tensor) -> Tensor:
+    """(1/O) Σₐ Θₐₐ, the kernel called `trace`: (N, N, O, O) → (N, N); an (N, N) kernel is returned as it is."""
+    return theta if theta.dim() == 2 else theta.diagonal(dim1=2, dim2=3).mean(-1)
+
+
+def eigenvalues(theta: Tensor) -> Tensor:
+    """Eigenvalues of the flattened symmetric kernel in ascending order, float64: (N,) or (N·O,).
+
+    >>> eigenvalues(torch.diag(torch.tensor([3.0, 1.0])))
+    tensor([1., 3.], dtype=torch.float64)
+    """
+    matrix = flatten_outputs(theta).double()
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InvalidValue("theta", tuple(theta.shape), "a kernel of one set of inputs with itself")
+    return torch.linalg.eigvalsh((matrix + matrix.mT) / 2)
+
+
+def relative_change(theta: Tensor, theta0: Tensor) -> float:
+    """‖Θ − Θ₀‖_F / ‖Θ₀‖_F.
+
+    >>> relative_change(torch.eye(4) * 1.5, torch.eye(4))
+    0.5
+    """
+    reference = theta0.double()
+    return ((theta.double() - reference).norm() / reference.norm()).item()
+
+
+def alignment(theta: Tensor, targets: Tensor) -> float:
+    """Centred kernel alignment with the targets (Cortes, Mohri, Rostamizadeh 2012, eq. 4).
+
+    ⟨HΘH, H y yᵀ H⟩_F / (‖HΘH‖_F ‖H y yᵀ H‖_F) with H = I − 11ᵀ/N. Of an (N, N, O, O) kernel the mean over outputs
+    counts.
+
+    Args:
+        theta: (N, N) or (N, N, O, O).
+        targets: y, (N,) or (N, classes), such as one-hot labels.
+
+    >>> y = torch.tensor([1.0, -1.0, 1.0])
+    >>> round(alignment(torch.outer(y, y), y), 6)
+    1.0
+    """
+    kernel = mean_over_outputs(theta).double()
+    y = targets.double().reshape(len(targets), -1)
+    if kernel.shape != (len(y), len(y)):
+        raise InvalidValue("targets", tuple(targets.shape), f"one row for each of the kernel's {len(kernel)} examples")
+    y = y - y.mean(0)
+    kernel = kernel - kernel.mean(0, keepdim=True)
+    kernel = kernel - kernel.mean(1, keepdim=True)
+    return ((y * (kernel @ y)).sum() / (kernel.norm() * (y.mT @ y).norm())).item()  # ‖yyᵀ‖ = ‖yᵀy‖
+
+
+def top_eigenvalue(theta: Tensor) -> float:
+    """λ_max of the flattened kernel."""
+    return eigenvalues(theta)[-1].item()
+
+
+def condition_number(theta: Tensor) -> float:
+    """λ_max / λ_min of the flattened kernel; infinite where λ_min is not above the rounding of the kernel's dtype.
+
+    >>> round(condition_number(torch.diag(torch.tensor([8.0, 2.0]))), 6)
+    4.0
+    """
+    spectrum = eigenvalues(theta)
+    rounding = len(spectrum) * torch.finfo(theta.dtype).eps * spectrum[-1]
+    return (spectrum[-1] / spectrum[0]).item() if spectrum[0] > rounding else float("inf")
+
+
+def effective_rank(theta: Tensor) -> float:
+    """exp(−Σ pᵢ log pᵢ) with pᵢ = λᵢ/Σλ, the exponential of the spectral entropy (Roy & Vetterli 2007).
+
+    >>> round(effective_rank(torch.eye(5)), 6)
+    5.0
+    """
+    spectrum = eigenvalues(theta).clamp(min=0)  # rounding can put a zero eigenvalue below zero
+    p = spectrum / spectrum.sum()
+    return torch.special.entr(p).sum().exp().item()
+
+
+def offdiagonal(theta: Tensor) -> float:
+    """‖blocks between different outputs‖_F / ‖Θ‖_F, in [0, 1]; 0 for an (N, N) kernel.
+
+    >>> round(offdiagonal(torch.ones(3, 3, 2, 2)), 4)  # √½: half of the entries
+    0.7071
+    """
+    if theta.dim() == 2:
+        return 0.0
+    total = theta.double().square().sum()
+    same_output = theta.diagonal(dim1=2, dim2=3).double().square().sum()
+    return ((total - same_output).clamp(min=0) / total).sqrt().item()
