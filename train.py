@@ -1,16 +1,18 @@
 """Train one network, or sweep over many: `python train.py --help`."""
 
 import hydra
+from omegaconf import DictConfig
 
-from orthontk.cli import command
+from orthontk.cli import command, job
 
 
 @command
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(config):
-    from orthontk.run import run  # imports torch and Lightning: --help and composition errors need not wait
+@job
+def main(config: DictConfig) -> None:
+    from orthontk.run import run  # torch and Lightning, which neither --help nor a mistyped key should wait for
 
-    return run(config)
+    run(config)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -36,13 +37,38 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
             return main()
         except KeyboardInterrupt:
             sys.exit("interrupted; the same command continues from the last checkpoint")
-        except Exception as error:  # the one place where every error ends, whatever its kind
-            if os.environ.get("ORTHONTK_DEBUG") == "1":
-                raise
-            print(f"error: {describe(error)}", file=sys.stderr)
-            sys.exit(1)
+        except Exception as error:  # whatever its kind, this is where it ends
+            _exit_with(error)
 
     return wrapped
+
+
+def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """Wrap what Hydra runs for each job: alone, its error ends the command here, before Hydra adds lines of its own.
+
+    In a multirun the error goes on to the sweeper, which runs the other jobs and names the failed ones at the end.
+    """
+
+    @functools.wraps(task)
+    def wrapped(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        try:
+            task(config)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            _exit_with(error)
+
+    return wrapped
+
+
+def _exit_with(error: Exception) -> None:
+    if os.environ.get("ORTHONTK_DEBUG") == "1":
+        traceback.print_exception(error)
+    print(f"error: {describe(error)}", file=sys.stderr)
+    sys.exit(1)
 
 
 def describe(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def draw_kernel_change(rows: list[Row], path: Path) -> Path:
 def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
     """Θ averaged over equal outputs, inputs sorted by class, at the first and the last checkpoint, in one scale."""
     order = torch.argsort(series.probe["labels"], stable=True)
-    kernels = [measures.trace_over_outputs(kernel)[order][:, order] for kernel in _first_and_last(series)]
+    kernels = [measures.mean_over_outputs(kernel)[order][:, order] for kernel in _first_and_last(series)]
     labels = series.probe["labels"][order].tolist()
     starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
     figure, all_axes = new_figure(columns=2)

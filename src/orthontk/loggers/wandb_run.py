@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
@@ -22,9 +23,8 @@ class WandbRun(Logger):
     step is there once.
 
     Args:
-        run_directory: holds `wandb/`.
+        run_directory: holds `wandb/`, and the `config.yaml` that W&B shows as the run's configuration.
         first_step: the step that training starts from.
-        config: what W&B shows as the run's configuration.
         project, entity, group, tags: as in `wandb.init`.
         mode: "offline" needs neither account nor network; "online".
     """
@@ -33,7 +33,6 @@ class WandbRun(Logger):
         self,
         run_directory: str | Path,
         first_step: int = 0,
-        config: dict[str, Any] | None = None,
         project: str = "orthontk",
         mode: str = "offline",
         entity: str | None = None,
@@ -48,7 +47,6 @@ class WandbRun(Logger):
             "entity": entity,
             "group": group,
             "tags": list(tags),
-            "config": config,
             "name": self.run_directory.name,
             "dir": str(self.run_directory),
         }
@@ -73,6 +71,7 @@ class WandbRun(Logger):
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
             self._run = wandb.init(
                 **self.settings,
+                config=self._run_config(),
                 id=self.version,
                 resume="allow" if self.settings["mode"] == "online" else None,
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
@@ -82,6 +81,10 @@ class WandbRun(Logger):
                 for directory in earlier:
                     shutil.rmtree(directory)
         return self._run
+
+    def _run_config(self) -> dict[str, Any] | None:
+        path = self.run_directory / "config.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def _replay(self) -> None:
         """Log again what the run's own files hold from before `first_step`."""
@@ -123,7 +126,7 @@ def _kernel_media(theta: Tensor) -> dict[str, Any]:
 
     if not theta.isfinite().all():
         return {}
-    heatmap = measures.trace_over_outputs(theta).double()
+    heatmap = measures.mean_over_outputs(theta).double()
     heatmap = (255 * (heatmap - heatmap.min()) / (heatmap.max() - heatmap.min()).clamp_min(1e-300)).to(torch.uint8)
     eigenvalues = measures.eigenvalues(theta).clamp_min(1e-300).log10()
     return {

@@ -107,8 +107,7 @@ def build_trainer(config: DictConfig, directory: RunDirectory, data: TensorDataM
     loggers: list[Any] = [MetricsCSV(directory.path, first_step)]
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
-            settings = {"config": OmegaConf.to_container(config, resolve=True)} if name == "wandb" else {}
-            loggers.append(instantiate(node, directory.path, first_step, **settings))
+            loggers.append(instantiate(node, directory.path, first_step))
     with naming("trainer"):
         return instantiate(
             config.trainer,
