@@ -94,7 +94,8 @@ class EvaluationBatches:
     """Every example once, in order: contiguous (x, y) chunks of at most `batch_size` examples.
 
     Each of `world_size` processes gets a contiguous part of the split, none of it twice, and the same number of chunks,
-    so that a synchronization at every chunk does not block; their sizes differ by at most one.
+    so that a synchronization at every chunk does not block. Where the processes do not divide the examples, a chunk may
+    hold one more than `batch_size`.
 
     Raises:
         InvalidValue: fewer examples than processes.
@@ -104,7 +105,7 @@ class EvaluationBatches:
         if len(split) < world_size:
             raise InvalidValue("world_size", world_size, f"at most {len(split)}, the examples to evaluate")
         self.split = split
-        chunks = math.ceil(math.ceil(len(split) / world_size) / batch_size)  # of the largest part
+        chunks = math.ceil(len(split) // world_size / batch_size)  # of the smallest part, so that none is empty
         start, end = (len(split) * r // world_size for r in (rank, rank + 1))
         self.bounds = [start + (end - start) * i // chunks for i in range(chunks + 1)]
 

@@ -126,4 +126,4 @@ def decode(blobs: list[bytes], path: str | None, split: str) -> np.ndarray:  # (
         pixels[row] = array
     assert pixels is not None, "sizes of at least one per class are checked before"
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels  # (N, H, W, C)
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    return pixels.transpose(0, 3, 1, 2)

@@ -60,5 +60,5 @@ def check_shape(shape: object) -> tuple[int, ...]:
 
 
 def to_unit_interval(pixels: np.ndarray) -> np.ndarray:
-    """uint8 to float32 in [0, 1]."""
-    return np.divide(pixels, np.float32(255), dtype=np.float32)
+    """uint8 to float32 in [0, 1], contiguous."""
+    return np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
