@@ -1,0 +1,129 @@
+"""Image sets of the Hugging Face hub, from there or from local parquet files."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orthontk.checks import InvalidValue
+from orthontk.data.sources import Examples, to_unit_interval
+
+if TYPE_CHECKING:
+    import datasets
+
+REPOSITORIES = {
+    "mnist": "ylecun/mnist",
+    "fashion_mnist": "zalando-datasets/fashion_mnist",
+    "cifar10": "uoft-cs/cifar10",
+}
+CLASSES = 10  # of each of them
+IMAGE_COLUMNS = ("image", "img")
+
+
+def hub_images(name: str, path: str | None = None) -> tuple[Examples, Examples]:
+    """The train and test split of `name`, a key of REPOSITORIES.
+
+    Args:
+        path: a folder that holds {train,test}.parquet or <name>/{train,test}.parquet; null: the hub.
+
+    Raises:
+        InvalidValue: under `path`, what is wrong with the files or that the hub is out of reach.
+    """
+    tables = from_hub(name) if path is None else from_parquet(name, path)
+    missing = {"train", "test"} - set(tables)
+    if missing:
+        raise InvalidValue("path", path, f"splits train and test ({', '.join(sorted(missing))} is missing)")
+    return examples(tables["train"], path, "train"), examples(tables["test"], path, "test")
+
+
+def from_hub(name: str) -> "datasets.DatasetDict":
+    import datasets  # takes a second, so only who needs it pays
+
+    try:
+        return datasets.load_dataset(REPOSITORIES[name])
+    except OSError as error:  # no network, no such repository, offline mode
+        accepted = f"a folder with train.parquet and test.parquet, as {REPOSITORIES[name]} cannot be had from the hub"
+        raise InvalidValue("path", None, accepted) from error
+
+
+def from_parquet(name: str, path: str) -> "datasets.DatasetDict":
+    folder = parquet_folder(name, path)
+    import datasets
+
+    bars_were_on = datasets.are_progress_bars_disabled() is False
+    datasets.disable_progress_bars()
+    try:
+        data_files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
+        return datasets.load_dataset("parquet", data_files=data_files)
+    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:  # pyarrow's are ValueErrors or OSErrors
+        raise InvalidValue("path", path, f"readable parquet files ({root_cause(error)})") from error
+    finally:
+        if bars_were_on:
+            datasets.enable_progress_bars()
+
+
+def parquet_folder(name: str, path: str) -> Path:
+    """The folder at `path`, or under it, that holds train.parquet and test.parquet."""
+    if not isinstance(path, str | Path) or not Path(path).is_dir():
+        raise InvalidValue("path", path, "an existing folder with train.parquet and test.parquet")
+    for folder in (Path(path), Path(path, name)):
+        if (folder / "train.parquet").is_file() and (folder / "test.parquet").is_file():
+            return folder
+    raise InvalidValue("path", path, f"a folder with train.parquet and test.parquet, in it or in its folder {name}")
+
+
+def root_cause(error: BaseException) -> str:
+    """The first line of the error that started it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def examples(table: "datasets.Dataset", path: str | None, split: str) -> Examples:
+    """Labels and encoded images of one split; the images are decoded when asked for."""
+    import pyarrow
+
+    columns = table.data.table
+    name = next((column for column in IMAGE_COLUMNS if column in columns.column_names), None)
+    if name is None or "label" not in columns.column_names:
+        found = ", ".join(columns.column_names)
+        raise InvalidValue("path", path, f"columns label and image (or img) in {split}; found {found}")
+    encoded, labels = columns.column(name), columns.column("label")
+    if not (pyarrow.types.is_struct(encoded.type) and encoded.type.get_field_index("bytes") >= 0):
+        raise InvalidValue("path", path, f"encoded images in column {name} of {split}; found {encoded.type}")
+    if not pyarrow.types.is_integer(labels.type) or labels.null_count:
+        raise InvalidValue("path", path, f"integer labels in {split}; found {labels.type} or nulls")
+    numbers = labels.to_numpy().astype(np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < CLASSES:
+        raise InvalidValue("path", path, f"labels 0 to {CLASSES - 1} in {split}; found {numbers.min()}…{numbers.max()}")
+
+    def images(rows: np.ndarray) -> np.ndarray:
+        blobs = encoded.take(pyarrow.array(rows)).combine_chunks().field("bytes").to_pylist()
+        return to_unit_interval(decode(blobs, path, split))
+
+    return Examples(numbers, images)
+
+
+def decode(blobs: list[bytes], path: str | None, split: str) -> np.ndarray:  # (N, C, H, W), uint8
+    """Encoded 8-bit grey or RGB images of one size."""
+    from PIL import Image, UnidentifiedImageError
+
+    # PIL holds the interpreter's lock for most of a small image, so threads would only slow this down.
+    pixels = None
+    for row, blob in enumerate(blobs):
+        try:
+            image = Image.open(io.BytesIO(blob))
+            array = np.asarray(image)
+        except (UnidentifiedImageError, OSError, TypeError, SyntaxError) as error:
+            raise InvalidValue("path", path, f"readable images in {split} ({root_cause(error)})") from error
+        if image.mode not in ("L", "RGB"):
+            raise InvalidValue("path", path, f"8-bit grey or RGB images in {split}; found mode {image.mode}")
+        if pixels is None:
+            pixels = np.empty((len(blobs), *array.shape), np.uint8)
+        if array.shape != pixels.shape[1:]:
+            raise InvalidValue("path", path, f"images of one size in {split}; found {pixels.shape[1:]}, {array.shape}")
+        pixels[row] = array
+    assert pixels is not None, "sizes of at least one per class are checked before"
+    pixels = pixels[..., None] if pixels.ndim == 3 else pixels  # (N, H, W, C)
+    return pixels.transpose(0, 3, 1, 2)
