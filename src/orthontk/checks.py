@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -27,7 +28,7 @@ class InvalidValue(ValueError):
 
 
 def integer(name: str, value: Any, minimum: int = 1) -> int:
-    """`value`, if it is an integer of at least `minimum`; otherwise InvalidValue.
+    """`value` as an int, if it is an integer (NumPy's too) of at least `minimum`; otherwise InvalidValue.
 
     >>> integer("width", 64)
     64
@@ -35,9 +36,9 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
     Traceback (most recent call last):
     orthontk.checks.InvalidValue: width=0: expected an integer of at least 1
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise InvalidValue(name, value, f"an integer of at least {minimum}")
-    return value
+    return int(value)
 
 
 def number(name: str, value: Any, *, above: float | None = None, minimum: float | None = None) -> float:
@@ -48,10 +49,16 @@ def number(name: str, value: Any, *, above: float | None = None, minimum: float 
     """
     bounds = "" if above is None else f" above {above:g}"
     bounds += "" if minimum is None else f" of at least {minimum:g}"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or (above is not None and value <= above) or (minimum is not None and value < minimum):
+    if not _is_finite(value) or (above is not None and value <= above) or (minimum is not None and value < minimum):
         raise InvalidValue(name, value, f"a finite number{bounds}")
     return float(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False
 
 
 def one_of(name: str, value: Any, accepted: Iterable[str]) -> Any:

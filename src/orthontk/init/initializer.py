@@ -41,7 +41,8 @@ def initialize(
 
     Raises:
         InvalidValue: an unknown scheme, a network without weight layers, `delta_orthogonal` without convolutions or
-            with a convolution that has more inputs than outputs, or a scheme that returns another shape.
+            with a convolution that has more inputs than outputs, or a scheme that returns anything but weights of the
+            given shape.
 
     >>> from orthontk.networks import FCN
     >>> net = initialize(FCN(8, 2, width=8, depth=2), "orthogonal", torch.Generator().manual_seed(0))
@@ -59,7 +60,7 @@ def initialize(
         generator = _independent(generator)
     for layer in layers:
         weight = transform(_normal(layer.weight.shape, generator))
-        if weight.shape != layer.weight.shape:
+        if not isinstance(weight, Tensor) or weight.shape != layer.weight.shape:
             raise InvalidValue("scheme", scheme, f"weights of shape {tuple(layer.weight.shape)}")
         layer.weight.copy_(layer.weight_std * weight)
         layer.bias.copy_(layer.bias_std * _normal(layer.bias.shape, generator))
@@ -69,7 +70,7 @@ def initialize(
 def _scheme(scheme: str | Scheme) -> Scheme:
     if callable(scheme):
         return scheme
-    if scheme not in SCHEMES:
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise InvalidValue("scheme", scheme, f"one of {', '.join(SCHEMES)}, or a function")
     return SCHEMES[scheme]
 

@@ -1,12 +1,16 @@
 """The convolutional family."""
 
+import copy
+import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.networks.activations import make_activation
-from orthontk.networks.layers import Conv, Dense
+from orthontk.networks.layers import PADDINGS, Conv, Dense, odd_integer
 
 READOUTS = ("flatten", "pool")
 
@@ -39,7 +43,7 @@ class CNN(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        image_size: int | tuple[int, int],
+        image_size: int | Sequence[int],
         out_features: int,
         width: int,
         depth: int,
@@ -52,19 +56,21 @@ class CNN(nn.Module):
         parameterization: str = "ntk",
     ) -> None:
         super().__init__()
-        height, width_in_pixels = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.image_size = integer("image_size", height), integer("image_size", width_in_pixels)
+        self.image_size = _sides(image_size)
         self.readout = one_of("readout", readout, READOUTS)
         channels = [integer("in_channels", in_channels)]
         channels += [integer("width", width)] * (integer("depth", depth) - 1)
-        if padding == "circular" and integer("kernel_size", kernel_size) > min(self.image_size):
-            raise InvalidValue("kernel_size", kernel_size, f"at most the image's side, {min(self.image_size)}")
-        self.in_channels, self.out_features, self.width, self.depth = in_channels, out_features, width, depth
+        k = odd_integer("kernel_size", kernel_size)  # refused also where depth 1 leaves no convolution to use it
+        if one_of("padding", padding, PADDINGS) == "circular" and k > min(self.image_size):
+            raise InvalidValue("kernel_size", k, f"at most the image's side, {min(self.image_size)}")
+        phi = make_activation(activation)
+        self.in_channels, self.out_features = channels[0], integer("out_features", out_features)
+        self.width, self.depth = int(width), int(depth)
         scales = weight_var, bias_var, parameterization
-        convolutions = [Conv(n_in, n_out, kernel_size, padding, *scales) for n_in, n_out in pairwise(channels)]
-        positions = height * width_in_pixels if readout == "flatten" else 1
-        self.layers = nn.ModuleList([*convolutions, Dense(channels[-1] * positions, out_features, *scales)])
-        self.activations = nn.ModuleList(make_activation(activation) for _ in convolutions)
+        convolutions = [Conv(n_in, n_out, k, padding, *scales) for n_in, n_out in pairwise(channels)]
+        positions = math.prod(self.image_size) if readout == "flatten" else 1
+        self.layers = nn.ModuleList([*convolutions, Dense(channels[-1] * positions, self.out_features, *scales)])
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in convolutions)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, O)
         if x.shape[1:] != (self.in_channels, *self.image_size):
@@ -75,3 +81,12 @@ class CNN(nn.Module):
         for layer, activation in zip(self.layers, self.activations, strict=False):  # all but the readout
             h = activation(layer(h))  # (N, n, H, W)
         return self.layers[-1](h.flatten(1) if self.readout == "flatten" else h.mean((-2, -1)))
+
+
+def _sides(image_size: Any) -> tuple[int, int]:
+    """(height, width) of an image whose size is given as both or as one number for both."""
+    pair = isinstance(image_size, Sequence) and not isinstance(image_size, str)
+    if pair and len(image_size) != 2:
+        raise InvalidValue("image_size", image_size, "one integer, or two: height and width")
+    height, width = image_size if pair else (image_size, image_size)
+    return integer("image_size", height), integer("image_size", width)

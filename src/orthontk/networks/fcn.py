@@ -1,5 +1,6 @@
 """The fully connected family."""
 
+import copy
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -46,13 +47,16 @@ class FCN(nn.Module):
         super().__init__()
         hidden = [integer("width", width)] * (integer("depth", depth) - 1)
         units = [integer("in_features", in_features), *hidden, integer("out_features", out_features)]
-        self.in_features, self.out_features, self.width, self.depth = in_features, out_features, width, depth
+        phi = make_activation(activation)  # refused also where depth 1 leaves no layer to use it
+        self.in_features, self.out_features, self.width, self.depth = units[0], units[-1], int(width), int(depth)
         self.layers = nn.ModuleList(
             Dense(n_in, n_out, weight_var, bias_var, parameterization) for n_in, n_out in pairwise(units)
         )
-        self.activations = nn.ModuleList(make_activation(activation) for _ in hidden)
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, n₀) or images (N, C, H, W) -> (N, O)
+        if x.dim() < 2:
+            raise InvalidValue("x", tuple(x.shape), "a batch: inputs of shape (N, in_features) or (N, C, H, W)")
         h = flatten_images(x)
         if h.shape[-1] != self.in_features:
             raise InvalidValue("in_features", self.in_features, f"{h.shape[-1]}, the entries of an input")

@@ -8,6 +8,7 @@ With fan_in = n_in (dense) or n_in·k² (convolution), both parameterizations gi
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,11 +89,10 @@ class Conv(WeightLayer):
         bias_var: float = 0.0,
         parameterization: str = "ntk",
     ) -> None:
-        if integer("kernel_size", kernel_size) % 2 == 0:
-            raise InvalidValue("kernel_size", kernel_size, "an odd integer")
+        k = odd_integer("kernel_size", kernel_size)
         channels = integer("out_channels", out_channels), integer("in_channels", in_channels)
-        super().__init__((*channels, kernel_size, kernel_size), weight_var, bias_var, parameterization)
-        self.kernel_size = kernel_size
+        super().__init__((*channels, k, k), weight_var, bias_var, parameterization)
+        self.kernel_size = k
         self.padding = one_of("padding", padding, PADDINGS)
 
     def forward(self, h: Tensor) -> Tensor:  # (N, in_channels, H, W) -> (N, out_channels, H, W)
@@ -100,6 +100,13 @@ class Conv(WeightLayer):
         if self.padding == "circular" and margin > 0:
             h, margin = F.pad(h, (margin,) * 4, mode="circular"), 0
         return F.conv2d(h, self.weight_scale * self.weight, self.bias_scale * self.bias, padding=margin)
+
+
+def odd_integer(name: str, value: Any) -> int:
+    """`value` as an int, if it is odd and at least 1; otherwise InvalidValue."""
+    if integer(name, value) % 2 == 0:
+        raise InvalidValue(name, value, "an odd integer")
+    return int(value)
 
 
 def named_layers(net: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
