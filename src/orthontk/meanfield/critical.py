@@ -1,0 +1,88 @@
+"""The critical line χ₁ = 1 (Poole et al. 2016; Schoenholz et al. 2017; Pennington et al. 2017)."""
+
+import torch
+from scipy.optimize import brentq
+from torch import nn
+
+from orthontk.checks import InvalidValue, number
+from orthontk.meanfield.fixed_point import length_map, length_map_slope
+from orthontk.meanfield.gaussian import Activation, as_activation, expectation
+
+SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
+
+
+def mean_squared_slope(activation: str | nn.Module | Activation, q: float) -> float:
+    """E[φ'(√q·z)²]."""
+    phi = as_activation(activation)
+    return float(expectation(lambda u: phi.derivative(u) ** 2, q, phi.kinks))
+
+
+def chi_1(activation: str | nn.Module | Activation, weight_var: float, q: float) -> float:
+    """χ₁ = σ_w² E[φ'(√q·z)²]: how much one layer stretches a perturbation, in the mean square.
+
+    Above 1 nearby inputs part (chaos), below 1 they merge (order). At q = q* it is the mean squared singular value of
+    one hidden layer's Jacobian.
+
+    Source: Poole et al. 2016, eq. 8.
+
+    >>> round(chi_1("relu", 2.0, q=0.3), 12)
+    1.0
+    """
+    return weight_var * mean_squared_slope(activation, number("q", q, minimum=0))
+
+
+def critical_point(activation: str | nn.Module | Activation, q_star: float) -> tuple[float, float]:
+    """(σ_w², σ_b²) on the critical line whose fixed point is `q_star`.
+
+    Positively homogeneous activations (relu, leaky_relu, identity) have one critical point, whatever q* is: with it
+    every length is a fixed point, neither stable nor unstable.
+
+    Raises:
+        InvalidValue: criticality at `q_star` would need a negative σ_b², or q* would not be a stable fixed point of
+            the length map (gelu, for some q*).
+
+    >>> weight_var, bias_var = critical_point("tanh", 0.02592)
+    >>> f"{weight_var:.3f} {bias_var:.3e}"
+    '1.050 2.010e-05'
+    >>> critical_point("relu", 1.0)
+    (2.0, 0.0)
+    """
+    phi = as_activation(activation)
+    number("q_star", q_star, above=0)
+    weight_var = 1 / mean_squared_slope(phi, q_star)
+    if phi.is_homogeneous:
+        return round(weight_var, 12), 0.0
+    bias_var = q_star - float(length_map(phi, weight_var, 0.0, q_star))
+    if bias_var < 0:
+        raise InvalidValue("q_star", q_star, f"a length that is critical with bias_var ≥ 0, not {bias_var:g}")
+    slope = float(length_map_slope(phi, weight_var, q_star))
+    if slope >= 1:
+        raise InvalidValue("q_star", q_star, f"a stable fixed point of the length map, whose slope here is {slope:g}")
+    return weight_var, bias_var
+
+
+def critical_bias_var(activation: str | nn.Module | Activation, weight_var: float) -> float:
+    """σ_b² on the critical line at `weight_var`.
+
+    Raises:
+        InvalidValue: the line does not pass `weight_var` (for tanh: σ_w² ≤ 1; for relu: all but σ_w² = 2).
+
+    >>> f"{critical_bias_var('tanh', 1.05):.4e}"
+    '2.0105e-05'
+    """
+    phi = as_activation(activation)
+    number("weight_var", weight_var, above=0)
+    if phi.is_homogeneous:
+        critical = critical_point(phi, 1.0)[0]
+        if abs(weight_var / critical - 1) > 1e-9:
+            raise InvalidValue("weight_var", weight_var, f"{critical:g}, the only critical value of {activation}")
+        return 0.0
+    chi = weight_var * expectation(lambda u: phi.derivative(u) ** 2, SCAN, phi.kinks) - 1
+    for low, high, left, right in zip(SCAN[:-1], SCAN[1:], chi[:-1], chi[1:], strict=True):
+        if left * right > 0:
+            continue
+        q_star = brentq(lambda q: chi_1(phi, weight_var, q) - 1, float(low), float(high), xtol=1e-16, rtol=1e-14)
+        bias_var = q_star - float(length_map(phi, weight_var, 0.0, q_star))
+        if bias_var >= 0 and float(length_map_slope(phi, weight_var, q_star)) < 1:
+            return bias_var
+    raise InvalidValue("weight_var", weight_var, f"a value that the critical line of {activation} passes")

@@ -1,0 +1,77 @@
+"""The length map q ↦ σ_w² E[φ(√q·z)²] + σ_b² and its stable fixed point (Poole et al. 2016, eq. 3)."""
+
+import torch
+from scipy.optimize import brentq
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue, number
+from orthontk.meanfield.gaussian import Activation, as_activation, expectation
+
+SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)  # where a crossing is looked for
+ROUNDING = 1e-11  # relative
+
+
+def length_map(
+    activation: str | nn.Module | Activation, weight_var: float, bias_var: float, q: float | Tensor
+) -> Tensor:
+    """σ_w² E[φ(√q·z)²] + σ_b²: the variance of the next pre-activations, shaped like `q`."""
+    phi = as_activation(activation)
+    return weight_var * expectation(lambda u: phi.value(u) ** 2, q, phi.kinks) + bias_var
+
+
+def length_map_slope(activation: str | nn.Module | Activation, weight_var: float, q: float | Tensor) -> Tensor:
+    """∂(length map)/∂q = σ_w² E[φ φ' u]/q with u = √q·z, by integration by parts; q > 0.
+
+    Below 1 a fixed point is stable. This is χ_q, not χ₁: it says how fast lengths, not correlations, settle.
+    """
+    phi = as_activation(activation)
+    q = torch.as_tensor(q, dtype=torch.float64)
+    return weight_var * expectation(lambda u: phi.value(u) * phi.derivative(u) * u, q, phi.kinks) / q
+
+
+def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> float:
+    """q*, the stable fixed point of the length map: the pre-activations' variance in a deep network.
+
+    Where there are several, the smallest. 0 is one (tanh with σ_w² ≤ 1 and σ_b² = 0).
+
+    Args:
+        activation: φ; see `orthontk.networks.make_activation`.
+        weight_var, bias_var: σ_w², σ_b².
+
+    Raises:
+        InvalidValue: lengths grow without bound, or every length is its own fixed point (relu at σ_w² = 2, σ_b² = 0).
+
+    Source: Poole et al. 2016, §2.1; SPEC §4.
+
+    >>> round(fixed_point("tanh", 1.05, 2.0105e-5), 5)
+    0.02592
+    >>> fixed_point("relu", 2.5, 0.1)
+    Traceback (most recent call last):
+    orthontk.checks.InvalidValue: weight_var=2.5: expected a value for which the length map of relu has a stable \
+fixed point (bias_var=0.1)
+    """
+    phi = as_activation(activation)
+    number("weight_var", weight_var, above=0), number("bias_var", bias_var, minimum=0)
+    excess = length_map(phi, weight_var, bias_var, SCAN) / SCAN - 1
+    grows = excess > ROUNDING
+    shrinks = excess < -ROUNDING
+    if shrinks[0]:  # the fixed point lies below the scan
+        at_zero = float(length_map(phi, weight_var, bias_var, 0.0))
+        return 0.0 if at_zero == 0 else _root(phi, weight_var, bias_var, 0.0, float(SCAN[0]))
+    crossings = torch.nonzero(grows[:-1] & ~grows[1:]).flatten()
+    if len(crossings) == 0 or not shrinks[crossings[0] + 1 :].any():
+        accepted = f"a value for which the length map of {_name(activation)} has a stable fixed point"
+        raise InvalidValue("weight_var", weight_var, f"{accepted} (bias_var={bias_var:g})")
+    i = int(crossings[0])
+    return _root(phi, weight_var, bias_var, float(SCAN[i]), float(SCAN[i + 1]))
+
+
+def _root(phi: Activation, weight_var: float, bias_var: float, low: float, high: float) -> float:
+    def excess(q: float) -> float:
+        return float(length_map(phi, weight_var, bias_var, q)) - q
+
+    return float(brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-14))
+
+
+def _name(activation: str | nn.Module | Activation) -> str:
+    return activation if isinstance(activation, str) else type(getattr(activation, "module", activation)).__name__
