@@ -44,7 +44,7 @@ def _prefix(config: DictConfig) -> str:
         _last_word(model.get("activation")),
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
-        (config.get("data") or {}).get("name"),
+        (config.get("data") or {}).get("source"),
         f"lr{(config.get('optimizer') or {}).get('lr')}",
         f"seed{config.get('seed')}",
         None if config.get("mode") == "fit" else config.get("mode"),

@@ -102,6 +102,11 @@ class TensorDataModule(pl.LightningDataModule):
         """(C, H, W) or (d,)."""
         return tuple(self.train.images.shape[1:])
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in a pass over the training set; 1 under full-batch gradient descent."""
+        return len(self.train) // check_batch_size(self.batch_size, len(self.train))
+
     @cached_property
     def splits(self) -> dict[str, Split]:
         """train, test and, unless val_size is 0, val."""

@@ -48,12 +48,10 @@ def draw_learning_curves(rows: list[Row], path: Path) -> Path:
 def draw_kernel_change(rows: list[Row], path: Path) -> Path:
     figure, (axes,) = new_figure()
     steps, values = _curve(rows, "ntk/change")
-    axes.plot(steps, values, marker="o", color=BLUE)
+    moved = [(step, value) for step, value in zip(steps, values, strict=True) if value > 0]  # not the 0 of step 0
+    axes.plot(*zip(*moved, strict=True) if moved else ([], []), marker="o", color=BLUE)
+    axes.set(yscale="log" if moved else "linear")
     step_axis(axes, steps[-1])
-    positive = [value for value in values if value > 0]
-    if positive:
-        axes.set_yscale("log")
-        axes.set_ylim(min(positive) / 2, max(positive) * 2)
     axes.set_ylabel("NTK change  ‖Θ$_t$ − Θ$_0$‖$_F$ / ‖Θ$_0$‖$_F$")
     save(figure, path)
     return path
