@@ -32,6 +32,7 @@ def load(options):
         ("train_size", {"train_size": "all"}, {"train_size": None}),
         ("train_size", {"train_size": 9, "batch_size": 1}, {"train_size": 10, "batch_size": 1}),
         ("val_size", {"val_size": 4001}, {"val_size": 3000}),
+        ("val_size", {"val_size": 4000}, {"val_size": 3990, "batch_size": 10}),
         ("val_size", {"val_size": 9}, {"val_size": 10}),
         ("val_size", {"val_size": None}, {"val_size": 0}),
         ("val_size", {"val_size": False}, {"val_size": 0}),
@@ -108,6 +109,14 @@ def mix_colours(folder, images, labels):
     damage_nothing(folder, [*images[:-1], encoded(np.zeros((28, 28, 3), np.uint8))], labels)
 
 
+def resize_one_split(folder, images, labels):
+    damage_nothing(folder, [encoded(np.zeros((27, 28), np.uint8))] * len(images), labels)
+
+
+def no_rows(folder, images, labels):
+    damage_nothing(folder, [], pyarrow.array([], pyarrow.int64()))
+
+
 def use_16_bits(folder, images, labels):
     damage_nothing(folder, [encoded(np.zeros((28, 28), np.uint16))] * len(images), labels)
 
@@ -167,23 +176,25 @@ def folder_in_its_place(folder, images, labels):
 
 
 DAMAGES = [
-    rename_images, rename_labels, raw_numbers_as_images, mix_shapes, mix_colours, use_16_bits, damage_an_image,
-    lose_an_image, label_outside, negative_label, null_label, text_labels, truncate_file, empty_file,
-    overwrite_the_middle, not_parquet, remove_file, folder_in_its_place,
+    rename_images, rename_labels, resize_one_split, no_rows, raw_numbers_as_images, mix_shapes, mix_colours,
+    use_16_bits, damage_an_image, lose_an_image, label_outside, negative_label, null_label, text_labels,
+    truncate_file, empty_file, overwrite_the_middle, not_parquet, remove_file, folder_in_its_place,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_files(image_folder, digits, damage):
+def test_files(image_folder, digits, damage, capfd):
     pixels, labels = digits
     images, labels = [encoded(image) for image in pixels[::5]], labels[::5].tolist()
     options = {"source": "mnist", "path": str(image_folder)}
     damage_nothing(image_folder, images, labels)
     load(options)
     damage(image_folder, images, labels)
+    capfd.readouterr()
     with pytest.raises(InvalidValue, match=r"^path=.*: expected .") as refusal:
         load(options)
     assert "\n" not in str(refusal.value)
+    assert capfd.readouterr() == ("", "")  # the refusal's one line is all there is to read
 
 
 def test_paths(image_folder):

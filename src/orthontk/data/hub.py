@@ -1,6 +1,8 @@
 """Image sets of the Hugging Face hub, from there or from local parquet files."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,19 +49,35 @@ def from_hub(name: str) -> "datasets.DatasetDict":
         raise InvalidValue("path", None, accepted) from error
 
 
-def from_parquet(name: str, path: str) -> "datasets.DatasetDict":
+def from_parquet(name: str, path: str) -> "dict[str, datasets.Dataset]":
     folder = parquet_folder(name, path)
     import datasets
 
-    bars_were_on = datasets.are_progress_bars_disabled() is False
+    tables = {}
+    with quiet_datasets():
+        for split in ("train", "test"):  # one by one, as their columns may have different types
+            file = str(folder / f"{split}.parquet")
+            try:
+                tables[split] = datasets.load_dataset("parquet", data_files=file, split="train")
+            except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:  # pyarrow's are the latter two
+                accepted = f"a readable {split}.parquet ({root_cause(error)})"
+                raise InvalidValue("path", path, accepted) from error
+    return tables
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """No progress bars, and no log of what is about to be raised anyway."""
+    import datasets
+
+    had_bars, verbosity = not datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
-        data_files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
-        return datasets.load_dataset("parquet", data_files=data_files)
-    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:  # pyarrow's are ValueErrors or OSErrors
-        raise InvalidValue("path", path, f"readable parquet files ({root_cause(error)})") from error
+        yield
     finally:
-        if bars_were_on:
+        datasets.logging.set_verbosity(verbosity)
+        if had_bars:
             datasets.enable_progress_bars()
 
 
@@ -93,9 +111,12 @@ def examples(table: "datasets.Dataset", path: str | None, split: str) -> Example
     if not (pyarrow.types.is_struct(encoded.type) and encoded.type.get_field_index("bytes") >= 0):
         raise InvalidValue("path", path, f"encoded images in column {name} of {split}; found {encoded.type}")
     if not pyarrow.types.is_integer(labels.type) or labels.null_count:
-        raise InvalidValue("path", path, f"integer labels in {split}; found {labels.type} or nulls")
+        found = f"{labels.type} with {labels.null_count} missing"
+        raise InvalidValue("path", path, f"integer labels in {split}; found {found}")
     numbers = labels.to_numpy().astype(np.int64)
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < CLASSES:
+    if not numbers.size:
+        raise InvalidValue("path", path, f"at least one image in {split}")
+    if not 0 <= numbers.min() <= numbers.max() < CLASSES:
         raise InvalidValue("path", path, f"labels 0 to {CLASSES - 1} in {split}; found {numbers.min()}…{numbers.max()}")
 
     def images(rows: np.ndarray) -> np.ndarray:
@@ -116,7 +137,7 @@ def decode(blobs: list[bytes], path: str | None, split: str) -> np.ndarray:  # (
             image = Image.open(io.BytesIO(blob))
             array = np.asarray(image)
         except (UnidentifiedImageError, OSError, TypeError, SyntaxError) as error:
-            raise InvalidValue("path", path, f"readable images in {split} ({root_cause(error)})") from error
+            raise InvalidValue("path", path, f"readable images; the {row + 1}-th read of {split} is not") from error
         if image.mode not in ("L", "RGB"):
             raise InvalidValue("path", path, f"8-bit grey or RGB images in {split}; found mode {image.mode}")
         if pixels is None:

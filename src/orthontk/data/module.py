@@ -112,6 +112,8 @@ class TensorDataModule(pl.LightningDataModule):
         """train, test and, unless val_size is 0, val."""
         splits = self._gaussian() if self.name == "gaussian" else self._subsets()
         check_batch_size(self.batch_size, len(splits["train"]))
+        if len({split.images.shape[1:] for split in splits.values()}) > 1:
+            raise InvalidValue("path", self.path, "images of one size in train and test")
         train, *others = splits
         normalized = normalize(
             self.normalize, splits[train].images, [splits[name].images for name in others], self.first_layer
@@ -189,6 +191,9 @@ class TensorDataModule(pl.LightningDataModule):
         train, test = sources.mnist_5k() if self.name == "mnist_5k" else hub.hub_images(self.name, self.path)
         remaining = np.arange(len(train.labels))
         splits = {}
+        if self.val_size > len(remaining) - self.classes:
+            most = len(remaining) - self.classes
+            raise InvalidValue("val_size", self.val_size, f"at most {most}, which leaves something to train on")
         if self.val_size:
             val = self._choose("val_size", self.val_size, train.labels, remaining, VAL)
             remaining = np.setdiff1d(remaining, val)
@@ -202,7 +207,7 @@ class TensorDataModule(pl.LightningDataModule):
         if size is None or size == len(among):
             return among
         if size > len(among):
-            raise InvalidValue(name, size, f"at most {len(among)}, what {self.name} has left for it")
+            raise InvalidValue(name, size, f"at most {len(among)}, the examples of {self.name} left for it")
         return among[balanced_rows(name, size, labels[among], self.classes, self._generator(stream))]
 
     def _read(self, examples: sources.Examples, rows: np.ndarray) -> Split:
