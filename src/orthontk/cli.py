@@ -89,7 +89,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         return _describe_key(error.__cause__)
     if isinstance(error, ConfigCompositionException):
-        return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
+        message = _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
+        return message if "=" in message else f"{' '.join(sys.argv[1:])}: {message}"
     if isinstance(error, OmegaConfBaseException):
         return _describe_key(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -105,7 +106,8 @@ def _describe_key(error: OmegaConfBaseException) -> str:
     if is_missing and error.full_key and isinstance(error.parent_node, DictConfig):
         there = [key for key in map(str, error.parent_node) if key != "hydra" and not key.startswith("_")]
         parent, _, _ = str(error.full_key).rpartition(".")
-        return f"{error.full_key}: no such key in {parent or 'the configuration'}; expected one of {', '.join(there)}"
+        accepted = f"expected one of {', '.join(there)}" if there else "which has no keys"
+        return f"{error.full_key}: no such key in {parent or 'the configuration'}; {accepted}"
     return _one_line(error)
 
 
@@ -113,4 +115,6 @@ def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     message = lines[0] if lines else "no message"
     known = type(error).__module__.split(".")[0] in ("orthontk", "hydra", "omegaconf") or isinstance(error, ValueError)
+    if message.startswith("Config group override"):  # such as model=null
+        return f"{' '.join(sys.argv[1:])}: expected the name of a configuration for each group"
     return message if known else f"{type(error).__name__}: {message} (ORTHONTK_DEBUG=1 shows where)"

@@ -8,7 +8,7 @@ from orthontk.checks import integer, one_of
 
 
 class Checkpoints(pl.callbacks.Checkpoint):
-    """Writes `checkpoints/step=<k>.ckpt` in the run directory.
+    """Writes `checkpoints/step-<k>.ckpt` in the run directory.
 
     Lightning runs `Checkpoint` callbacks after all others, and validates after `on_train_batch_end`. So at a step with
     a validation the checkpoint waits for its end: nothing of step k is then left to do by a run that resumes from k.
@@ -40,18 +40,18 @@ class Checkpoints(pl.callbacks.Checkpoint):
         path = checkpoint_path(trainer.default_root_dir, trainer.global_step)
         trainer.save_checkpoint(path)
         if self.keep == "last" and trainer.is_global_zero:
-            for older in set(path.parent.glob("step=*.ckpt")) - {path}:
+            for older in set(path.parent.glob("step-*.ckpt")) - {path}:
                 older.unlink()
 
 
 def checkpoint_path(run_directory: str | Path, step: int) -> Path:
-    return Path(run_directory) / "checkpoints" / f"step={step:08d}.ckpt"
+    return Path(run_directory) / "checkpoints" / f"step-{step:08d}.ckpt"
 
 
 def latest_checkpoint(run_directory: str | Path) -> Path | None:
     """The checkpoint with the most steps, or None."""
-    return max(Path(run_directory, "checkpoints").glob("step=*.ckpt"), default=None)
+    return max(Path(run_directory, "checkpoints").glob("step-*.ckpt"), default=None)
 
 
 def _validates_now(trainer: pl.Trainer) -> bool:
-    return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
+    return trainer.enable_validation and trainer.global_step % trainer.val_check_interval == 0

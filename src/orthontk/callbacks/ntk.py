@@ -11,6 +11,7 @@ from torch import Tensor
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import integer, one_of
+from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk, measures
 from orthontk.training.metrics import log_metrics
 
@@ -43,6 +44,10 @@ class NTKRecorder(ScheduledCallback):
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
         self.memory_limit = memory_limit if memory_limit is None else integer("memory_limit", memory_limit)
+
+    def check_data(self, data: TensorDataModule) -> None:
+        """Refuse a probe that `data` cannot give, before anything is trained."""
+        data.probe(self.probe_size, self.split)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         x, y, indices = trainer.datamodule.probe(self.probe_size, self.split)

@@ -40,9 +40,9 @@ def initialize(
         `net`.
 
     Raises:
-        InvalidValue: an unknown scheme, a network without weight layers, `delta_orthogonal` without convolutions or
-            with a convolution that has more inputs than outputs, or a scheme that returns anything but weights of the
-            given shape.
+        InvalidValue: an unknown scheme, a `coupled` that is no truth value, a network without weight layers,
+            `delta_orthogonal` without convolutions or with a convolution that has more inputs than outputs, or a scheme
+            that returns anything but weights of the given shape.
 
     >>> from orthontk.networks import FCN
     >>> net = initialize(FCN(8, 2, width=8, depth=2), "orthogonal", torch.Generator().manual_seed(0))
@@ -51,6 +51,8 @@ def initialize(
     True
     """
     transform = _scheme(scheme)
+    if not isinstance(coupled, bool):
+        raise InvalidValue("coupled", coupled, "true or false")
     layers = [layer for _, layer in named_layers(net)]
     if not layers:
         raise InvalidValue("net", type(net).__name__, "a network with Dense or Conv layers")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -53,15 +53,16 @@ def _first_layer(model: DictConfig) -> dict[str, float]:
     from orthontk.networks import make_activation
 
     with naming("model"):
-        activation = make_activation(instantiate(model.activation))
-        q_star = fixed_point(activation, model.weight_var, model.bias_var)
+        activation = instantiate(model.activation) if OmegaConf.is_config(model.activation) else model.activation
+        q_star = fixed_point(make_activation(activation), model.weight_var, model.bias_var)
     return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
 
 
 def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     """The network of `model`, drawn by `init` with `seed`, in the precision it is trained in."""
     with naming("model"):
-        network = instantiate(config.model, **_sizes(get_class(config.model._target_), data))
+        family = instantiate(config.model, _partial_=True)
+        network = family(**_sizes(family.func, data))
     if config.trainer.precision == "64-true":
         network = network.double()
     with naming("init"):
@@ -91,7 +92,9 @@ def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
         trial = optimizer(network.parameters())
     if schedule is not None:
         with naming("schedule"):
-            schedule(trial)
+            trial_schedule = schedule(trial)
+            trial.step()  # without gradients, so nothing moves
+            trial_schedule.step()
     return TrainingModule(network, loss, optimizer, schedule, OmegaConf.to_container(config, resolve=True))
 
 
@@ -102,6 +105,8 @@ def build_trainer(config: DictConfig, directory: RunDirectory, data: TensorDataM
     for name, node in (config.callbacks or {}).items():
         with naming(f"callbacks.{name}"):
             callbacks.append(instantiate(node))
+            if hasattr(callbacks[-1], "check_data"):
+                callbacks[-1].check_data(data)
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
     loggers: list[Any] = [MetricsCSV(directory.path, first_step)]

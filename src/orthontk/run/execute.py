@@ -94,7 +94,7 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
         _require_same_network(module, directory.checkpoint, "resume")
         print(f"continuing from {directory.checkpoint}")
     trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
-    if data.val is not None and trainer.global_step % trainer.val_check_batch != 0:
+    if data.val is not None and trainer.global_step % trainer.val_check_interval != 0:
         trainer.validate(module, datamodule=data, verbose=False)  # the curves end where the training does
     trainer.test(module, datamodule=data, verbose=False)
 

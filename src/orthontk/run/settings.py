@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 from orthontk.checks import InvalidValue, integer, number, one_of
 
 MODES = ("fit", "test")
+# Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
+NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 
 
@@ -27,6 +29,9 @@ def check_settings(config: DictConfig) -> None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
     integer("seed", config.seed, minimum=0)
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
+    for group in ("optimizer", "schedule"):
+        for name in NUMBERS & set(config[group]):
+            number(f"{group}.{name}", config[group][name])
     _check_trainer(config.trainer)
 
 
@@ -51,12 +56,12 @@ def naming(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         _raise_named(key, error.__cause__ or error)
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ArithmeticError, ImportError) as error:
         _raise_named(key, error)
 
 
 def _raise_named(key: str, error: BaseException) -> None:
     if isinstance(error, InvalidValue):
         raise error.within(key) from error
-    message = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    raise InvalidSetting(f"{key}: {message}") from error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    raise InvalidSetting(f"{key}: {' '.join(lines[:2])}") from error

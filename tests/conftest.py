@@ -1,0 +1,104 @@
+"""What tests share: running `train.py` inside this process, which saves seconds of imports, and real images on disk."""
+
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# A job of a second: a narrow network, few images, few steps.
+SMALL = (
+    "model.width=8",
+    "model.depth=3",
+    "data.train_size=60",
+    "data.val_size=20",
+    "data.test_size=20",
+    "data.batch_size=10",
+    "trainer.max_steps=6",
+    "trainer.val_check_interval=2",
+    "trainer.log_every_n_steps=1",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "callbacks.ntk.probe_size=10",
+    "checkpoint.every_n_steps=2",
+    "logger=csv",
+)
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def run_directory(self) -> Path:
+        lines = [line for line in self.out.splitlines() if line.startswith("Results: ")]
+        return Path(lines[-1].removeprefix("Results: ").strip())
+
+
+@pytest.fixture
+def train(monkeypatch, capsys, tmp_path):
+    """`train("model=fcn", …)` is `python train.py model=fcn …`, with results under the test's own folder."""
+
+    monkeypatch.delenv("ORTHONTK_DEBUG", raising=False)
+
+    def command(*arguments: str) -> Result:
+        for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"):
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments, f"paths.output_dir={tmp_path}/outputs"])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def small(train):
+    """`train` with the settings of a job of a second, which the test's own come after."""
+    return lambda *arguments: train("model=fcn", *SMALL, *arguments)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """(pixels (1000, 28, 28) uint8, labels (1000,)) of real digits, 100 of each class."""
+    from orthontk.data import TensorDataModule
+
+    test = TensorDataModule("mnist_5k", batch_size=128).test
+    return (test.images[:, 0] * 255).round().byte().numpy(), test.labels.numpy()
+
+
+@pytest.fixture(scope="session")
+def write_parquet():
+    """A function that writes images (N, H, W[, 3]) and labels to a parquet file, as the hub's files are written."""
+    from datasets import ClassLabel, Dataset, Features, Image
+    from PIL import Image as PIL
+
+    def write(path, pixels, labels, column="image"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = {column: [PIL.fromarray(image) for image in pixels], "label": list(labels)}
+        Dataset.from_dict(rows, Features({column: Image(), "label": ClassLabel(num_classes=10)})).to_parquet(path)
+
+    return write
+
+
+@pytest.fixture
+def image_folder(tmp_path, digits, write_parquet):
+    """A folder with 200 training and 100 test digits, 20 and 10 of each class, in the columns image and label."""
+    pixels, labels = digits
+    position = np.arange(1000) % 100  # within its class
+    for split, rows in (("train", position < 20), ("test", position >= 90)):
+        write_parquet(tmp_path / f"{split}.parquet", pixels[rows], labels[rows])
+    return tmp_path
