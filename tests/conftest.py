@@ -24,6 +24,7 @@ SMALL = (
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
     "callbacks.ntk.probe_size=10",
+    "callbacks.ntk.steps=[0,6]",
     "checkpoint.every_n_steps=2",
     "logger=csv",
 )
@@ -52,7 +53,11 @@ def train(monkeypatch, capsys, tmp_path):
     def command(*arguments: str) -> Result:
         for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"):
             monkeypatch.delenv(variable, raising=False)
-        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments, f"paths.output_dir={tmp_path}/outputs"])
+        flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
+        overrides = [argument for argument in arguments if not argument.startswith("-")]
+        monkeypatch.setattr(
+            sys, "argv", [str(ROOT / "train.py"), *flags, *overrides, f"paths.output_dir={tmp_path}/outputs"]
+        )
         capsys.readouterr()
         code = 0
         try:

@@ -3,18 +3,24 @@
 import pytest
 import torch
 
+SMALL_IMAGES = "data=gaussian data.shape=[3,8,8]"
+
 # (refused, its key as the message names it, a valid neighbour)
 PAIRS = [
     ("model.width=0", "model.width=0", "model.width=1"),
     ("model.width=-3", "model.width=-3", "model.width=3"),
     ("model.width=1.5", "model.width=1.5", "model.width=2"),
     ("model.depth=0", "model.depth=0", "model.depth=1"),
-    ("model=resnet", "model=resnet", "model=cnn"),
+    ("model=resnet", "model=resnet", f"model=cnn {SMALL_IMAGES}"),
     ("model.widht=3", "model.widht", "model.width=3"),
-    ("modell=cnn", "modell", "model=cnn"),
-    ("model=cnn model.kernel_size=4", "model.kernel_size=4", "model=cnn model.kernel_size=5"),
-    ("model=cnn model.kernel_size=29", "model.kernel_size=29", "model=cnn model.padding=zeros model.kernel_size=29"),
-    ("model=cnn model.readout=max", "model.readout=max", "model=cnn model.readout=pool"),
+    ("modell=cnn", "modell", f"model=cnn {SMALL_IMAGES} init=orthogonal"),
+    ("model=cnn model.kernel_size=4", "model.kernel_size=4", f"model=cnn {SMALL_IMAGES} model.kernel_size=5"),
+    (
+        f"model=cnn {SMALL_IMAGES} model.kernel_size=9",
+        "model.kernel_size=9",
+        f"model=cnn {SMALL_IMAGES} model.kernel_size=9 model.padding=zeros",
+    ),
+    ("model=cnn model.readout=max", "model.readout=max", f"model=cnn {SMALL_IMAGES} model.readout=pool"),
     ("model.activation=Softmax", "model.activation=Softmax", "model.activation=SiLU"),
     ("model.weight_var=0", "model.weight_var=0", "model.weight_var=0.1"),
     ("model.bias_var=nan", "model.bias_var=nan", "model.bias_var=0"),
@@ -22,11 +28,11 @@ PAIRS = [
     ("+model.slope=1", "model", "model.activation=LeakyReLU"),
     ("init=foo", "init=foo", "init=orthogonal"),
     ("init.scheme=foo", "init.scheme=foo", "init.scheme=flat_orthogonal"),
-    ("init=delta_orthogonal", "init.scheme=delta_orthogonal", "model=cnn init=delta_orthogonal"),
+    ("init=delta_orthogonal", "init.scheme=delta_orthogonal", f"model=cnn {SMALL_IMAGES} init=delta_orthogonal"),
     (
-        "model=cnn init=delta_orthogonal model.width=2 data=gaussian data.shape=[3,8,8]",
+        f"model=cnn {SMALL_IMAGES} init=delta_orthogonal model.width=2",
         "init.scheme=delta_orthogonal",
-        "model=cnn init=delta_orthogonal model.width=3 data=gaussian data.shape=[3,8,8]",
+        f"model=cnn {SMALL_IMAGES} init=delta_orthogonal model.width=3",
     ),
     ("init.coupled=perhaps", "init.coupled=perhaps", "init=orthogonal init.coupled=true"),
     ("data.train_size=100000", "data.train_size=100000", "data.train_size=3980"),

@@ -38,8 +38,12 @@ class Checkpoints(pl.callbacks.Checkpoint):
         for logger in trainer.loggers:
             logger.save()  # a resumed run drops rows after the checkpoint, and cannot recompute those before it
         path = checkpoint_path(trainer.default_root_dir, trainer.global_step)
-        trainer.save_checkpoint(path)
-        if self.keep == "last" and trainer.is_global_zero:
+        partial = path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)  # by every process; Lightning writes in place, and a killed one half of it
+        if not trainer.is_global_zero:
+            return
+        partial.replace(path)
+        if self.keep == "last":
             for older in set(path.parent.glob("step-*.ckpt")) - {path}:
                 older.unlink()
 

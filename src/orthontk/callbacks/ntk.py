@@ -1,5 +1,6 @@
 """The empirical NTK on a fixed probe, at checkpoints."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk, measures
 from orthontk.training.metrics import log_metrics
 
+METRICS = tuple(
+    f"ntk/{name}" for name in ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank")
+)
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
@@ -75,7 +79,9 @@ class NTKRecorder(ScheduledCallback):
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
-    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
+    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,); NaN for the kernel of a diverged network."""
+    if not theta.isfinite().all():
+        return dict.fromkeys(METRICS, math.nan)
     return {
         "ntk/change": measures.relative_change(theta, initial),
         "ntk/alignment": measures.alignment(theta, F.one_hot(labels, max(classes, 2))),

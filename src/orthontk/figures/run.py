@@ -60,12 +60,13 @@ def draw_kernel_change(rows: list[Row], path: Path) -> Path:
 def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
     """Θ averaged over equal outputs, inputs sorted by class, at the first and the last checkpoint, in one scale."""
     order = torch.argsort(series.probe["labels"], stable=True)
-    kernels = [measures.mean_over_outputs(kernel)[order][:, order] for kernel in _first_and_last(series)]
+    steps, first_and_last = _first_and_last(series)
+    kernels = [measures.mean_over_outputs(kernel)[order][:, order] for kernel in first_and_last]
     labels = series.probe["labels"][order].tolist()
     starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
     figure, all_axes = new_figure(columns=2)
     low, high = min(k.min().item() for k in kernels), max(k.max().item() for k in kernels)
-    for axes, kernel, step in zip(all_axes, kernels, (series.steps[0], series.steps[-1]), strict=True):
+    for axes, kernel, step in zip(all_axes, kernels, steps, strict=True):
         image = axes.imshow(kernel, vmin=low, vmax=high, cmap="viridis", interpolation="nearest")
         axes.set_title(f"after {step} steps")
         axes.set_xlabel("probe image, sorted by class")
@@ -80,8 +81,8 @@ def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
 def draw_spectra(series: KernelSeries, path: Path) -> Path:
     """Eigenvalues of the probe's kernel in descending order, at the first and the last checkpoint."""
     figure, (axes,) = new_figure()
-    styles = ((BLUE, "-", series.steps[0]), (ORANGE, "--", series.steps[-1]))
-    for kernel, (colour, line, step) in zip(_first_and_last(series), styles, strict=True):
+    steps, kernels = _first_and_last(series)
+    for kernel, step, colour, line in zip(kernels, steps, (BLUE, ORANGE), ("-", "--"), strict=True):
         eigenvalues = measures.eigenvalues(kernel).flip(0)
         axes.plot(range(1, len(eigenvalues) + 1), eigenvalues, line, color=colour, label=f"after {step} steps")
     axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="eigenvalue of Θ on the probe")
@@ -91,8 +92,10 @@ def draw_spectra(series: KernelSeries, path: Path) -> Path:
     return path
 
 
-def _first_and_last(series: KernelSeries) -> tuple[torch.Tensor, torch.Tensor]:
-    return series.kernels[0], series.kernels[-1]
+def _first_and_last(series: KernelSeries) -> tuple[list[int], list[torch.Tensor]]:
+    """The steps and kernels of the first and the last checkpoint at which the network had not diverged."""
+    finite = [i for i, kernel in enumerate(series.kernels) if kernel.isfinite().all()] or [0]
+    return [series.steps[i] for i in (finite[0], finite[-1])], [series.kernels[i] for i in (finite[0], finite[-1])]
 
 
 def _curve(rows: list[Row], metric: str) -> tuple[list[float], list[float]]:

@@ -96,9 +96,9 @@ class WandbRun(Logger):
         stored = dict(zip(series.steps, series.kernels, strict=True)) if series else {}
         for step in sorted(rows.keys() | stored.keys()):
             if step <= self.first_step and self.first_step > 0:
-                self._run.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))
                 if step in stored:
                     self._run.log(_kernel_media(stored[step]), step=int(step))
+                self._run.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,55 @@
+"""A run's directory: the same for the same results, another for any other setting."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from orthontk.identity import register_resolvers, run_hash, run_identity, run_name
+
+
+@pytest.fixture
+def config_of(request):
+    register_resolvers()
+    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
+    same = [
+        "logger=csv",
+        "logger.wandb.mode=online",
+        "paths.output_dir=elsewhere",
+        "resume=never",
+        "trainer.enable_progress_bar=false",
+    ]
+    assert {run_hash(config_of(override)) for override in same} == {run_hash(config_of())}
+
+
+def leaves(node, prefix=""):
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def test_every_other_setting_is_in_the_hash(config_of):
+    """Change each leaf of the configuration in turn: all names differ."""
+    base = config_of()
+    names = {run_name(base)}
+    settings = [key for key, _ in leaves(run_identity(base))]
+    for key in settings:
+        changed = config_of()
+        OmegaConf.update(changed, key, "changed", force_add=True)
+        names.add(run_name(changed))
+    assert len(settings) > 40
+    assert len(names) == 1 + len(settings)
+
+
+def test_the_name_says_what_the_run_is(config_of):
+    name = run_name(config_of("model=fcn", "init=orthogonal", "model.depth=20", "seed=3", "optimizer.lr=0.5"))
+    assert name.startswith("fcn-orthogonal-tanh-L20-n256-mnist_5k-lr0.5-seed3-")
+
+
+def test_a_name_is_one_folder_whatever_the_settings_hold(config_of):
+    assert "/" not in run_name(config_of("init.scheme='../../x'", "model.activation='a b'"))

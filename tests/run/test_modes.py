@@ -1,0 +1,115 @@
+"""Training and testing through the command: data, precision, losses, divergence, figures."""
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from orthontk.files import read_json
+from orthontk.loggers import read_metrics
+
+
+def metrics(result):
+    return read_json(result.run_directory / "summary.json")["metrics"]
+
+
+def test_run_directory_holds_what_a_researcher_uses(small):
+    run = small("logger=wandb").run_directory
+    present = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "metrics.csv", "summary.json", "ntk.safetensors", "provenance.json"} <= present
+    assert {"figures", "checkpoints", "wandb"} <= present
+    assert not list(run.rglob("*.partial*"))
+    provenance = read_json(run / "provenance.json")
+    assert provenance["packages"]["torch"] == torch.__version__
+    figures = {path.name for path in (run / "figures").iterdir()}
+    assert figures == {"learning_curves.png", "ntk_change.png", "ntk_heatmap.png", "ntk_spectrum.png"}
+    for path in (run / "figures").iterdir():
+        image = Image.open(path).convert("L")
+        assert min(image.size) > 300 and len(set(image.getdata())) > 20  # more than an empty frame
+
+
+def test_every_step_once_and_in_order(small):
+    steps = [row["step"] for row in read_metrics(small().run_directory / "metrics.csv")]
+    assert steps == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_mode_test_repeats_the_final_test(small):
+    trained = small()
+    (checkpoint,) = (trained.run_directory / "checkpoints").iterdir()
+    tested = small("mode=test", f"ckpt_path={checkpoint}")
+    for name in ("test/loss", "test/accuracy"):
+        assert metrics(tested)[name] == metrics(trained)[name]
+
+
+def test_same_seed_same_run_and_another_seed_another(small):
+    def losses(*arguments):
+        rows = read_metrics(small(*arguments).run_directory / "metrics.csv")
+        return [row["train/loss"] for row in rows if "train/loss" in row]
+
+    assert losses() == losses("resume=never")
+    assert losses("seed=1") != losses()
+    assert losses("data.seed=1") != losses()
+
+
+def test_seed_draws_parameters_and_data_seed_the_data(small):
+    """With the same seed and other data, the initial weights are the same; with the same data.seed, the probe is."""
+    from orthontk.callbacks.kernel_series import KernelSeries
+
+    def probe(*arguments):
+        return KernelSeries.read(small(*arguments).run_directory / "ntk.safetensors").probe["indices"]
+
+    assert torch.equal(probe("seed=1"), probe("seed=2"))
+    assert not torch.equal(probe("data.seed=1"), probe("data.seed=2"))
+
+
+def test_precision_64_draws_the_same_network(small):
+    single, double = (
+        read_metrics(small(f"trainer.precision={p}").run_directory / "metrics.csv") for p in ("32-true", "64-true")
+    )
+    assert single[0]["train/loss"] == pytest.approx(double[0]["train/loss"], rel=1e-6)
+    assert single[0]["train/loss"] != double[0]["train/loss"]
+
+
+def test_validation_and_test_weigh_every_image_equally(small):
+    """Unequal last batches must not count more: evaluate in one chunk and in several."""
+    whole = metrics(small("data.eval_batch_size=1000"))
+    chunks = metrics(small("data.eval_batch_size=7", "resume=never"))
+    for name in ("val/loss", "test/loss", "test/accuracy"):
+        assert chunks[name] == pytest.approx(whole[name], rel=1e-6)
+
+
+def test_mse_of_zero_outputs_is_one(small):
+    """With one-hot labels and outputs near zero the sum over outputs is 1, in the mean over samples."""
+    run = small("loss=mse", "model.weight_var=1e-12", "model.bias_var=0", "trainer.max_steps=1").run_directory
+    assert read_metrics(run / "metrics.csv")[0]["train/loss"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_epochs_end_a_run(small):
+    result = small("trainer.max_steps=null", "trainer.max_epochs=2", "callbacks.ntk.steps=log")
+    assert read_json(result.run_directory / "summary.json")["steps"] == 2 * 60 // 10
+
+
+def test_learning_rate_schedule_is_stepped_after_every_update(small):
+    """With a factor of 0 after the first step, the weights stay where the first update left them."""
+    frozen = small("schedule=step", "schedule.step_size=1", "schedule.gamma=0.0", "callbacks.weights.steps=1")
+    rows = read_metrics(frozen.run_directory / "metrics.csv")
+    changes = [row["weights/change/layer2"] for row in rows if "weights/change/layer2" in row]
+    assert changes[1] > 0 and set(changes[1:]) == {changes[1]}
+    assert all(math.isfinite(change) for change in changes)
+
+
+def test_inputs_rescaled_to_the_fixed_point(small):
+    """Under qstar the first pre-activations have second moment q*, that of every later layer at infinite width."""
+    from orthontk.data import TensorDataModule
+    from orthontk.init import initialize
+    from orthontk.meanfield import fixed_point
+    from orthontk.networks import FCN, make_activation
+
+    q_star = fixed_point(make_activation("tanh"), 1.05, 2.01e-5)
+    data = TensorDataModule("mnist_5k", train_size=60, batch_size=10, normalize="qstar")
+    data.set_first_layer(q_star, 1.05, 2.01e-5)
+    net = initialize(FCN(784, 10, width=4000, depth=2), "gaussian", torch.Generator().manual_seed(0))
+    z = net.layers[0](data.train.images.flatten(1))
+    assert z.square().mean(1).sub(q_star).abs().max() < 0.1 * q_star
+    assert small("data.normalize=qstar").code == 0

@@ -1,0 +1,83 @@
+"""Recording kernels: when, what, and without a trace in the training."""
+
+import pytest
+import torch
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.callbacks.schedule import measured_steps
+from orthontk.kernels import empirical_ntk
+from orthontk.loggers import read_metrics
+
+
+def losses(directory):
+    return [(row["step"], row["train/loss"]) for row in read_metrics(directory / "metrics.csv") if "train/loss" in row]
+
+
+def last_weights(directory):
+    (checkpoint,) = (directory / "checkpoints").iterdir()
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_training_is_untouched(small, optimizer):
+    """The same losses and weights, bit for bit, with kernels at every step and without any."""
+    with_kernels = small(f"optimizer={optimizer}", "callbacks.ntk.steps=1").run_directory
+    without = small(f"optimizer={optimizer}", "callbacks.ntk.steps=[]", "callbacks.weights.steps=[]").run_directory
+    assert (with_kernels / "ntk.safetensors").exists() and not (without / "ntk.safetensors").exists()
+    assert losses(with_kernels) == losses(without) and len(losses(without)) == 6
+    weights = last_weights(without)
+    assert all(torch.equal(value, weights[name]) for name, value in last_weights(with_kernels).items())
+
+
+def test_series_and_metrics_agree(small):
+    run = small("callbacks.ntk.steps=2").run_directory
+    series = KernelSeries.read(run / "ntk.safetensors")
+    assert series.steps == [0, 2, 4, 6]
+    assert series.probe["labels"].bincount().tolist() == [1] * 10
+    rows = {row["step"]: row for row in read_metrics(run / "metrics.csv")}
+    first = series.kernels[0].double()
+    for step, kernel in zip(series.steps, series.kernels, strict=True):
+        assert kernel.shape == (10, 10, 10, 10)
+        change = (kernel.double() - first).norm() / first.norm()
+        assert rows[step]["ntk/change"] == pytest.approx(change.item(), rel=1e-6)
+        assert rows[step]["time/ntk"] > 0
+    assert rows[0]["ntk/change"] == 0 < rows[2]["ntk/change"] < rows[6]["ntk/change"]
+    assert rows[6]["weights/change/layer1"] > 0 and rows[0]["weights/isometry/layer3"] == 0
+
+
+def test_zero_steps_still_measure(small):
+    run = small("trainer.max_steps=0", "callbacks.ntk.steps=log").run_directory
+    assert KernelSeries.read(run / "ntk.safetensors").steps == [0]
+    (row,) = read_metrics(run / "metrics.csv")
+    assert row["step"] == 0 and {"ntk/effective_rank", "weights/change/layer1", "test/accuracy"} <= row.keys()
+
+
+def test_the_last_kernel_is_the_trained_networks(small, request):
+    """Rebuild the network from the checkpoint and compute its kernel on the stored probe."""
+    from orthontk.data import TensorDataModule
+    from orthontk.networks import FCN
+
+    run = small("callbacks.ntk.outputs=trace").run_directory
+    net = FCN(784, 10, width=8, depth=3)
+    weights = {name.removeprefix("network."): value for name, value in last_weights(run).items()}
+    net.load_state_dict({name: value for name, value in weights.items() if name in net.state_dict()})
+    series = KernelSeries.read(run / "ntk.safetensors")
+    data = TensorDataModule("mnist_5k", train_size=60, val_size=20, batch_size=10)
+    x, y, indices = data.probe(10)
+    assert torch.equal(indices, series.probe["indices"]) and torch.equal(y, series.probe["labels"])
+    assert torch.equal(empirical_ntk(net, x, outputs="trace"), series.kernels[-1])
+
+
+def test_diverged_run_is_stopped_and_recorded(small):
+    result = small("model.activation=relu", "optimizer.lr=1e20", "trainer.max_steps=50", "callbacks.ntk.steps=10")
+    assert result.code == 0, result.err
+    assert "diverged" in result.out
+    rows = read_metrics(result.run_directory / "metrics.csv")
+    assert rows[-1]["step"] < 50
+
+
+def test_an_end_is_part_of_a_schedule_only_if_asked_for():
+    assert measured_steps("log", 1000)[-4:] == [100, 200, 500, 1000]
+    assert measured_steps(7, 20) == [0, 7, 14, 20]
+    assert measured_steps([3, 1], 20) == [1, 3]
+    assert measured_steps("log", 0) == [0]

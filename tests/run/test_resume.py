@@ -1,0 +1,178 @@
+"""An interrupted run ends as an uninterrupted one does, bit for bit; nothing is overwritten."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.loggers import read_metrics
+from orthontk.training import TrainingModule
+
+LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
+
+
+def rows(directory):
+    """The metrics that a resumed run must repeat: all but wall-clock times."""
+    return [
+        {name: value for name, value in row.items() if not name.startswith("time/")}
+        for row in read_metrics(directory / "metrics.csv")
+    ]
+
+
+def final_state(directory):
+    (checkpoint,) = (directory / "checkpoints").iterdir()
+    return torch.load(checkpoint, weights_only=True)
+
+
+def assert_same_run(one, other):
+    assert rows(one) == rows(other)
+    assert (one / "ntk.safetensors").read_bytes() == (other / "ntk.safetensors").read_bytes()
+    first, second = final_state(one), final_state(other)
+    assert first["global_step"] == second["global_step"]
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+    assert str(first["optimizer_states"]) == str(second["optimizer_states"])
+    assert str(first["lr_schedulers"]) == str(second["lr_schedulers"])
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Let training raise just before the update of a step."""
+
+    def at(step):
+        original = TrainingModule.training_step
+
+        def training_step(self, batch, batch_index):
+            if self.global_step == step:
+                monkeypatch.setattr(TrainingModule, "training_step", original)
+                raise Interrupted
+            return original(self, batch, batch_index)
+
+        monkeypatch.setattr(TrainingModule, "training_step", training_step)
+
+    return at
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("step", [2, 6, 12, 23])  # before any checkpoint, after a validation, at both, near the end
+def test_resumed_equals_uninterrupted(small, interrupt, tmp_path, step, optimizer):
+    settings = (*LONGER, f"optimizer={optimizer}", "schedule=cosine", "init=orthogonal")
+    whole = small(*settings, f"hydra.run.dir={tmp_path}/whole").run_directory
+    interrupt(step)
+    stopped = small(*settings, f"hydra.run.dir={tmp_path}/stopped")
+    assert stopped.code == 1 and "Interrupted" in stopped.err
+    assert not (tmp_path / "stopped" / "summary.json").exists()
+    resumed = small(*settings, f"hydra.run.dir={tmp_path}/stopped")
+    assert resumed.code == 0, resumed.err
+    assert ("continuing from" in resumed.out) == (step >= 4)
+    assert_same_run(whole, resumed.run_directory)
+
+
+def test_finished_run_is_reported_and_left_alone(small):
+    first = small()
+    before = {path: path.stat().st_mtime_ns for path in first.run_directory.rglob("*") if path.is_file()}
+    again = small()
+    assert again.code == 0 and again.out.startswith("finished already")
+    assert before == {path: path.stat().st_mtime_ns for path in first.run_directory.rglob("*") if path.is_file()}
+
+
+def test_never_makes_numbered_siblings(small):
+    names = [small("resume=never").run_directory.name for _ in range(3)]
+    assert names[1:] == [f"{names[0]}-2", f"{names[0]}-3"]
+
+
+def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
+    """Continue half of a run under another learning rate: the steps before it are the old run's."""
+    old = small(*LONGER, "checkpoint.keep=all").run_directory
+    new = small(*LONGER, "optimizer.lr=0.5", f"resume={old}/checkpoints/step-00000012.ckpt").run_directory
+    assert new != old
+    assert [row for row in rows(new) if row["step"] < 12] == [row for row in rows(old) if row["step"] < 12]
+    assert [row["step"] for row in rows(new)] == [row["step"] for row in rows(old)]
+    assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 25, 3))
+
+
+def test_another_version_of_the_code_is_warned_of(small, interrupt, tmp_path):
+    here = f"hydra.run.dir={tmp_path}/run"
+    interrupt(6)
+    small(*LONGER, here)
+    provenance = tmp_path / "run" / "provenance.json"
+    provenance.write_text(json.dumps({**json.loads(provenance.read_text()), "git_commit": "0" * 40}))
+    assert "warning: continuing a run begun at commit 0000" in small(*LONGER, here).out
+
+
+def test_checkpoints_hold_plain_types(small):
+    state = final_state(small().run_directory)
+    assert state["config"]["model"]["width"] == 8
+    assert type(state["config"]) is dict
+
+
+def test_all_checkpoints_are_kept_if_asked_for(small):
+    run = small("checkpoint.keep=all").run_directory
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        f"step-{step:08d}.ckpt" for step in (2, 4, 6)
+    ]
+
+
+def test_sigkill_midway(tmp_path, request):
+    """Kill a real process that trains, twice, and let the same command finish."""
+    command = [
+        sys.executable,
+        "train.py",
+        "model=fcn",
+        "model.width=32",
+        "data.train_size=500",
+        "trainer=cpu",
+        "trainer.max_steps=1500",
+        "trainer.val_check_interval=70",
+        "checkpoint.every_n_steps=35",
+        "callbacks.ntk.steps=250",
+        "callbacks.ntk.probe_size=10",
+        "logger=wandb",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(name):
+        arguments = [*command, f"hydra.run.dir={tmp_path}/{name}"]
+        return subprocess.Popen(
+            arguments, cwd=request.config.rootpath, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    whole = start("whole")
+    assert whole.wait(120) == 0
+    for after_step in (300, 900):
+        process = start("killed")
+        while process.poll() is None and not _has_reached(tmp_path / "killed", after_step):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    last = start("killed")
+    output, _ = last.communicate(timeout=120)
+    assert last.returncode == 0 and b"continuing from" in output
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert _history(tmp_path / "whole") == _history(tmp_path / "killed")
+
+
+def _has_reached(directory, step):
+    return any(int(path.stem.split("-")[1]) >= step for path in directory.glob("checkpoints/step-*.ckpt"))
+
+
+def _history(directory):
+    """What the only offline W&B run holds for each step, as W&B's own reader prints it."""
+    (recorded,) = directory.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(recorded)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    records = [json.loads(line) for line in printed.splitlines()]
+    items = [record["history"]["item"] for record in records if record["type"] == "history"]
+    assert [item["_step"] for item in items] == sorted({item["_step"] for item in items})  # each step once
+    wall_clock = ("time/", "_runtime", "_timestamp")
+    return [{name: value for name, value in item.items() if not name.startswith(wall_clock)} for item in items]
