@@ -71,7 +71,7 @@ def empirical_ntk(
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
     with exact_arithmetic(problem.device), no_random_numbers(problem.device):
         problem.make_plan()
-        return _compute(problem, out, progress)
+        return compute(problem, out, progress)
 
 
 @dataclass
@@ -158,7 +158,8 @@ class _Sides:
         return self.held[key]
 
 
-def _compute(problem: NTKProblem, out: str | Path | None, progress: bool) -> Tensor:
+def compute(problem: NTKProblem, out: str | Path | None, progress: bool) -> Tensor:
+    """The kernel of a problem whose plan and grid are made."""
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:

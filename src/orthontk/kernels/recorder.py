@@ -16,7 +16,10 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels.uses import Use
+
+HALF_PRECISION = (torch.bfloat16, torch.float16)
 
 
 @dataclass
@@ -60,7 +63,12 @@ class Recorder(TorchFunctionMode):
         kwargs, result = kwargs or {}, NotImplemented
         if (handler := self.handlers.get(func)) and _accepts(handler, self, func, *args, **kwargs):
             result = handler(self, func, *args, **kwargs)
-        return func(*args, **kwargs) if result is NotImplemented else result
+        if result is NotImplemented:
+            result = func(*args, **kwargs)
+        if isinstance(result, Tensor) and result.dtype in HALF_PRECISION:
+            accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
+            raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
+        return result
 
     def reference(self, tensor: object) -> Reference | None:
         return self.references.get(id(tensor)) if isinstance(tensor, Tensor) else None

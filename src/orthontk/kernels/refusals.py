@@ -42,15 +42,3 @@ def no_random_numbers(device: torch.device) -> Iterator[None]:
 
 def _random_state(cuda: list[torch.device]) -> list[Tensor]:
     return [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in cuda)]
-
-
-def check_precision(tensors: list[Tensor], dtype: torch.dtype) -> None:
-    """Refuses a forward pass that lowers its own precision.
-
-    Raises:
-        InvalidValue: a floating tensor is not of `dtype`.
-    """
-    for tensor in tensors:
-        if tensor.is_floating_point() and tensor.dtype != dtype:
-            accepted = f"a network that computes in {dtype}; remove torch.autocast or casts from its forward"
-            raise InvalidValue("net", f"{tensor.dtype} inside the forward pass", accepted)

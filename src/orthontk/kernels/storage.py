@@ -34,19 +34,18 @@ class Storage:
             self.array = np.load(self.path, mmap_mode="r+")
         else:
             self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
-            self.log.write_text(json.dumps(fingerprint) + "\n")
+            self.log.write_text(json.dumps(fingerprint))
         self.theta: Tensor = torch.from_numpy(self.array)
 
     def _resume(self, fingerprint: str) -> None:
         lines = self.log.read_text().splitlines() if self.log.exists() else [""]
         if lines[0] != json.dumps(fingerprint):
             raise InvalidValue("out", self.path, "a new file, or one of the same network, inputs and settings")
-        for line in lines[1:]:
-            if line.endswith("]"):  # a process may die in the middle of a line
-                self.finished.add(tuple(json.loads(line)))
+        whole = [line for line in lines[1:] if line.endswith("]")]  # a process may die in the middle of a line
+        self.finished = {tuple(json.loads(line)) for line in whole}
 
     def finish(self, tile: tuple[int, int]) -> None:
         """Notes that a tile's numbers are on disk."""
         self.array.flush()
         with self.log.open("a") as log:
-            log.write(json.dumps(tile) + "\n")
+            log.write("\n" + json.dumps(tile))

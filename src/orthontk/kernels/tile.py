@@ -100,6 +100,10 @@ class Tile:
         for block in self.blocks:
             total = block.total if factor == 1 else block.total.mul_(factor)
             (a, i), (b, j) = block.rows, block.columns
+            if self.same and (a.start, i.start) == (b.start, j.start):  # rounding may differ across the diagonal
+                square = total[:, :, : a.stop - a.start, : i.stop - i.start]
+                square += square.permute(2, 3, 0, 1).clone()
+                square /= 2
             target[i, j, a, b] = total.permute(1, 3, 0, 2)
             if mirror is not None:
                 mirror[j, i, b, a] = total.permute(3, 1, 2, 0)
