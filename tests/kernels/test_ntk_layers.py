@@ -209,7 +209,7 @@ MODULES = [
     (OutsideItsModule, inputs(4, 4), set()),
     (UnknownUse, inputs(4, 4), {"layer.weight", "layer.bias"}),
     (TiedEmbedding, TOKENS, set()),
-    (SequenceFirst, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
+    (SequenceFirst, inputs(4, 2, 4), {"layer.weight", "layer.bias"}),
     (SequenceFirst, inputs(5, 5, 4), {"layer.weight", "layer.bias"}),
     (MergedPositions, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
     (MergedPositions, inputs(4, 1, 4), set()),

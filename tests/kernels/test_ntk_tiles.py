@@ -16,7 +16,7 @@ from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import empirical, empirical_ntk, explain_ntk
 from orthontk.kernels.grid import Grid
-from orthontk.kernels.tile import triangle
+from orthontk.kernels.tile import computed_pairs, row_blocks
 from orthontk.networks import CNN, FCN
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
@@ -34,15 +34,13 @@ FCN_NET = drawn(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
 CNN_NET = drawn(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
 
 
-@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 20))
-def test_the_triangle_covers_the_upper_half_once(directions, examples, size):
-    count = torch.zeros(directions, examples, directions, examples, dtype=torch.int)
-    for rows, columns in triangle(directions, examples, size):
-        count[*rows, *columns] += 1
-    flat = count.reshape(directions * examples, -1)
-    assert (flat + flat.T).min() >= 1 and flat.max() == 1
-    diagonal_blocks = (flat * flat.T).nonzero()
-    assert all(abs(row - column) < max(size, examples) for row, column in diagonal_blocks.tolist())
+@given(st.integers(1, 400), st.integers(1, 12))
+def test_row_blocks_cover_the_examples_and_save_almost_half(examples, directions):
+    blocks = list(row_blocks(examples, directions))
+    assert [i for block in blocks for i in range(block.start, block.stop)] == list(range(examples))
+    pairs = computed_pairs(directions, examples, examples, True) / directions**2
+    largest = max(block.stop - block.start for block in blocks)
+    assert examples * (examples + 1) / 2 <= pairs <= examples * (examples + largest) / 2
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,7 +165,7 @@ def test_an_interrupted_computation_resumes_at_its_last_finished_tile(tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         empirical_ntk(FCN_NET, x, out=path, memory_limit=limit)
     with (path.parent / "theta.npy.tiles").open("a") as log:
-        log.write("[3, 1")  # a process killed while it wrote
+        log.write("\n[3, 1")  # a process killed while it wrote
     monkeypatch.setattr(empirical, "_compute_tile", lambda *a: (computed.append(a[2:4]), tile(*a)))
     theta = empirical_ntk(FCN_NET, x, out=path, memory_limit=limit)
     assert len(computed) == len(set(computed)) == explain_ntk(FCN_NET, x, memory_limit=limit).tiles

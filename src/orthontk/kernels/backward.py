@@ -21,7 +21,7 @@ def cotangents(outputs: str, examples: int, features: int, like: Tensor) -> Tens
 
 
 def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
-    """δ = ∂f/∂z for each edge, (A, N, *z.shape[1:]); None where the outputs do not depend on z.
+    """δ = ∂f/∂z for each edge, (N, A, *z.shape[1:]); None where the outputs do not depend on z.
 
     Examples do not interact, so the gradient of Σᵢ fₐ(xᵢ) with respect to z holds every example's own.
     """
@@ -29,7 +29,8 @@ def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
         return [None] * len(record.edges)
     arguments = {"inputs": record.edges, "allow_unused": True}
     if batches_well(record.outputs):
-        return list(torch.autograd.grad(record.outputs, grad_outputs=directions, is_grads_batched=True, **arguments))
+        together = torch.autograd.grad(record.outputs, grad_outputs=directions, is_grads_batched=True, **arguments)
+        return [gradient if gradient is None else gradient.transpose(0, 1).contiguous() for gradient in together]
     deltas: list[Tensor | None] = [None] * len(record.edges)
     for a, direction in enumerate(directions):
         gradients = torch.autograd.grad(record.outputs, grad_outputs=direction, retain_graph=True, **arguments)
@@ -37,8 +38,8 @@ def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
             if gradient is None:
                 continue
             if deltas[edge] is None:
-                deltas[edge] = gradient.new_empty(len(directions), *gradient.shape)
-            deltas[edge][a] = gradient
+                deltas[edge] = gradient.new_empty(len(gradient), len(directions), *gradient.shape[1:])
+            deltas[edge][:, a] = gradient
     return deltas
 
 

@@ -36,7 +36,7 @@ def _add_by_input_gram(tile: Tile, share: Share, side1: Side, side2: Side) -> No
 
 
 def _terms(side: Side, name: str) -> list[tuple[Tensor, Use, Tensor, int]]:
-    """δ (A, N, P, n_out), its use, h and a position, for every position of every use."""
+    """δ (N, A, P, n_out), its use, h and a position, for every position of every use."""
     terms = []
     for use in side.uses[name]:
         left, factor = use.left(side.deltas[use.edge]), use.factor()
@@ -61,7 +61,7 @@ def _gradients(uses: list[Use], factors: list[Tensor | None], deltas: list[Tenso
     total = next(parts)
     for part in parts:  # uses of one parameter add up before the product: their cross terms count
         total = total + part
-    return total.flatten(2)  # (A, N, entries)
+    return total.flatten(2)  # (N, A, entries)
 
 
 def _row_chunks(uses: list[Use], deltas: list[Tensor | None]) -> Iterator[slice]:

@@ -20,7 +20,7 @@ from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import check_network, no_random_numbers
 from orthontk.kernels.side import Side, make_side
 from orthontk.kernels.storage import Storage
-from orthontk.kernels.tile import Tile
+from orthontk.kernels.tile import Tile, computed_pairs
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
@@ -106,7 +106,7 @@ class NTKProblem:
         """The sizes that costs are counted for, as if the kernel were one tile."""
         n1, same = len(self.x1), self.x2 is None
         n2 = n1 if same else len(self.x2)
-        pairs = Tile.count(directions, n1, n2, same, self.trace)
+        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same)
         return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
 
     @property

@@ -73,7 +73,7 @@ def explain_ntk(
     memory_limit: int | None = None,
     dtype: torch.dtype | None = None,
 ) -> Explanation:
-    """The paths and costs of `empirical_ntk` with the same arguments, after passes over three examples only.
+    """The paths and costs of `empirical_ntk` with the same arguments, after passes over a few examples only.
 
     FLOPs and bytes are counted as if the kernel were one tile; several tiles repeat some passes.
 

@@ -76,7 +76,7 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
 
     def tile_bytes(size: int) -> int:
         sums = size**2 * rows**2 * (0.6 if same else 1)
-        products = size * rows * (max(ROWS, size * rows // 16) if same else size * rows)
+        products = size * rows * (max(2 * ROWS, size * rows // 16) if same else size * rows)
         sides = 1 if same and size >= longest else 2
         entries = sum(share.entries for share in plan.shares if share.path == "per-example gradients")
         gradients = sides * min(2 * CHUNK_BYTES, 2 * size * plan.directions * entries * itemsize)

@@ -1,4 +1,4 @@
-"""Decides, from a forward and backward pass over three examples, how each parameter will be treated."""
+"""Decides, from a forward and backward pass over a few examples, how each parameter will be treated."""
 
 import math
 from collections import defaultdict
@@ -15,7 +15,7 @@ from orthontk.kernels.forward import Record, record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.uses import Use
 
-PROBE = 3  # examples; not a size that sequence lengths or channels often have
+PROBE = 2  # examples
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Share:
 
 @dataclass
 class Plan:
-    """What the passes over three examples showed.
+    """What the passes over a few examples showed.
 
     Attributes:
         shares: in the order of the network's parameters.
@@ -71,7 +71,7 @@ class Plan:
 
 
 def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of) -> Plan:
-    """Runs three examples of `x` through the network and chooses the cheapest exact path for each parameter.
+    """Runs a few examples of `x` through the network and chooses the cheapest exact path for each parameter.
 
     Args:
         problem_of: maps A, the number of directions, to the sizes that the choice is made for.

@@ -19,8 +19,8 @@ class Side:
     """The uses of each parameter, the δ of each z, and the gradients that `torch.func` computed."""
 
     uses: dict[str, list[Use]]
-    deltas: list[Tensor | None]  # each (A, N, *z_shape)
-    functional: dict[str, Tensor]  # each (A, N, *shape)
+    deltas: list[Tensor | None]  # each (N, A, *z_shape)
+    functional: dict[str, Tensor]  # each (N, A, *shape)
 
 
 def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs: str) -> Side:

@@ -4,8 +4,8 @@ A use is linear in its parameter θ: z = (operation of h and θ) + (what does no
 δ = ∂f/∂z from a backward pass, the gradient ∂fₐ(xᵢ)/∂θ is a contraction of δ with h (Novak et al. 2022, "structured
 derivatives"). Uses of one parameter add up, wherever they are.
 
-Gradients are formed for some `rows` of θ (along its first axis) at a time, (A, N, rows, *shape[1:]), so that a large
-parameter needs no large memory. A is the number of directions in output space, N of examples, P of positions.
+Gradients are formed for some `rows` of θ (along its first axis) at a time, (N, A, rows, *shape[1:]), so that a large
+parameter needs no large memory. N is the number of examples, A of directions in output space, P of positions.
 """
 
 import math
@@ -43,16 +43,16 @@ class Use:
         return None
 
     def gradients(self, delta: Tensor, factor: Tensor | None, rows: slice) -> Tensor:
-        """∂fₐ(xᵢ)/∂θ through this use: δ of shape (A, N, *z_shape) -> (A, N, rows, *shape[1:])."""
+        """∂fₐ(xᵢ)/∂θ through this use: δ of shape (N, A, *z_shape) -> (N, A, rows, *shape[1:])."""
         raise NotImplementedError
 
 
 def sums_of_outer_products(left: Tensor, right: Tensor, scale: float) -> Tensor:
-    """scale · Σ_p left[…, r, p] right[…, p, c]: (A, B, R, P), (B, P, C) -> (A, B, R, C)."""
-    result = left.new_empty(*left.shape[:3], right.shape[2])
-    for direction, out in zip(left, result, strict=True):  # broadcasting would copy `right` for every direction
-        torch.baddbmm(out, direction, right, beta=0, alpha=scale, out=out)
-    return result
+    """scale · Σ_p left[…, r, p] right[…, p, c]: (B, A, R, P), (B, P, C) -> (B, A, R, C)."""
+    rows = left.reshape(len(left), -1, left.shape[3])  # all directions in one product
+    result = rows.new_empty(*rows.shape[:2], right.shape[2])
+    torch.baddbmm(result, rows, right, beta=0, alpha=scale, out=result)
+    return result.reshape(*left.shape[:3], right.shape[2])
 
 
 @dataclass(kw_only=True)
@@ -68,7 +68,7 @@ class DenseUse(Use):
     def factor(self) -> Tensor:  # (N, P, n_in)
         return self.inputs.reshape(len(self.inputs), -1, self.inputs.shape[-1])
 
-    def left(self, delta: Tensor) -> Tensor:  # (A, N, P, n_out)
+    def left(self, delta: Tensor) -> Tensor:  # (N, A, P, n_out)
         return delta.reshape(*delta.shape[:2], -1, delta.shape[-1])
 
     def gradients(self, delta: Tensor, factor: Tensor, rows: slice) -> Tensor:
@@ -95,7 +95,7 @@ class EmbeddingUse(Use):
         indices = self.inputs.reshape(len(self.inputs), -1)
         return indices if self.padding_index is None else indices.masked_fill(indices == self.padding_index, -1)
 
-    def left(self, delta: Tensor) -> Tensor:  # (A, N, P, features)
+    def left(self, delta: Tensor) -> Tensor:  # (N, A, P, features)
         return delta.reshape(*delta.shape[:2], -1, delta.shape[-1])
 
     def gradients(self, delta: Tensor, factor: Tensor, rows: slice) -> Tensor:
@@ -103,9 +103,9 @@ class EmbeddingUse(Use):
         examples = torch.arange(len(factor), device=factor.device).unsqueeze(1)
         chosen = (factor >= start) & (factor < stop)  # (N, P)
         targets = (examples * (stop - start) + factor - start)[chosen]
-        values = self.left(delta)[:, chosen] * self.scale  # (A, number chosen, features)
-        result = values.new_zeros(len(delta), len(factor) * (stop - start), self.shape[1])
-        return result.index_add_(1, targets, values).reshape(*delta.shape[:2], stop - start, self.shape[1])
+        values = self.left(delta).transpose(0, 1)[:, chosen] * self.scale  # (A, number chosen, features)
+        result = values.new_zeros(len(values), len(factor) * (stop - start), self.shape[1])
+        return result.index_add_(1, targets, values).unflatten(1, (len(factor), stop - start)).transpose(0, 1)
 
     def input_gram(self, factor1: Tensor, p: int, factor2: Tensor, q: int) -> Tensor:  # (N1, N2)
         first, second = factor1[:, p, None], factor2[None, :, q]
@@ -139,16 +139,15 @@ class ConvolutionUse(Use):
 
     def gradients(self, delta: Tensor, factor: Tensor, rows: slice) -> Tensor:
         start, stop, _ = rows.indices(self.shape[0])
-        directions, examples = delta.shape[:2]
-        left = delta[:, :, start:stop].reshape(directions, examples, -1, self.positions)  # (A, N, rows, P)
+        left = delta[:, :, start:stop].flatten(3)  # (N, A, rows, P)
         if self.groups == 1:
-            right = factor[:, 0]
+            result = sums_of_outer_products(left, factor[:, 0], self.scale)
         else:
-            groups = slice(start // self.row_group, stop // self.row_group)
-            right = factor[:, groups].flatten(0, 1)  # (N·groups, P, columns)
-            left = left.reshape(directions, -1, self.row_group, self.positions)
-        result = sums_of_outer_products(left, right, self.scale)
-        return result.reshape(directions, examples, stop - start, *self.shape[1:])
+            left = left.unflatten(2, (-1, self.row_group)).transpose(1, 2)  # (N, groups, A, rows of a group, P)
+            right = factor[:, start // self.row_group : stop // self.row_group]  # (N, groups, P, columns)
+            result = sums_of_outer_products(left.flatten(0, 1), right.flatten(0, 1), self.scale)
+            result = result.unflatten(0, left.shape[:2]).transpose(1, 2)
+        return result.reshape(*delta.shape[:2], stop - start, *self.shape[1:])
 
 
 @dataclass(kw_only=True)
@@ -175,4 +174,4 @@ class ProductUse(SumUse):
         return self.compute_factor()
 
     def gradients(self, delta: Tensor, factor: Tensor, rows: slice) -> Tensor:
-        return super().gradients(delta * factor, None, rows)
+        return super().gradients(delta * factor.unsqueeze(1), None, rows)
