@@ -1,5 +1,7 @@
 """Neural tangent kernels of finite and infinite networks."""
 
 from orthontk.kernels.empirical import empirical_ntk
+from orthontk.kernels.explain import explain_ntk
+from orthontk.kernels.operator import NTKOperator
 
-__all__ = ["empirical_ntk"]
+__all__ = ["NTKOperator", "empirical_ntk", "explain_ntk"]

@@ -1,26 +1,73 @@
-"""From per-layer inputs h and gradients δ to a parameter's share of the kernel.
+"""Adds one parameter's share of the kernel to a tile, by the path that the plan chose."""
 
-Rows run over (output, example): a share is (O, N₁, O, N₂), or (N₁, N₂) when only equal outputs count (`trace`).
-"""
+import math
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from orthontk.kernels.uses import DenseUse
+from orthontk.kernels.plan import Share
+from orthontk.kernels.side import Side
+from orthontk.kernels.tile import Tile
+from orthontk.kernels.uses import Use
+
+CHUNK_BYTES = 16 * 2**20  # of per-example gradients at a time; they stay in a last-level cache
 
 
-def gram(use1: DenseUse, use2: DenseUse, delta1: Tensor, delta2: Tensor, trace: bool) -> Tensor:
-    """Share of a dense weight that is used once: (h·h') ∘ (δ·δ'); neither gradient is ever formed.
+def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
+    if share.path == "input gram":
+        _add_by_input_gram(tile, share, side1, side2)
+    elif share.path == "torch.func":
+        name = share.parameters[0]
+        tile.add(side1.functional[name].flatten(2), side2.functional[name].flatten(2))
+    else:
+        _add_by_gradients(tile, share, side1, side2)
 
-    For W in z = W h, ⟨δ hᵀ, δ' h'ᵀ⟩ = (h·h')(δ·δ') (Novak et al. 2022, §3.2).
-    """
-    inputs = (use1.inputs @ use2.inputs.mT).mul_(use1.scale**2)  # (N1, N2)
-    return inner_products(delta1, delta2, trace).mul_(inputs if trace else inputs[:, None, :])
+
+def _add_by_input_gram(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
+    """⟨δ hᵀ, δ' h'ᵀ⟩ = (h·h')(δ·δ'), summed over positions; no gradient is ever formed (Novak et al. 2022, §3.2)."""
+    weight, *bias = share.parameters
+    terms1, terms2 = _terms(side1, weight), _terms(side2, weight)
+    for left, use1, factor1, p in terms1:
+        for right, use2, factor2, q in terms2:
+            gram = use1.input_gram(factor1, p, factor2, q).to(left.dtype).mul_(use1.scale * use2.scale)
+            for name in bias:  # ∂f/∂b = scale·δ: the same products of δ, with a constant for h·h'
+                gram += side1.uses[name][0].scale ** 2
+            tile.add(left[:, :, p], right[:, :, q], gram)
 
 
-def inner_products(gradients1: Tensor, gradients2: Tensor, trace: bool) -> Tensor:
-    """Σ_θ g₁ g₂ for gradients (O, N, …): (O, N₁, O, N₂), or summed over equal outputs, (N₁, N₂)."""
-    if trace:
-        left, right = (g.flatten(2).transpose(0, 1).flatten(1) for g in (gradients1, gradients2))  # (N, O·P)
-        return left @ right.mT
-    left, right = (g.flatten(2).flatten(0, 1) for g in (gradients1, gradients2))  # (O·N, P)
-    return (left @ right.mT).unflatten(1, gradients2.shape[:2]).unflatten(0, gradients1.shape[:2])
+def _terms(side: Side, name: str) -> list[tuple[Tensor, Use, Tensor, int]]:
+    """δ (N, A, P, n_out), its use, h and a position, for every position of every use."""
+    terms = []
+    for use in side.uses[name]:
+        left, factor = use.left(side.deltas[use.edge]), use.factor()
+        terms += [(left, use, factor, p) for p in range(use.positions)]
+    return terms
+
+
+def _add_by_gradients(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
+    """Forms ∂fₐ(xᵢ)/∂θ some rows of θ at a time, summed over all uses, and takes inner products."""
+    name = share.parameters[0]
+    uses1, uses2 = side1.uses[name], side2.uses[name]
+    factors1 = [use.factor() for use in uses1]
+    factors2 = factors1 if side1 is side2 else [use.factor() for use in uses2]
+    for rows in _row_chunks(uses1, side1.deltas):
+        gradients1 = _gradients(uses1, factors1, side1.deltas, rows)
+        gradients2 = gradients1 if side1 is side2 else _gradients(uses2, factors2, side2.deltas, rows)
+        tile.add(gradients1, gradients2)
+
+
+def _gradients(uses: list[Use], factors: list[Tensor | None], deltas: list[Tensor | None], rows: slice) -> Tensor:
+    parts = (use.gradients(deltas[use.edge], f, rows) for use, f in zip(uses, factors, strict=True))
+    total = next(parts)
+    for part in parts:  # uses of one parameter add up before the product: their cross terms count
+        total = total + part
+    return total.flatten(2)  # (N, A, entries)
+
+
+def _row_chunks(uses: list[Use], deltas: list[Tensor | None]) -> Iterator[slice]:
+    shape, delta = uses[0].shape or (1,), deltas[uses[0].edge]
+    bytes_per_row = math.prod(delta.shape[:2]) * math.prod(shape[1:]) * delta.element_size()
+    group = math.lcm(*(use.row_group for use in uses))
+    step = group * max(1, CHUNK_BYTES // (bytes_per_row * group))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))

@@ -1,19 +1,26 @@
-"""The empirical NTK of any network, exact, without Jacobians where the layer's structure is known."""
+"""The empirical NTK of any network: exact, and without Jacobians where the layers' structure is known."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from orthontk.checks import InvalidValue, one_of
-from orthontk.kernels.backward import cotangents, output_gradients
-from orthontk.kernels.contractions import gram, inner_products
-from orthontk.kernels.fallback import functional_gradients
+from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.kernels import ranks
+from orthontk.kernels.contractions import add_share
+from orthontk.kernels.costs import Problem
+from orthontk.kernels.fingerprint import fingerprint
+from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
-from orthontk.kernels.recorder import record
-from orthontk.kernels.uses import DenseUse, Use
+from orthontk.kernels.plan import Plan, make_plan
+from orthontk.kernels.precision import exact_arithmetic
+from orthontk.kernels.refusals import check_network, no_random_numbers
+from orthontk.kernels.side import Side, make_side
+from orthontk.kernels.storage import Storage
+from orthontk.kernels.tile import Tile, computed_pairs
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
@@ -24,90 +31,169 @@ def empirical_ntk(
     x2: Tensor | None = None,
     *,
     outputs: str = "full",
+    memory_limit: int | None = None,
     dtype: torch.dtype | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
 ) -> Tensor:
     """Θ(x,x')ₐᵦ = Σ_θ ∂fₐ(x)/∂θ · ∂fᵦ(x')/∂θ over the parameters with `requires_grad`.
 
+    Under `torch.distributed` every rank has to call it, with the same arguments; they share the work.
+
     Args:
-        net: maps (N, …) to (N, O), each example on its own.
+        net: maps (N, …) to (N, O), or to (N, …) that is flattened to it, each example on its own.
         x1: (N₁, …).
-        x2: (N₂, …); None means x1.
+        x2: (N₂, …); None means x1, at half the cost.
         outputs: "full", "trace" (the mean over outputs of Θₐₐ) or "sum_of_logits" (the kernel of Σₐ fₐ/√O, Mohamadi
             et al. 2022).
-        dtype: of computation and result; None means that of the parameters.
+        memory_limit: bytes to stay within, besides network, inputs and result; None means 2 GiB. It decides the
+            tiles, and these the last bits of the result.
+        dtype: of network and result, torch.float32 or torch.float64; None means the parameters', at least float32.
+            Products are taken in `dtype` and summed over parameters in float64.
+        out: a .npy file to write the result to, tile by tile. If it is there, begun by an interrupted call with the
+            same arguments, the rest is computed; a file with other content is refused.
+        progress: show a bar.
 
     Returns:
-        (N₁, N₂, O, O) for `full`, otherwise (N₁, N₂).
+        (N₁, N₂, O, O) for `full`, otherwise (N₁, N₂); a memory map of the file with `out`.
 
     Raises:
-        InvalidValue: an argument outside what is accepted.
+        InvalidValue: an argument outside what is accepted; a network that mixes examples (BatchNorm in training
+            mode), draws random numbers (Dropout in training mode) or lowers its own precision.
 
-    The network is left as it was: no random numbers, no `.grad`, no hooks, no modes.
+    The network is left as it was: no random numbers, no `.grad`, no hooks, no flags.
 
     >>> net = nn.Linear(3, 2)  # ∂fₐ/∂W = eₐ xᵀ, ∂fₐ/∂b = eₐ: Θ = (x·x' + 1) I
     >>> empirical_ntk(net, torch.ones(1, 3))[0, 0]
     tensor([[4., 0.],
             [0., 4.]])
     """
-    one_of("outputs", outputs, OUTPUTS)
-    dtype = dtype or _floating_dtype(net)
-    tensors = stand_ins(net, dtype)
-    side1 = _side(net, tensors, _cast(x1, dtype), outputs)
-    side2 = side1 if x2 is None else _side(net, tensors, _cast(x2, dtype), outputs)
-    trace = outputs != "full"
-    theta = sum(_share(side1, side2, name, trace).double() for name in tensors.trainable)
-    if outputs == "full":
-        return theta.permute(1, 3, 0, 2).to(dtype).contiguous()  # (O, N1, O, N2) -> (N1, N2, O, O)
-    return (theta / len(side1.directions)).to(dtype)
+    problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
+    with exact_arithmetic(problem.device), no_random_numbers(problem.device):
+        problem.make_plan()
+        return compute(problem, out, progress)
 
 
 @dataclass
-class _Side:
-    """One set of inputs after the forward and backward pass: what each parameter's share is made of."""
+class NTKProblem:
+    """The checked arguments of a call, and what is decided from them."""
 
-    uses: dict[str, list[Use]]
-    deltas: list[Tensor | None]
-    fallback: dict[str, Tensor]  # per-example gradients
-    directions: Tensor
+    net: nn.Module
+    tensors: StandIns
+    x1: Tensor
+    x2: Tensor | None
+    outputs: str
+    memory_limit: int
+    dtype: torch.dtype
+    plan: Plan | None = None
+    grid: Grid | None = None
 
-    def gradients(self, name: str) -> Tensor:  # (O, N, *shape)
-        if name in self.fallback:
-            return self.fallback[name]
-        return sum(use.gradients(self.deltas[use.edge]) for use in self.uses[name])
+    @property
+    def device(self) -> torch.device:
+        return self.x1.device
+
+    @property
+    def trace(self) -> bool:
+        return self.outputs == "trace"
+
+    def make_plan(self) -> None:
+        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
+        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes)
+        world = ranks.rank_and_world()[1]
+        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, parts=world)
+
+    def sizes(self, directions: int) -> Problem:
+        """The sizes that costs are counted for, as if the kernel were one tile."""
+        n1, same = len(self.x1), self.x2 is None
+        n2 = n1 if same else len(self.x2)
+        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same)
+        return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        n2 = len(self.x1) if self.x2 is None else len(self.x2)
+        return (len(self.x1), n2) + (() if self.outputs != "full" else (self.plan.features,) * 2)
 
 
-def _side(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str) -> _Side:
-    with torch.enable_grad():
-        recorded = record(net, tensors, x)
-    directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
-    deltas = output_gradients(recorded.outputs, recorded.edges, directions)
-    uses = defaultdict(list)
-    for use in recorded.uses:
-        if deltas[use.edge] is not None:
-            uses[use.parameter].append(use)
-    unrecorded = sorted(recorded.unrecorded)
-    gradients = functional_gradients(net, tensors, unrecorded, x, directions) if unrecorded else {}
-    return _Side(uses, deltas, gradients, directions)
-
-
-def _share(side1: _Side, side2: _Side, name: str, trace: bool) -> Tensor:
-    uses1, uses2 = side1.uses[name], side2.uses[name]
-    if name not in side1.fallback and not uses1:  # the outputs do not depend on it
-        return side1.directions.new_zeros(())
-    if name not in side1.fallback and len(uses1) == 1 and isinstance(uses1[0], DenseUse):
-        delta1, delta2 = side1.deltas[uses1[0].edge], side2.deltas[uses2[0].edge]
-        if delta1.dim() == 3:
-            return gram(uses1[0], uses2[0], delta1, delta2, trace)
-    return inner_products(side1.gradients(name), side2.gradients(name), trace)
-
-
-def _floating_dtype(net: nn.Module) -> torch.dtype:
-    dtypes: Iterator[torch.dtype] = (p.dtype for p in net.parameters() if p.requires_grad)
-    dtype = next(dtypes, None)
-    if dtype is None:
+def prepare(
+    net: nn.Module, x1: Tensor, x2: Tensor | None, outputs: str, memory_limit: int | None, dtype: torch.dtype | None
+) -> NTKProblem:
+    """Checks the arguments; see `empirical_ntk`."""
+    one_of("outputs", outputs, OUTPUTS)
+    limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
+    trainable = next((p for p in net.parameters() if p.requires_grad), None)
+    if trainable is None:
         raise InvalidValue("net", type(net).__name__, "a network with parameters that require gradients")
-    return dtype
+    if dtype is None:
+        dtype = torch.promote_types(trainable.dtype, torch.float32)
+    if dtype not in (torch.float32, torch.float64):
+        raise InvalidValue("dtype", dtype, "torch.float32, torch.float64 or None")
+    for name, x in (("x1", x1), ("x2", x2)):
+        if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
+            raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
+    check_network(net)
+
+    def cast(x: Tensor | None) -> Tensor | None:
+        return x if x is None else x.detach().to(trainable.device, dtype if x.is_floating_point() else x.dtype)
+
+    return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype)
 
 
-def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.detach().to(dtype) if x.is_floating_point() else x.detach()
+class _Sides:
+    """Blocks of examples after their passes, the least recently used one dropped when there is no room."""
+
+    def __init__(self, problem: NTKProblem) -> None:
+        self.problem = problem
+        self.held: OrderedDict[tuple[bool, int], Side] = OrderedDict()
+
+    def get(self, second: bool, index: int) -> Side:
+        problem, grid = self.problem, self.problem.grid
+        key = (second and not grid.same, index)
+        if key not in self.held:
+            while len(self.held) >= grid.held:
+                self.held.popitem(last=False)
+            x, blocks = (problem.x2, grid.blocks2) if key[0] else (problem.x1, grid.blocks1)
+            self.held[key] = make_side(problem.net, problem.tensors, problem.plan, x[blocks[index]], problem.outputs)
+        self.held.move_to_end(key)
+        return self.held[key]
+
+
+def compute(problem: NTKProblem, out: str | Path | None, progress: bool) -> Tensor:
+    """The kernel of a problem whose plan and grid are made."""
+    rank, world = ranks.rank_and_world()
+    identity = None
+    if out is not None or world > 1:
+        settings = problem.outputs, problem.dtype, problem.grid, problem.plan.shares
+        identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
+    if world > 1:
+        ranks.check_same_problem(identity)
+    storage = None
+    if out is not None:
+        if rank == 0:
+            storage = Storage(out, problem.shape, problem.dtype, identity)
+        if world > 1:
+            ranks.barrier()
+        storage = storage or Storage(out, problem.shape, problem.dtype, identity)
+    theta = storage.theta if storage else torch.zeros(problem.shape, dtype=problem.dtype, device=problem.device)
+    finished = storage.finished if storage else set()
+    tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
+    sides = _Sides(problem)
+    for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
+        _compute_tile(problem, sides, i, j, theta)
+        if storage:
+            storage.finish((i, j))
+    if world > 1:
+        ranks.barrier() if storage else ranks.gather(theta)
+    return theta
+
+
+def _compute_tile(problem: NTKProblem, sides: _Sides, i: int, j: int, theta: Tensor) -> None:
+    grid, plan = problem.grid, problem.plan
+    rows, columns = grid.blocks1[i], grid.blocks2[j]
+    side1, side2 = sides.get(False, i), sides.get(True, j)
+    n1, n2 = rows.stop - rows.start, columns.stop - columns.start
+    tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.device)
+    for share in plan.shares:
+        add_share(tile, share, side1, side2)
+    mirrored = theta[columns, rows] if grid.same and i != j else None
+    tile.write(theta[rows, columns], mirrored, 1 / plan.features if problem.trace else 1.0)

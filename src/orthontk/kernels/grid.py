@@ -1,0 +1,113 @@
+"""Cuts a kernel into tiles that fit in a given memory."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels.contractions import CHUNK_BYTES
+from orthontk.kernels.plan import PROBE, Plan
+from orthontk.kernels.tile import ROWS
+from orthontk.kernels.uses import ConvolutionUse
+
+DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
+CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes needed for one example, from the shapes that the plan saw.
+
+    Attributes:
+        resident: kept for as long as the example's tiles are computed: h, δ, gradients by `torch.func`.
+        passing: needed besides while the passes run.
+        patches: the largest copy of patches.
+    """
+
+    resident: int
+    passing: int
+    patches: int
+
+
+def memory_of(plan: Plan, itemsize: int) -> Memory:
+    uses = {id(use): use for share in plan.shares for use in share.uses}.values()
+    held = {use.inputs.data_ptr(): use.inputs.nbytes // PROBE for use in uses if hasattr(use, "inputs")}
+    z_bytes = itemsize * sum({use.edge: math.prod(use.z_shape) for use in uses}.values())
+    functional = itemsize * plan.directions * sum(s.entries for s in plan.shares if s.path == "torch.func")
+    resident = sum(held.values()) + plan.directions * z_bytes + functional
+    in_flight = plan.directions if plan.batched else 1
+    passing = plan.saved_bytes + in_flight * 3 * plan.largest_bytes + (0 if plan.batched else z_bytes)
+    if functional:  # torch.func repeats both passes for every direction, and copies what it returns
+        passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
+    convolutions = [use for use in uses if isinstance(use, ConvolutionUse)]
+    patches = [use.positions * use.groups * math.prod(use.shape[1:]) for use in convolutions]
+    return Memory(resident, passing, itemsize * max(patches, default=0))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Blocks of examples, and how many of them may be held at once."""
+
+    blocks1: list[slice]
+    blocks2: list[slice]
+    same: bool
+    held: int
+
+    def tiles(self) -> Iterator[tuple[int, int]]:
+        """Row by row, in alternating direction, so that the blocks held last are needed first."""
+        for i in range(len(self.blocks1)):
+            columns = range(i if self.same else 0, len(self.blocks2))
+            yield from ((i, j) for j in (columns if i % 2 == 0 else reversed(columns)))
+
+
+def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, parts: int = 1) -> Grid:
+    """The grid for N₁×N₂ examples (N₂ None: x₂ = x₁) within `limit` bytes.
+
+    Args:
+        parts: cut at least into about this many tiles, to be shared.
+
+    Raises:
+        InvalidValue: two single examples do not fit.
+    """
+    same, longest = n2 is None, max(n1, n2 or 0)
+    memory, total = memory_of(plan, itemsize), n1 + (n2 or 0)
+    rows = 1 if trace else plan.directions
+
+    def tile_bytes(size: int) -> int:
+        sums = size**2 * rows**2 * (0.6 if same else 1)
+        products = size * rows * (max(2 * ROWS, size * rows // 16) if same else size * rows)
+        sides = 1 if same and size >= longest else 2
+        entries = sum(share.entries for share in plan.shares if share.path == "per-example gradients")
+        gradients = sides * min(2 * CHUNK_BYTES, 2 * size * plan.directions * entries * itemsize)
+        return int(sums * 8 + products * itemsize + 2 * size**2 * itemsize + gradients + sides * size * memory.patches)
+
+    def peak(size: int, examples_held: int) -> int:
+        return examples_held * memory.resident + max(size * memory.passing, tile_bytes(size))
+
+    cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * parts - 1)))))
+    size = _largest(cap, lambda size: peak(size, total) <= limit)
+    if size >= min(cap, max(1, 2 * ROWS // rows)):  # all examples can be held, and tiles are not too small
+        held = total  # at most one block for each
+    else:
+        size = _largest(longest, lambda size: peak(size, 2 * size) <= limit)
+        if size == 0:
+            raise InvalidValue("memory_limit", limit, f"at least {peak(1, 2)} bytes for this network")
+        held = max(2, (limit - peak(size, 0)) // max(1, size * memory.resident))
+    return Grid(_blocks(n1, size), _blocks(n1 if same else n2, size), same, held)
+
+
+def _largest(top: int, fits) -> int:
+    """The largest size from 1 to `top` that fits, 0 if none does; what fits also fits when smaller."""
+    low, high = 0, top
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _blocks(n: int, size: int) -> list[slice]:
+    """Blocks of at most `size` whose sizes differ by at most one."""
+    count = math.ceil(n / size)
+    edges = [n * k // count for k in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]

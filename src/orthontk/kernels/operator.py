@@ -1,0 +1,137 @@
+"""The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor, nn
+
+from orthontk.checks import integer, number
+from orthontk.kernels.empirical import prepare
+from orthontk.kernels.precision import exact_arithmetic
+from orthontk.kernels.refusals import no_random_numbers
+
+
+class Estimate(NamedTuple):
+    """A value and its error: one standard error of a random estimate, or the residual norm of an eigenvalue."""
+
+    value: float
+    error: float
+
+
+class NTKOperator(LinearOperator):
+    """Θ v = J (Jᵀ v) for the flattened `full` kernel, (N·O, N·O) with row i·O + a; nothing but vectors is stored.
+
+    Jᵀ v is one backward pass (vjp), J u one forward-mode pass (jvp), over `batch_size` examples at a time. It is a
+    SciPy `LinearOperator`, for use with any of SciPy's solvers.
+
+    Args:
+        net, x, dtype: as in `empirical_ntk`.
+        batch_size: examples in one pass; None means all.
+
+    Raises:
+        InvalidValue: as `empirical_ntk`.
+
+    >>> operator = NTKOperator(nn.Linear(3, 2), torch.ones(1, 3))  # Θ = (x·x' + 1) I
+    >>> operator @ np.array([1.0, 2.0])
+    array([4., 8.], dtype=float32)
+    """
+
+    def __init__(
+        self, net: nn.Module, x: Tensor, *, dtype: torch.dtype | None = None, batch_size: int | None = None
+    ) -> None:
+        problem = prepare(net, x, None, "full", None, dtype)
+        self.net, self.tensors, self.x = problem.net, problem.tensors, problem.x1
+        self.batch_size = len(x) if batch_size is None else integer("batch_size", batch_size)
+        with exact_arithmetic(problem.device), no_random_numbers(problem.device):
+            problem.make_plan()  # refuses networks that mix examples
+        self.features = problem.plan.features
+        numpy_dtype = torch.empty(0, dtype=problem.dtype).numpy().dtype
+        super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
+
+    def _matvec(self, v: np.ndarray) -> np.ndarray:
+        parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}
+        dtype = next(iter(parameters.values())).dtype
+        vector = torch.as_tensor(np.asarray(v).reshape(-1, self.features), dtype=dtype, device=self.x.device)
+        with exact_arithmetic(self.x.device):
+            pullback = {name: torch.zeros_like(p) for name, p in parameters.items()}
+            for x, part in self._batches(vector):  # Jᵀ v
+                _, vjp = torch.func.vjp(self._function(x), parameters)
+                for name, gradient in vjp(part)[0].items():
+                    pullback[name] += gradient
+            products = [
+                torch.func.jvp(self._function(x), (parameters,), (pullback,))[1] for x, _ in self._batches(vector)
+            ]
+        return torch.cat(products).flatten().cpu().numpy()
+
+    def _adjoint(self) -> "NTKOperator":
+        return self  # symmetric
+
+    def _batches(self, vector: Tensor) -> zip:
+        return zip(self.x.split(self.batch_size), vector.split(self.batch_size), strict=True)
+
+    def _function(self, x: Tensor):
+        def outputs(parameters: dict[str, Tensor]) -> Tensor:  # (batch, O)
+            values = torch.func.functional_call(self.net, parameters | self.tensors.fixed, (x,))
+            return values.reshape(len(x), -1)
+
+        return outputs
+
+    def eigenvalues(self, count: int = 6, seed: int = 0) -> list[Estimate]:
+        """The `count` largest eigenvalues, descending, by implicitly restarted Lanczos (SciPy's `eigsh`).
+
+        The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ.
+        """
+        integer("count", count)
+        start = np.random.default_rng(seed).standard_normal(self.shape[0]).astype(self.dtype)
+        values, vectors = eigsh(self, k=count, v0=start)
+        residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
+        return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
+
+    def trace(self, probes: int = 32, seed: int = 0) -> Estimate:
+        """tr Θ by Hutchinson's estimator: the mean of vᵀΘv over vectors of random signs (Hutchinson 1990)."""
+        return _mean([float(v @ (self @ v)) for v in self._signs(probes, seed)])
+
+    def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:
+        """log det(Θ + ridge·I) by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017, algorithm 1).
+
+        The error covers the random probes, not the quadrature: raise `steps` until the value settles, which takes
+        longer the worse Θ + ridge·I is conditioned.
+        """
+        ridge = number("ridge", ridge, minimum=0)
+        return _mean([self._quadrature(v, ridge, integer("steps", steps)) for v in self._signs(probes, seed)])
+
+    def _signs(self, probes: int, seed: int) -> np.ndarray:
+        integer("probes", probes, minimum=2)
+        return np.random.default_rng(seed).choice(np.array([-1.0, 1.0], self.dtype), size=(probes, self.shape[0]))
+
+    def _quadrature(self, v: np.ndarray, ridge: float, steps: int) -> float:
+        """vᵀ log(Θ + ridge·I) v: Gauss quadrature from the Lanczos tridiagonal matrix started at v."""
+        diagonal, beside = lanczos(self, v, min(steps, self.shape[0]))
+        nodes, vectors = eigh_tridiagonal(diagonal, beside)
+        rounding = np.finfo(self.dtype).eps * nodes[-1]
+        return float(v @ v * np.sum(vectors[0] ** 2 * np.log(np.maximum(nodes, rounding) + ridge)))
+
+
+def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Diagonal and off-diagonal of the Lanczos matrix, float64, with full reorthogonalization."""
+    basis = [start.astype(np.float64) / np.linalg.norm(start)]
+    diagonal, beside = [], []
+    for _ in range(steps):
+        product = (operator @ basis[-1].astype(operator.dtype)).astype(np.float64)
+        diagonal.append(basis[-1] @ product)
+        known = np.array(basis)
+        for _ in range(2):  # once more removes what rounding left of the first time
+            product -= known.T @ (known @ product)
+        length = np.linalg.norm(product)
+        if len(diagonal) == steps or length <= 1e-10 * abs(diagonal[0]):
+            break
+        beside.append(length)
+        basis.append(product / length)
+    return np.array(diagonal), np.array(beside[: len(diagonal) - 1])
+
+
+def _mean(samples: list[float]) -> Estimate:
+    return Estimate(float(np.mean(samples)), float(np.std(samples, ddof=1) / len(samples) ** 0.5))

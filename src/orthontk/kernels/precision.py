@@ -1,0 +1,35 @@
+"""Full-precision arithmetic for the time of a computation, whatever the process has set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+# TF32 and bfloat16 inside float32 products, and low-precision sums: (where, attribute, value for exact arithmetic).
+SETTINGS = (
+    (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
+    (torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+    (torch.backends.cudnn.rnn, "fp32_precision", "ieee"),
+    (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),
+    (torch.backends.mkldnn.conv, "fp32_precision", "ieee"),
+    (torch.backends.mkldnn.rnn, "fp32_precision", "ieee"),
+    (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),
+    (torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False),
+)
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """No TF32, no bfloat16, no autocast, no compiled code; all as it was on leaving.
+
+    Compiled modules run eagerly: a compiled graph hides the operations that `Recorder` has to see.
+    """
+    before = [getattr(place, name) for place, name, _ in SETTINGS]
+    try:
+        for place, name, value in SETTINGS:
+            setattr(place, name, value)
+        with torch.autocast(device.type, enabled=False), torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for (place, name, _), value in zip(SETTINGS, before, strict=True):
+            setattr(place, name, value)

@@ -1,0 +1,31 @@
+"""Sharing tiles among the processes of `torch.distributed`."""
+
+import torch.distributed as dist
+from torch import Tensor
+
+from orthontk.checks import InvalidValue
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's rank and how many there are; (0, 1) without `torch.distributed`."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def check_same_problem(fingerprint: str) -> None:
+    """Raises InvalidValue unless all ranks have the same network and inputs."""
+    fingerprints: list[str | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(fingerprints, fingerprint)
+    if len(set(fingerprints)) > 1:
+        raise InvalidValue("net, x1, x2", "different values on different ranks", "the same on all ranks")
+
+
+def gather(theta: Tensor) -> Tensor:
+    """The sum over ranks, in place: each rank has its own tiles and zeros elsewhere, so that nothing is rounded."""
+    dist.all_reduce(theta)
+    return theta
+
+
+def barrier() -> None:
+    dist.barrier()

@@ -1,0 +1,44 @@
+"""Networks of which no kernel of single examples exists, refused before or while they run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from orthontk.checks import InvalidValue
+
+
+def check_network(net: nn.Module) -> None:
+    """Refuses, by name, modules that mix or randomize examples.
+
+    Raises:
+        InvalidValue: a BatchNorm that uses the batch's own statistics, active dropout, or TorchScript.
+    """
+    for name, module in net.named_modules():
+        kind, place = type(module).__name__, name or "net"
+        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
+            raise InvalidValue(place, kind, "running statistics, as examples must not mix; call net.eval()")
+        dropout = module.p if isinstance(module, _DropoutNd) else getattr(module, "dropout", 0)
+        if module.training and isinstance(dropout, float) and dropout > 0:
+            raise InvalidValue(place, f"{kind}(p={dropout:g})", "no randomness; call net.eval()")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InvalidValue(place, kind, "an nn.Module that is not TorchScript, whose operations cannot be seen")
+
+
+@contextmanager
+def no_random_numbers(device: torch.device) -> Iterator[None]:
+    """Refuses code that draws random numbers, and puts the generators back to where they were."""
+    cuda = [device] if device.type == "cuda" else []
+    before = _random_state(cuda)
+    with torch.random.fork_rng(devices=cuda):
+        yield
+        drawn = any(not torch.equal(a, b) for a, b in zip(before, _random_state(cuda), strict=True))
+    if drawn:
+        raise InvalidValue("net", "random numbers in the forward pass", "a deterministic network; call net.eval()")
+
+
+def _random_state(cuda: list[torch.device]) -> list[Tensor]:
+    return [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in cuda)]

@@ -1,0 +1,70 @@
+"""Two gloo processes share the tiles of one kernel."""
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from orthontk.checks import InvalidValue
+from orthontk.init import initialize
+from orthontk.kernels import empirical, empirical_ntk
+from orthontk.networks import FCN
+
+
+def network() -> FCN:
+    net = FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1).double()
+    return initialize(net, "gaussian", torch.Generator().manual_seed(0))
+
+
+def inputs(n: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _worker(rank: int, folder) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    computed, tile = [], empirical._compute_tile
+    empirical._compute_tile = lambda *a: (computed.append(a[2:4]), tile(*a))
+    net, x1, x2 = network(), inputs(20, 1), inputs(9, 2)
+    results = {
+        "symmetric": empirical_ntk(net, x1),
+        "trace": empirical_ntk(net, x1, outputs="trace"),
+        "rectangular": empirical_ntk(net, x1, x2),
+        "disk": empirical_ntk(net, x1, out=folder / "theta.npy").clone(),
+        "tiles": torch.tensor(len(computed)),
+    }
+    try:
+        empirical_ntk(net, x1 + rank)
+        results["refused"] = torch.tensor(0)
+    except InvalidValue:
+        results["refused"] = torch.tensor(1)
+    torch.save(results, folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(_worker, (folder,), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_every_rank_has_the_kernel_of_a_single_process(results, rank):
+    net, x1, x2 = network(), inputs(20, 1), inputs(9, 2)
+    expected = {
+        "symmetric": empirical_ntk(net, x1),
+        "trace": empirical_ntk(net, x1, outputs="trace"),
+        "rectangular": empirical_ntk(net, x1, x2),
+        "disk": empirical_ntk(net, x1),
+    }
+    for name, theta in expected.items():
+        torch.testing.assert_close(results[rank][name], theta, rtol=1e-12, atol=1e-12)
+
+
+def test_both_ranks_took_part(results):
+    assert all(result["tiles"] >= 4 for result in results)
+
+
+def test_different_inputs_on_different_ranks_are_refused(results):
+    assert all(result["refused"] == 1 for result in results)

@@ -1,0 +1,202 @@
+"""Tiles: results the same as untiled, memory within the limit, results on disk, interrupted computations resumed."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_ntk import naive_ntk
+
+from orthontk.checks import InvalidValue
+from orthontk.init import initialize
+from orthontk.kernels import empirical, empirical_ntk, explain_ntk
+from orthontk.kernels.grid import Grid
+from orthontk.kernels.tile import computed_pairs, row_blocks
+from orthontk.networks import CNN, FCN
+
+OUTPUTS = ("full", "trace", "sum_of_logits")
+
+
+def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def drawn(net: torch.nn.Module) -> torch.nn.Module:
+    return initialize(net.double(), "gaussian", torch.Generator().manual_seed(0))
+
+
+FCN_NET = drawn(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
+CNN_NET = drawn(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
+
+
+@given(st.integers(1, 400), st.integers(1, 12))
+def test_row_blocks_cover_the_examples_and_save_almost_half(examples, directions):
+    blocks = list(row_blocks(examples, directions))
+    assert [i for block in blocks for i in range(block.start, block.stop)] == list(range(examples))
+    pairs = computed_pairs(directions, examples, examples, True) / directions**2
+    largest = max(block.stop - block.start for block in blocks)
+    assert examples * (examples + 1) / 2 <= pairs <= examples * (examples + largest) / 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["FCN", "CNN"]),
+    st.sampled_from(OUTPUTS),
+    st.integers(1, 7),
+    st.none() | st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(2, 5),
+)
+def test_any_tiling_gives_the_same_kernel(kind, outputs, n1, n2, size1, size2, held):
+    net, shape = (FCN_NET, (6,)) if kind == "FCN" else (CNN_NET, (2, 4, 4))
+    x1, x2 = inputs(n1, *shape), None if n2 is None else inputs(n2, *shape, seed=2)
+    problem = empirical.prepare(net, x1, x2, outputs, None, None)
+    problem.make_plan()
+    whole = empirical.compute(problem, None, progress=False)
+    assert len(list(problem.grid.tiles())) == 1
+
+    def cut(n: int, size: int) -> list[slice]:  # the last one smaller
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    blocks1 = cut(n1, size1)
+    problem.grid = Grid(blocks1, blocks1 if n2 is None else cut(n2, size2), n2 is None, held)
+    tiled = empirical.compute(problem, None, progress=False)
+    torch.testing.assert_close(tiled, whole, rtol=1e-12, atol=1e-12)
+    if n2 is None:
+        assert torch.equal(tiled, tiled.transpose(0, 1).transpose(2, 3) if outputs == "full" else tiled.T)
+
+
+def test_the_limit_decides_the_tiles_and_nothing_else():
+    x = inputs(40, 6)
+    limits = 100_000, 200_000, 2**30
+    tiles = [explain_ntk(FCN_NET, x, memory_limit=limit).tiles for limit in limits]
+    assert tiles[0] > tiles[1] > tiles[2] == 1
+    expected = naive_ntk(FCN_NET, x)
+    for limit in limits:
+        theta = empirical_ntk(FCN_NET, x, memory_limit=limit)
+        torch.testing.assert_close(theta, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("limit", [0, -5, 1.5, 10])
+def test_an_impossible_limit_is_refused(limit):
+    with pytest.raises(InvalidValue, match=r"memory_limit=.*at least"):
+        empirical_ntk(FCN_NET, inputs(4, 6), memory_limit=limit)
+
+
+PEAK = """
+    import json, resource, sys, threading
+    import torch
+    from orthontk.init import initialize
+    from orthontk.kernels import empirical_ntk
+    from orthontk.networks import CNN, FCN
+
+    torch.set_num_threads(1)
+    nets = {
+        "FCN": (FCN(784, 10, width=512, depth=4), (784,)),
+        "CNN": (CNN(3, 16, 10, width=32, depth=4), (3, 16, 16)),
+    }
+    net, shape = nets[sys.argv[1]]
+    n, limit, outputs = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    initialize(net, "gaussian", torch.Generator().manual_seed(0))
+    x = torch.randn(n, *shape)
+    empirical_ntk(net, x[:3], outputs=outputs)  # libraries set up their own buffers
+    def resident():
+        return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+    before, peak, done = resident(), 0, threading.Event()
+    def watch():
+        global peak
+        while not done.wait(0.002):
+            peak = max(peak, resident())
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    theta = empirical_ntk(net, x, memory_limit=limit, outputs=outputs)
+    done.set()
+    watcher.join()
+    print(json.dumps({"used": peak - before, "result": theta.nbytes}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "examples", "limit_mb", "outputs"),
+    [("FCN", 400, 100, "full"), ("FCN", 400, 100, "trace"), ("CNN", 60, 120, "full")],
+)
+def test_peak_memory_stays_within_the_limit(kind, examples, limit_mb, outputs):
+    limit = limit_mb * 2**20
+    command = [sys.executable, "-c", textwrap.dedent(PEAK), kind, str(examples), str(limit), outputs]
+    # By default glibc keeps freed blocks of up to 32 MB, which would count here though they are free.
+    environment = {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert answer.returncode == 0, answer.stderr
+    measured = json.loads(answer.stdout)
+    assert measured["used"] <= 1.2 * limit + measured["result"]
+    assert measured["used"] > 0.2 * limit  # the limit was put to use
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_result_on_disk(tmp_path, outputs):
+    x1, x2 = inputs(30, 6), inputs(7, 6, seed=2)
+    for second in (None, x2):
+        path = tmp_path / f"{outputs}_{second is None}.npy"
+        theta = empirical_ntk(FCN_NET, x1, second, outputs=outputs, out=path, memory_limit=100_000)
+        expected = naive_ntk(FCN_NET, x1, second, outputs)
+        torch.testing.assert_close(theta, expected, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(torch.from_numpy(np.load(path)), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_an_interrupted_computation_resumes_at_its_last_finished_tile(tmp_path, monkeypatch):
+    path, x, limit = tmp_path / "theta.npy", inputs(40, 6), 100_000
+    computed = []
+    tile = empirical._compute_tile
+
+    def until_the_fifth(problem, sides, i, j, theta):
+        if len(computed) == 5:
+            theta[problem.grid.blocks1[i], problem.grid.blocks1[j]] = -1.0  # a tile may be half written
+            raise KeyboardInterrupt
+        computed.append((i, j))
+        tile(problem, sides, i, j, theta)
+
+    monkeypatch.setattr(empirical, "_compute_tile", until_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        empirical_ntk(FCN_NET, x, out=path, memory_limit=limit)
+    with (path.parent / "theta.npy.tiles").open("a") as log:
+        log.write("\n[3, 1")  # a process killed while it wrote
+    monkeypatch.setattr(empirical, "_compute_tile", lambda *a: (computed.append(a[2:4]), tile(*a)))
+    theta = empirical_ntk(FCN_NET, x, out=path, memory_limit=limit)
+    assert len(computed) == len(set(computed)) == explain_ntk(FCN_NET, x, memory_limit=limit).tiles
+    assert torch.equal(theta, empirical_ntk(FCN_NET, x, memory_limit=limit))
+    count = len(computed)
+    assert torch.equal(empirical_ntk(FCN_NET, x, out=path, memory_limit=limit), theta)
+    assert len(computed) == count  # nothing left to do
+
+
+def test_a_file_of_another_computation_is_never_overwritten(tmp_path):
+    path, x = tmp_path / "theta.npy", inputs(5, 6)
+    empirical_ntk(FCN_NET, x, out=path)
+    content = path.read_bytes()
+    others = [
+        lambda: empirical_ntk(FCN_NET, x + 1, out=path),
+        lambda: empirical_ntk(FCN_NET, x, x, out=path),
+        lambda: empirical_ntk(FCN_NET, x, outputs="trace", out=path),
+        lambda: empirical_ntk(drawn(FCN(6, 3, width=9, depth=3)), x, out=path),
+    ]
+    for other in others:
+        with pytest.raises(InvalidValue, match="out="):
+            other()
+    assert path.read_bytes() == content
+    foreign = tmp_path / "foreign.npy"
+    foreign.write_bytes(b"something")
+    with pytest.raises(InvalidValue, match="out="):
+        empirical_ntk(FCN_NET, x, out=foreign)
+    assert foreign.read_bytes() == b"something"
+
+
+@pytest.mark.parametrize("name", ["theta.txt", "absent/theta.npy"])
+def test_an_impossible_path_is_refused(tmp_path, name):
+    with pytest.raises(InvalidValue, match="out="):
+        empirical_ntk(FCN_NET, inputs(5, 6), out=tmp_path / name)
