@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from orthontk.kernels.infinite.closed_forms import ClosedForm, closed_form
+from orthontk.kernels.infinite.gaussian import Activation
 from orthontk.kernels.infinite.hermite import HermiteDual
 from orthontk.kernels.infinite.table import TableDual
-from orthontk.meanfield.gaussian import Activation
 
 
 class Dual(Protocol):

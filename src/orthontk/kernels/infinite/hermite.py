@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from orthontk.meanfield.gaussian import Activation
+from orthontk.kernels.infinite.gaussian import Activation
 
 MOST_TERMS = 256
 NEGLIGIBLE = 1e-17  # a term's share of the sum at ρ = 1

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from orthontk.checks import InvalidValue, one_of
 from orthontk.init import SCHEMES
+from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.kernels.infinite.positions import tap_average
-from orthontk.meanfield.gaussian import Activation, as_activation
 from orthontk.networks import CNN, FCN, Conv, WeightLayer
 from orthontk.networks.fcn import flatten_images
 
@@ -72,8 +72,9 @@ def _step(layer: WeightLayer, init: str) -> LinearStep:
 
 def activations(net: FCN | CNN) -> list[Activation]:
     """φ after every layer but the readout; equal modules are analysed once."""
-    known: dict[str, Activation] = {}
-    return [known.setdefault(repr(module), as_activation(module)) for module in net.activations]
+    different = {repr(module): module for module in net.activations}
+    known = {name: as_activation(module) for name, module in different.items()}
+    return [known[repr(module)] for module in net.activations]
 
 
 def as_images(net: FCN | CNN, x: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for any activation, interpolated from accurate quadrature at well-chosen points.
 
 For r = |ρ|, u = √q₁(√r z₀ + √(1−r) z₁) and v = √q₂(±√r z₀ + √(1−r) z₂) have correlation ±r. With the smoothed
-g(q, z₀) = E[φ(√q(√r z₀ + √(1−r) z₁)) | z₀] the expectation is the one integral E[g(q₁, z₀) g(q₂, ±z₀)]. Both integrals are
-cut at kinks. The expectations, divided by their values at ρ = 1, are then interpolated by Chebyshev polynomials in
-log q₁, log q₂ and a variable that stretches s = √(1−r) towards 0, since they bend on the scale s ~ 1/√q, and are analytic
-in s (not in ρ) even where φ has kinks.
+g(q, z₀) = E[φ(√q(√r z₀ + √(1−r) z₁)) | z₀] the expectation is the one integral E[g(q₁, z₀) g(q₂, ±z₀)]. Both
+integrals are cut at kinks. The expectations, divided by their values at ρ = 1, are then interpolated by Chebyshev
+polynomials in log q₁, log q₂ and a variable that stretches s = √(1−r) towards 0, since they bend on the scale
+s ~ 1/√q, and are analytic in s (not in ρ) even where φ has kinks.
 """
 
 import math
@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from orthontk.meanfield.gaussian import Activation, expectation, nodes
+from orthontk.kernels.infinite.gaussian import Activation, expectation, nodes
 
 CORRELATIONS = 32  # Chebyshev nodes for each sign of ρ
 ROWS_AT_ONCE = 512

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from orthontk.kernels.infinite.duals import Dual, make_dual
+from orthontk.kernels.infinite.gaussian import Activation, expectation
 from orthontk.kernels.infinite.layers import LinearStep
-from orthontk.meanfield.gaussian import Activation, expectation
 
 CHUNK = 4096
 
@@ -41,10 +41,18 @@ def variance_pass(
     """Every hidden layer's expectations, and for each set of inputs (N, C, H, W) every hidden layer's moments."""
     moments = [images.square().mean(1) for images in inputs]  # (N, H, W)
     duals, layers = [], [[] for _ in inputs]
+    before = None
     for step, phi in zip(steps, phis, strict=False):  # all but the readout
         variances = [step.weight_var * step.passed(m) + step.bias_var for m in moments]
         everything = torch.cat([q.flatten() for q in variances])
         positive = everything[everything > 0]
+        settled = duals and phi is phis[len(duals) - 1] and bool(((everything - before).abs() <= 1e-14 * before).all())
+        before = everything
+        if settled:  # at the fixed point a deep network's layers are alike: nothing is to be computed anew
+            duals.append(duals[-1])
+            for kept in layers:
+                kept.append(kept[-1])
+            continue
         duals.append(make_dual(phi, positive if len(positive) else torch.ones(1, dtype=torch.float64)))
         moments = []
         for q, kept in zip(variances, layers, strict=True):

@@ -21,6 +21,7 @@ Function = Callable[[Tensor], Tensor]
 
 REACH = 9.0  # standard deviations; the density beyond is below 1e-18
 NODES_PER_PANEL = 12
+SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
 UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32 at full resolution
 
 
@@ -47,6 +48,11 @@ class Activation:
         self.is_odd = torch.allclose(self.value(-grid), -self.value(grid), rtol=1e-14, atol=1e-15)
         scaled = 10 * grid  # ReLU6 passes closer to 0
         self.is_homogeneous = torch.allclose(self.value(2 * scaled), 2 * self.value(scaled), rtol=1e-14, atol=1e-15)
+
+    @functools.cached_property
+    def scanned(self) -> tuple[Tensor, Tensor]:
+        """E[φ²] and E[φ'²] at the variances `SCAN`, where fixed and critical points are looked for."""
+        return tuple(expectation(lambda u, f=f: f(u) ** 2, SCAN, self.kinks) for f in (self.value, self.derivative))
 
     def value(self, u: Tensor) -> Tensor:
         with torch.no_grad():
