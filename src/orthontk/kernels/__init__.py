@@ -2,6 +2,7 @@
 
 from orthontk.kernels.empirical import empirical_ntk
 from orthontk.kernels.explain import explain_ntk
+from orthontk.kernels.infinite import InfiniteKernels, infinite_kernels
 from orthontk.kernels.operator import NTKOperator
 
-__all__ = ["NTKOperator", "empirical_ntk", "explain_ntk"]
+__all__ = ["InfiniteKernels", "NTKOperator", "empirical_ntk", "explain_ntk", "infinite_kernels"]

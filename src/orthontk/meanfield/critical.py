@@ -1,14 +1,11 @@
 """The critical line χ₁ = 1 (Poole et al. 2016; Schoenholz et al. 2017; Pennington et al. 2017)."""
 
-import torch
 from scipy.optimize import brentq
 from torch import nn
 
 from orthontk.checks import InvalidValue, number
+from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation, expectation
 from orthontk.meanfield.fixed_point import length_map, length_map_slope
-from orthontk.meanfield.gaussian import Activation, as_activation, expectation
-
-SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
 
 
 def mean_squared_slope(activation: str | nn.Module | Activation, q: float) -> float:
@@ -77,7 +74,7 @@ def critical_bias_var(activation: str | nn.Module | Activation, weight_var: floa
         if abs(weight_var / critical - 1) > 1e-9:
             raise InvalidValue("weight_var", weight_var, f"{critical:g}, the only critical value of {activation}")
         return 0.0
-    chi = weight_var * expectation(lambda u: phi.derivative(u) ** 2, SCAN, phi.kinks) - 1
+    chi = weight_var * phi.scanned[1] - 1
     for low, high, left, right in zip(SCAN[:-1], SCAN[1:], chi[:-1], chi[1:], strict=True):
         if left * right > 0:
             continue

@@ -5,9 +5,8 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, number
-from orthontk.meanfield.gaussian import Activation, as_activation, expectation
+from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation, expectation
 
-SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)  # where a crossing is looked for
 ROUNDING = 1e-11  # relative
 
 
@@ -52,7 +51,7 @@ fixed point (bias_var=0.1)
     """
     phi = as_activation(activation)
     number("weight_var", weight_var, above=0), number("bias_var", bias_var, minimum=0)
-    excess = length_map(phi, weight_var, bias_var, SCAN) / SCAN - 1
+    excess = (weight_var * phi.scanned[0] + bias_var) / SCAN - 1
     grows = excess > ROUNDING
     shrinks = excess < -ROUNDING
     if shrinks[0]:  # the fixed point lies below the scan

@@ -7,6 +7,7 @@ converges exponentially. Plain Gauss–Hermite nodes spread with √q and miss a
 
 import copy
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,8 @@ from orthontk.networks.activations import make_activation
 Function = Callable[[Tensor], Tensor]
 
 REACH = 9.0  # standard deviations; the density beyond is below 1e-18
-NODES_PER_PANEL = 16
+NODES_PER_PANEL = 12
+SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
 UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32 at full resolution
 
 
@@ -46,6 +48,11 @@ class Activation:
         self.is_odd = torch.allclose(self.value(-grid), -self.value(grid), rtol=1e-14, atol=1e-15)
         scaled = 10 * grid  # ReLU6 passes closer to 0
         self.is_homogeneous = torch.allclose(self.value(2 * scaled), 2 * self.value(scaled), rtol=1e-14, atol=1e-15)
+
+    @functools.cached_property
+    def scanned(self) -> tuple[Tensor, Tensor]:
+        """E[φ²] and E[φ'²] at the variances `SCAN`, where fixed and critical points are looked for."""
+        return tuple(expectation(lambda u, f=f: f(u) ** 2, SCAN, self.kinks) for f in (self.value, self.derivative))
 
     def value(self, u: Tensor) -> Tensor:
         with torch.no_grad():
@@ -88,22 +95,31 @@ def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None) -> 
     return (f(z * q.flatten().sqrt()[:, None]) * w).sum(-1).reshape(q.shape)
 
 
-def nodes(q: Tensor, kinks: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Nodes z and weights w, each (len(q), n), with E[f(√q·z)] ≈ Σ w·f(√q·z) for every entry of `q`."""
+def nodes(
+    q: Tensor, kinks: Tensor | None = None, mean: Tensor | float = 0.0, panel: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Nodes z and weights w, each (len(q), n), with E[f(mean + √q·z)] ≈ Σ w·f(mean + √q·z) for every entry of `q`.
+
+    Args:
+        q: (m,) variances.
+        kinks: (n,) in u = mean + √q·z, where f is not smooth.
+        mean: (m, 1), or 0.
+        panel: longest panel in u near the mean; f is taken to be analytic on that scale.
+    """
     sigma = q.sqrt()[:, None]
-    unit = sigma.clamp(max=1).where(sigma > 0, 1.0)  # panel length in u near the origin
-    reach = REACH * sigma / unit  # in panel lengths
-    count = int(torch.ceil(UNIFORM_UP_TO * torch.asinh(reach.max() / UNIFORM_UP_TO)).clamp(min=REACH))
-    steps = torch.arange(-count, count + 1, dtype=torch.float64)
     sigma = sigma.where(sigma > 0, 1.0)  # f is constant where q = 0: any panels do
-    edges = UNIFORM_UP_TO * torch.sinh(steps / UNIFORM_UP_TO) * unit / sigma  # in z
+    unit = sigma.clamp(max=panel)  # panel length in u near the mean
+    stretch = UNIFORM_UP_TO / panel
+    count = math.ceil(float(stretch * torch.asinh(REACH * sigma / unit / stretch).max()))
+    steps = torch.arange(-count, count + 1, dtype=torch.float64)
+    edges = stretch * torch.sinh(steps / stretch) * unit / sigma  # in z
     if kinks is not None:
-        edges = torch.cat([edges, kinks / sigma], dim=-1)
+        edges = torch.cat([edges, (kinks - mean) / sigma], dim=-1)
     edges = edges.clamp(-REACH, REACH).sort(-1).values  # (len(q), panels + 1)
     x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES_PER_PANEL))
     half = edges.diff(dim=-1)[..., None] / 2  # (len(q), panels, 1)
     z = edges[:, :-1, None] + half * (1 + x)
-    density = torch.exp(-(z**2) / 2) / (2 * torch.pi) ** 0.5
+    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     return z.flatten(1), (half * w * density).flatten(1)
 
 

@@ -1,0 +1,42 @@
+"""Kernels over (input, output) pairs: `full` (N, M, O, O), or (N, M), the same for each output."""
+
+import torch
+from torch import Tensor
+
+from orthontk.checks import InvalidValue
+
+
+def as_matrix(kernel: Tensor) -> Tensor:
+    """(N, M) stays as it is, (N, M, O, O) becomes (N·O, M·O); in float64.
+
+    Raises:
+        InvalidValue: another shape.
+    """
+    kernel = kernel.detach().to(torch.float64)
+    if kernel.dim() == 2:
+        return kernel
+    if kernel.dim() == 4 and kernel.shape[2] == kernel.shape[3]:
+        n, m, o, _ = kernel.shape
+        return kernel.permute(0, 2, 1, 3).reshape(n * o, m * o)
+    raise InvalidValue("kernel", tuple(kernel.shape), "a kernel of shape (N, M) or (N, M, O, O)")
+
+
+def check_shapes(
+    kernel: Tensor, f0: Tensor, targets: Tensor, test_kernel: Tensor | None, test_f0: Tensor | None
+) -> None:
+    """Refuse kernels, outputs (N, O), (M, O) and targets (N, O) that do not fit together."""
+    if f0.dim() != 2 or f0.shape != targets.shape or kernel.shape[:2] != (len(f0), len(f0)):
+        accepted = f"(N, O) like the targets' {tuple(targets.shape)}, for a kernel {tuple(kernel.shape)}"
+        raise InvalidValue("f0", tuple(f0.shape), accepted)
+    if (test_kernel is None) != (test_f0 is None):
+        raise InvalidValue("test_f0", test_f0, "given together with test_kernel")
+    if test_kernel is not None and test_kernel.shape[:2] != (len(test_f0), len(f0)):
+        raise InvalidValue("test_kernel", tuple(test_kernel.shape), f"({len(test_f0)}, {len(f0)}), test by training")
+
+
+def apply_kernel(matrix: Tensor, values: Tensor) -> Tensor:
+    """Σ_j Θ(i, j)·values(j): (…, M, O) to (…, N, O), for a matrix from `as_matrix`."""
+    *batch, m, o = values.shape
+    if matrix.shape[1] == m:
+        return matrix @ values
+    return (matrix @ values.reshape(*batch, m * o, 1)).reshape(*batch, -1, o)

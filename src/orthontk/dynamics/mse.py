@@ -1,0 +1,100 @@
+"""Training of a linearized network under MSE, in closed form.
+
+With the loss (1/N) Σ_i |f(x_i) − y_i|² (the mean over N images of the sum over outputs; no ½) the residual r = f − y
+on the training inputs obeys ṙ = −(2/N)Θr, and a step of gradient descent takes it to (1 − (2η/N)Θ)r. Along an
+eigenvector of Θ with eigenvalue λ only the number r_t(λ)/r_0 matters; other inputs follow through their kernel with the
+training inputs: f_t(x) = f_0(x) − Θ(x, X) U diag((1 − r_t(λ)/r_0)/λ) Uᵀ r_0.
+
+Source: Jacot et al. 2018, §5; Lee et al. 2019, eqs. 8–11 (with a loss of ½ Σ instead).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from orthontk.checks import number
+from orthontk.dynamics.blocks import apply_kernel, as_matrix, check_shapes
+from orthontk.dynamics.momentum import residual_after
+
+SMALLEST = 1e-12  # eigenvalues are taken to be at least this share of the largest: see `_displacement`
+
+
+class Prediction(NamedTuple):
+    """Outputs at each of T times: `train` (T, N, O) and `test` (T, M, O), or None without test inputs."""
+
+    train: Tensor
+    test: Tensor | None
+
+
+class MSETraining:
+    """Predicted training from any kernel, empirical at t = 0 or infinite; one eigendecomposition serves all times.
+
+    Args:
+        kernel: Θ on the training inputs, (N, N) or (N, N, O, O).
+        f0: (N, O), the outputs at initialization.
+        targets: (N, O).
+        test_kernel: Θ between test and training inputs, (M, N) or (M, N, O, O).
+        test_f0: (M, O), the test outputs at initialization.
+
+    Raises:
+        InvalidValue: shapes that do not fit.
+
+    >>> training = MSETraining(torch.eye(2), torch.zeros(2, 1), torch.ones(2, 1))
+    >>> training.gradient_descent([0, 1, 2], lr=0.5).train[:, 0, 0]  # each step halves the residual: 1 − 2η/N = ½
+    tensor([0.0000, 0.5000, 0.7500], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        f0: Tensor,
+        targets: Tensor,
+        test_kernel: Tensor | None = None,
+        test_f0: Tensor | None = None,
+    ) -> None:
+        self.f0, self.targets = f0.detach().to(torch.float64), targets.detach().to(torch.float64)
+        check_shapes(kernel, f0, targets, test_kernel, test_f0)
+        self.eigenvalues, self._basis = torch.linalg.eigh(as_matrix(kernel))
+        residual = self.f0 - self.targets
+        if len(self._basis) != len(residual):
+            residual = residual.reshape(-1, 1)
+        self._projected = self._basis.mT @ residual  # (modes, O or 1)
+        self._test = None if test_kernel is None else (as_matrix(test_kernel), test_f0.detach().to(torch.float64))
+
+    def gradient_flow(self, times: Sequence[float] | Tensor) -> Prediction:
+        """Outputs at continuous times t (a step of size η takes a time η)."""
+        return self._predict(times, lambda rate, t: torch.exp(-rate * t))
+
+    def gradient_descent(self, steps: Sequence[int] | Tensor, lr: float, momentum: float = 0.0) -> Prediction:
+        """Outputs after the given numbers of steps of θ ← θ − ηv, v ← βv + ∇ (torch's SGD; v starts at 0).
+
+        Any learning rate is taken, beyond the largest stable one too: the prediction then diverges, as training does.
+        """
+        lr = number("lr", lr, above=0)
+        return self._predict(steps, lambda rate, t: residual_after(t, lr * rate, momentum))
+
+    def _predict(self, times: Sequence[float] | Tensor, shrink: Callable[[Tensor, Tensor], Tensor]) -> Prediction:
+        """`shrink(rate, t)` is r_t/r_0 for modes (modes,) that decay at a rate 2λ/N, at times (T, 1)."""
+        t = torch.as_tensor(times, dtype=torch.float64).reshape(-1, 1)
+        n = len(self.f0)
+        left = shrink(2 * self.eigenvalues / n, t)  # (T, modes)
+        residual = self._basis @ (left[..., None] * self._projected)  # (T, N·O or N, 1 or O)
+        train = self.targets + residual.reshape(-1, *self.f0.shape)
+        if self._test is None:
+            return Prediction(train, None)
+        matrix, test_f0 = self._test
+        weights = self._basis @ (self._displacement(shrink, t)[..., None] * self._projected)
+        return Prediction(train, test_f0 - apply_kernel(matrix, weights.reshape(-1, *self.f0.shape)))
+
+    def _displacement(self, shrink: Callable[[Tensor, Tensor], Tensor], t: Tensor) -> Tensor:
+        """(1 − r_t/r_0)/λ, (T, modes), which is smooth as λ → 0, where eigenvalues are lifted a little."""
+        lifted = self.eigenvalues.clamp(min=SMALLEST * max(float(self.eigenvalues[-1]), math.ulp(0.0)))
+        return (1 - shrink(2 * lifted / len(self.f0), t)) / lifted
+
+
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over images of the sum over outputs of the squared error: (…, N, O) to (…)."""
+    return (outputs - targets).square().sum(-1).mean(-1)

@@ -1,0 +1,49 @@
+"""Which way to compute an activation's expectations: closed form, Mehler's expansion, or a table."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from orthontk.kernels.infinite.closed_forms import ClosedForm, closed_form
+from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.hermite import HermiteDual
+from orthontk.kernels.infinite.table import TableDual
+
+
+class Dual(Protocol):
+    """The map from covariances of pre-activations to those of activations (Daniely, Frostig, Singer 2016)."""
+
+    def features(self, q: Tensor) -> Tensor:
+        """What `pair` needs to know of every variance: (features, *q.shape)."""
+
+    def moments(self, features: Tensor) -> Tensor:
+        """E[φ(√q·z)²], shaped like q."""
+
+    def pair(self, features1: Tensor, features2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """E[φ(u)φ(v)] and E[φ'(u)φ'(v)], shaped like ρ."""
+
+
+class ClosedFormDual:
+    """A closed form, whose one feature is the standard deviation."""
+
+    def __init__(self, form: ClosedForm) -> None:
+        self.form = form
+
+    def features(self, q: Tensor) -> Tensor:
+        return q.sqrt()[None]
+
+    def moments(self, features: Tensor) -> Tensor:
+        return self.form(features[0], features[0], torch.ones_like(features[0]))[0]
+
+    def pair(self, features1: Tensor, features2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        return self.form(features1[0], features2[0], rho)
+
+
+def make_dual(phi: Activation, q: Tensor) -> Dual:
+    """The most accurate of the three for an activation and all the variances q > 0 that will be asked for."""
+    form = closed_form(phi.module)
+    if form is not None:
+        return ClosedFormDual(form)
+    expansion = HermiteDual.for_variances(phi, q) if len(phi.kinks) == 0 else None
+    return TableDual(phi, q) if expansion is None else expansion

@@ -1,0 +1,95 @@
+"""The network as its infinite-width recursion sees it: a list of linear maps with their scales."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from orthontk.checks import InvalidValue, one_of
+from orthontk.init import SCHEMES
+from orthontk.kernels.infinite.gaussian import Activation, as_activation
+from orthontk.kernels.infinite.positions import tap_average
+from orthontk.networks import CNN, FCN, Conv, WeightLayer
+from orthontk.networks.fcn import flatten_images
+
+
+@dataclass(frozen=True)
+class LinearStep:
+    """One weight layer, acting on covariances of its inputs; SPEC §4.
+
+    Attributes:
+        weight_var, bias_var: σ_w², σ_b², which the forward and the backward pass see.
+        input_scale, bias_scale: what the layer's own weights and bias contribute to Θ: σ_w² and σ_b² in the `ntk`
+            parameterization, n_l·(taps) and 1 in the `standard` one.
+        kernel_size, padding: 1 for dense layers.
+        passes_through_centre: delta-orthogonal weights: every tap is trained, but only the centre's is not zero.
+    """
+
+    weight_var: float
+    bias_var: float
+    input_scale: float
+    bias_scale: float
+    kernel_size: int = 1
+    padding: str = "circular"
+    passes_through_centre: bool = False
+
+    def trained(self, covariances: Tensor) -> Tensor:
+        """The average over all taps, each of which is trained."""
+        return tap_average(covariances, self.kernel_size, self.padding)
+
+    def passed(self, covariances: Tensor) -> Tensor:
+        """The average over the taps that signals and gradients pass through."""
+        return covariances if self.passes_through_centre else self.trained(covariances)
+
+
+def linear_steps(net: FCN | CNN, init: str) -> list[LinearStep]:
+    """The layers of `net`.
+
+    Raises:
+        InvalidValue: an unknown scheme, one that cannot initialize `net`, or another network than FCN and CNN.
+    """
+    one_of("init", init, SCHEMES)
+    if not isinstance(net, FCN | CNN):
+        raise InvalidValue("net", type(net).__name__, "an FCN or a CNN")
+    convolutions = [layer for layer in net.layers if isinstance(layer, Conv)]
+    if init == "delta_orthogonal" and not convolutions:
+        raise InvalidValue("init", init, "a network with convolutions, or another scheme")
+    for layer in convolutions if init == "delta_orthogonal" else []:
+        n_out, n_in = layer.weight.shape[:2]
+        if n_in > n_out:
+            raise InvalidValue("init", init, f"n_in ≤ n_out in every convolution, not {n_in} inputs to {n_out} outputs")
+    return [_step(layer, init) for layer in net.layers]
+
+
+def _step(layer: WeightLayer, init: str) -> LinearStep:
+    standard = layer.parameterization == "standard"
+    input_scale, bias_scale = (float(layer.fan_in), 1.0) if standard else (layer.weight_var, layer.bias_var)
+    scales = layer.weight_var, layer.bias_var, input_scale, bias_scale
+    if not isinstance(layer, Conv):
+        return LinearStep(*scales)
+    return LinearStep(*scales, layer.kernel_size, layer.padding, init == "delta_orthogonal")
+
+
+def activations(net: FCN | CNN) -> list[Activation]:
+    """φ after every layer but the readout; equal modules are analysed once."""
+    different = {repr(module): module for module in net.activations}
+    known = {name: as_activation(module) for name, module in different.items()}
+    return [known[repr(module)] for module in net.activations]
+
+
+def as_images(net: FCN | CNN, x: Tensor) -> Tensor:
+    """Inputs as (N, C, H, W) in float64 on the CPU; to a fully connected network they are images of one pixel.
+
+    Raises:
+        InvalidValue: inputs of another shape than the network's.
+    """
+    x = x.detach().to("cpu", torch.float64)
+    if isinstance(net, FCN):
+        x = flatten_images(x)
+        if x.shape[1] != net.in_features:
+            raise InvalidValue("in_features", net.in_features, f"{x.shape[1]}, the entries of an input")
+        return x[:, :, None, None]
+    if x.shape[1:] != (net.in_channels, *net.image_size):
+        accepted = f"inputs of that size with {net.in_channels} channels, not {tuple(x.shape)}"
+        raise InvalidValue("image_size", net.image_size, accepted)
+    return x

@@ -1,0 +1,150 @@
+"""E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for any activation, interpolated from accurate quadrature at well-chosen points.
+
+For r = |ρ|, u = √q₁(√r z₀ + √(1−r) z₁) and v = √q₂(±√r z₀ + √(1−r) z₂) have correlation ±r. With the smoothed
+g(q, z₀) = E[φ(√q(√r z₀ + √(1−r) z₁)) | z₀] the expectation is the one integral E[g(q₁, z₀) g(q₂, ±z₀)]. Both
+integrals are cut at kinks. The expectations, divided by their values at ρ = 1, are then interpolated by Chebyshev
+polynomials in log q₁, log q₂ and a variable that stretches s = √(1−r) towards 0, since they bend on the scale
+s ~ 1/√q, and are analytic in s (not in ρ) even where φ has kinks.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from orthontk.kernels.infinite.gaussian import Activation, expectation, nodes
+
+CORRELATIONS = 32  # Chebyshev nodes for each sign of ρ
+ROWS_AT_ONCE = 512
+
+
+class TableDual:
+    """The two expectations for one activation and the variances `q` > 0, of any shape."""
+
+    def __init__(self, phi: Activation, q: Tensor) -> None:
+        self.phi = phi
+        self.variances, self.is_exact = _variance_nodes(q)  # (m,)
+        self.scale = min(1.0, 1 / math.sqrt(float(q.max())))  # the s below which nothing bends any more
+        x = torch.cos(math.pi * (torch.arange(CORRELATIONS, dtype=torch.float64) + 0.5) / CORRELATIONS)
+        s = self.scale * torch.sinh((x + 1) / 2 * math.asinh(1 / self.scale))
+        values = torch.stack([self._normalized(1 - float(v) ** 2) for v in s])  # (c, function, parity, m, m)
+        self.coefficients = torch.einsum("kc,c...->k...", _to_chebyshev(x), values)  # (k, function, parity, m, m)
+
+    def features(self, q: Tensor) -> Tensor:
+        """Interpolation weights, then q, √E[φ²] and √E[φ'²]: (m+3, *q.shape)."""
+        flat, inverse = q.flatten().unique(return_inverse=True)
+        flat = flat.clamp(min=float(self.variances.min()))  # q = 0 is treated apart
+        roots = [self._moment(f, flat).sqrt() for f in (self.phi.value, self.phi.derivative)]
+        table = torch.cat([self._weights(flat), torch.stack([flat, *roots])])
+        return table[:, inverse].reshape(-1, *q.shape)
+
+    def moments(self, features: Tensor) -> Tensor:
+        """E[φ(√q·z)²], shaped like q."""
+        return features[-2] ** 2
+
+    def pair(self, features1: Tensor, features2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """(F, G) shaped like ρ, against which the trailing axes of the features broadcast."""
+        (q1, *roots1), (q2, *roots2) = features1[-3:], features2[-3:]
+        x = (1 - rho.abs()).sqrt_().div_(self.scale).asinh_().mul_(2 / math.asinh(1 / self.scale)).sub_(1)
+        sign = rho.sign()
+        # Equal variances at ρ = 1 must give exactly 1: interpolation error there would part equal inputs in chaos.
+        same = (rho.abs() == 1) & ((q1 - q2).abs() <= 1e-13 * q1)
+        same &= (rho > 0) | self.phi.is_odd
+        pair = []
+        for index, (root1, root2) in enumerate(zip(roots1, roots2, strict=True)):
+            even, odd = (self._interpolate(index, parity, features1, features2, x) for parity in (0, 1))
+            normalized = (even + sign * odd).where(~same, sign if index == 0 else 1.0)
+            pair.append(root1 * root2 * normalized)
+        return pair[0], pair[1]
+
+    def _interpolate(self, index: int, parity: int, features1: Tensor, features2: Tensor, x: Tensor) -> Tensor:
+        """The Chebyshev series at x by Clenshaw's recursion; even (0) or odd (1) part in ρ."""
+        coefficients = self.coefficients[:, index, parity]  # (k, m, m)
+        if coefficients.abs().max() < 1e-14:
+            return torch.zeros_like(x)
+        b1, b2 = torch.zeros_like(x), torch.zeros_like(x)
+        for matrix in coefficients[1:].flip(0):
+            b1, b2 = 2 * x * b1 - b2 + self._between(matrix, features1, features2), b1
+        return x * b1 - b2 + self._between(coefficients[0], features1, features2)
+
+    def _between(self, matrix: Tensor, features1: Tensor, features2: Tensor) -> Tensor:
+        m = len(self.variances)
+        rows = torch.tensordot(matrix, features2[:m], dims=1)  # (m, …)
+        total = features1[0] * rows[0]
+        for weight, row in zip(features1[1:m], rows[1:], strict=True):
+            total = total + weight * row
+        return total
+
+    def _weights(self, q: Tensor) -> Tensor:
+        """(m, n): how much each node's value counts at the variances (n,)."""
+        if self.is_exact:
+            nearest = (self.variances.log()[:, None] - q.log()).abs().argmin(0)
+            return torch.nn.functional.one_hot(nearest, len(self.variances)).mT.to(torch.float64)
+        low, high = self.variances.log()[[0, -1]]
+        basis = _chebyshev_basis((2 * self.variances.log() - low - high) / (high - low))
+        return torch.linalg.solve(basis.mT, _chebyshev_basis((2 * q.log() - low - high) / (high - low), len(basis)).mT)
+
+    def _moment(self, f, q: Tensor) -> Tensor:
+        return torch.cat([expectation(lambda u: f(u) ** 2, chunk, self.phi.kinks) for chunk in q.split(ROWS_AT_ONCE)])
+
+    def _normalized(self, r: float) -> Tensor:
+        """E[φφ'] and E[φ'φ'] at ρ = ±r over their values at ρ = 1, split by parity: (function, parity, m, m)."""
+        top = float(self.variances.max())
+        panel = min(1.0, max(1.0, math.sqrt((1 - r) * top)) / math.sqrt(max(r * top, 1e-300)))
+        z, w = nodes(torch.ones(1, dtype=torch.float64), self._cuts(r), panel=panel)
+        tables = []
+        for f in (self.phi.value, self.phi.derivative):
+            g = torch.stack([self._smoothed(f, float(q), r, z[0]) for q in self.variances])  # (m, nodes)
+            root = self._moment(f, self.variances).sqrt()
+            even, odd = (g + g.flip(1)) / 2, (g - g.flip(1)) / 2  # the nodes are symmetric
+            tables.append(torch.stack([(part * w) @ part.mT / (root[:, None] * root) for part in (even, odd)]))
+        return torch.stack(tables)
+
+    def _smoothed(self, f, q: float, r: float, z: Tensor) -> Tensor:
+        """g(q, z) = E[f(√q(√r z + √(1−r) z₁))]: (n,) to (n,)."""
+        parts = []
+        for chunk in z.split(ROWS_AT_ONCE):
+            mean = math.sqrt(r * q) * chunk[:, None]
+            inner, w = nodes(torch.full_like(chunk, (1 - r) * q), self.phi.kinks, mean)
+            parts.append((f(mean + math.sqrt((1 - r) * q) * inner) * w).sum(1))
+        return torch.cat(parts)
+
+    def _cuts(self, r: float) -> Tensor | None:
+        """Where the outer integral is cut: at the kinks, and at distances that grow from the smoothing's width."""
+        if len(self.phi.kinks) == 0 or r == 0:
+            return None
+        centres = self.phi.kinks.abs().unique() / (r * self.variances).sqrt()[:, None]
+        width = math.sqrt((1 - r) / r)
+        steps = [2.0 * width * 2**j for j in range(max(0, math.ceil(-math.log2(width))) + 1)]
+        steps = torch.tensor([0.0, *steps], dtype=torch.float64)
+        distances = torch.cat([steps, -steps[1:]])
+        points = (centres.flatten()[:, None] + distances).flatten()
+        return torch.cat([points, -points]).unique()
+
+
+def _variance_nodes(q: Tensor) -> tuple[Tensor, bool]:
+    """All different variances if they are few (True), else Chebyshev points in log q (False): (m,), ascending.
+
+    As functions of log q the expectations are analytic within ±π of the real line for activations with poles like
+    tanh's, which sets the rate of convergence.
+    """
+    low, high = math.log(float(q.min())), math.log(float(q.max()))
+    half = (high - low) / 2
+    m = 4 + math.ceil(18 / math.asinh(math.pi / max(half, 1e-13)))
+    different = q.unique()
+    different = different[torch.cat([torch.ones(1, dtype=torch.bool), different.diff() > 1e-13 * different[1:]])]
+    if len(different) <= m:
+        return different, True
+    points = -torch.cos(math.pi * torch.arange(m, dtype=torch.float64) / (m - 1))
+    return torch.exp((low + high) / 2 + half * points), False
+
+
+def _chebyshev_basis(x: Tensor, count: int | None = None) -> Tensor:
+    """T_k(x): (n, count); count is n if not given."""
+    k = torch.arange(count or len(x), dtype=torch.float64)
+    return torch.cos(k * torch.acos(x.clamp(-1, 1))[:, None])
+
+
+def _to_chebyshev(x: Tensor) -> Tensor:
+    """The matrix from values at the Chebyshev points x to coefficients: (k, c)."""
+    return torch.linalg.inv(_chebyshev_basis(x))

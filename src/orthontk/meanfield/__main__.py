@@ -1,0 +1,84 @@
+"""Print what mean-field theory says of a setting, and the infinite-width NTK's spectrum against depth.
+
+python -m orthontk.meanfield --activation tanh --critical 0.0259 --depths 2 10 50 100
+"""
+
+import argparse
+import sys
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels.infinite import infinite_kernels
+from orthontk.meanfield.correlation import correlation_fixed_point, correlation_length
+from orthontk.meanfield.critical import chi_1, critical_point
+from orthontk.meanfield.fixed_point import fixed_point
+from orthontk.networks import FCN
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    try:
+        _print_setting(options)
+    except InvalidValue as refusal:
+        sys.exit(str(refusal))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orthontk.meanfield",
+        description="Fixed points of a setting, and spectrum and condition number of its infinite-width NTK by depth.",
+    )
+    parser.add_argument("--activation", default="tanh")
+    parser.add_argument("--weight-var", type=float, default=1.05)
+    parser.add_argument("--bias-var", type=float, default=2.01e-5)
+    parser.add_argument(
+        "--critical", type=float, metavar="Q", help="the critical point with q* = Q, instead of the two"
+    )
+    parser.add_argument("--depths", type=int, nargs="+", default=[2, 5, 10, 20, 50, 100])
+    parser.add_argument("--inputs", type=int, default=64, help="random inputs of equal length (default 64)")
+    parser.add_argument("--features", type=int, default=784, help="entries of an input (default 784)")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _print_setting(options: argparse.Namespace) -> None:
+    console = Console()
+    weight_var, bias_var = options.weight_var, options.bias_var
+    if options.critical is not None:
+        weight_var, bias_var = critical_point(options.activation, options.critical)
+    console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
+    try:
+        console.print(_fixed_points(options.activation, weight_var, bias_var))
+    except InvalidValue as refusal:  # the kernels exist all the same
+        console.print(f"no fixed point: {refusal}")
+    generator = torch.Generator().manual_seed(options.seed)
+    x = torch.randn(options.inputs, options.features, generator=generator, dtype=torch.float64)
+    x *= (options.features**0.5) / x.norm(dim=1, keepdim=True)
+    table = Table("depth", "NTK(x,x)", "largest", "median", "smallest eigenvalue", "condition number", "effective rank")
+    for depth in options.depths:
+        net = FCN(options.features, 1, 1, depth, options.activation, weight_var, bias_var)
+        table.add_row(str(depth), *_spectrum(infinite_kernels(net, x).ntk))
+    console.print(table)
+
+
+def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:
+    q_star = fixed_point(activation, weight_var, bias_var)
+    chi = chi_1(activation, weight_var, q_star)
+    length = correlation_length(activation, weight_var, bias_var)
+    c_star = f"c* {correlation_fixed_point(activation, weight_var, bias_var):.6g}, " if q_star > 0 else ""
+    return f"q* {q_star:.6g}, {c_star}chi_1 {chi:.6g}, correlation length {length:.6g} layers"
+
+
+def _spectrum(ntk: torch.Tensor) -> list[str]:
+    eigenvalues = torch.linalg.eigvalsh(ntk)
+    share = eigenvalues.clamp(min=1e-300) / eigenvalues.sum()
+    rank = torch.exp(-(share * share.log()).sum())
+    values = ntk.diag().mean(), eigenvalues[-1], eigenvalues.median(), eigenvalues[0], eigenvalues[-1] / eigenvalues[0]
+    return [*(f"{float(v):.4g}" for v in values), f"{float(rank):.1f}"]
+
+
+if __name__ == "__main__":
+    main()

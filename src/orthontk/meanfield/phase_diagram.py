@@ -1,0 +1,75 @@
+"""The phase diagram over (σ_w², σ_b²): order where χ₁ < 1, chaos where χ₁ > 1."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import nn
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels.infinite.gaussian import Activation, as_activation
+from orthontk.meanfield.correlation import correlation_length
+from orthontk.meanfield.critical import chi_1, critical_bias_var
+from orthontk.meanfield.fixed_point import fixed_point
+
+
+class PhaseDiagram(NamedTuple):
+    """Fields over σ_b² (rows, B) and σ_w² (columns, W); NaN where lengths have no stable fixed point."""
+
+    weight_vars: np.ndarray  # (W,)
+    bias_vars: np.ndarray  # (B,)
+    q_star: np.ndarray  # (B, W)
+    chi_1: np.ndarray  # (B, W)
+    correlation_length: np.ndarray  # (B, W), in layers
+    critical_bias_var: np.ndarray  # (W,), NaN where the critical line does not pass
+
+
+def phase_diagram(
+    activation: str | nn.Module, weight_vars: Sequence[float], bias_vars: Sequence[float]
+) -> PhaseDiagram:
+    """q*, χ₁, ξ_c and the critical line on a grid.
+
+    >>> diagram = phase_diagram("tanh", [0.9, 1.5, 3.0], [0.0, 0.1])
+    >>> (diagram.chi_1 < 1).tolist()
+    [[True, False, False], [True, True, False]]
+    """
+    phi = as_activation(activation)
+    fields = np.array([[_point(phi, w, b) for w in weight_vars] for b in bias_vars])  # (B, W, 3)
+    line = np.array([_line(phi, w) for w in weight_vars])
+    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), *np.moveaxis(fields, -1, 0), line)
+
+
+def _point(phi: Activation, weight_var: float, bias_var: float) -> tuple[float, float, float]:
+    try:
+        q_star = fixed_point(phi, weight_var, bias_var)
+    except InvalidValue:
+        return np.nan, np.nan, np.nan
+    return q_star, chi_1(phi, weight_var, q_star), correlation_length(phi, weight_var, bias_var)
+
+
+def _line(phi: Activation, weight_var: float) -> float:
+    try:
+        return critical_bias_var(phi, weight_var)
+    except InvalidValue:
+        return np.nan
+
+
+def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
+    """χ₁ as colour (white is critical), the critical line, and contours of ξ_c."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.pcolormesh(
+        diagram.weight_vars, diagram.bias_vars, diagram.chi_1, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest"
+    )
+    axes.plot(diagram.weight_vars, diagram.critical_bias_var, color="black", label="critical line $\\chi_1 = 1$")
+    lengths = np.where(np.isfinite(diagram.correlation_length), diagram.correlation_length, np.nan)
+    contours = axes.contour(
+        diagram.weight_vars, diagram.bias_vars, lengths, levels=[1, 3, 10, 30], colors="grey", linewidths=0.8
+    )
+    axes.clabel(contours, fmt="$\\xi_c$ = %g")
+    figure.colorbar(image, label="$\\chi_1$")
+    axes.set(xlabel="weight variance $\\sigma_w^2$", ylabel="bias variance $\\sigma_b^2$")
+    axes.set_ylim(min(diagram.bias_vars), max(diagram.bias_vars))
+    axes.legend(loc="upper left")
+    return figure

@@ -1,0 +1,73 @@
+"""c*, ξ_c and the phase diagram."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels import infinite_kernels
+from orthontk.meanfield import (
+    CorrelationMap,
+    chi_1,
+    correlation_fixed_point,
+    correlation_length,
+    critical_bias_var,
+    fixed_point,
+    phase_diagram,
+    plot_phase_diagram,
+)
+from orthontk.networks import FCN
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "gelu"])
+def test_slope_is_the_derivative_of_the_map(activation):
+    correlation_map = CorrelationMap(activation, 1.8, 0.1)
+    difference = (correlation_map(0.5 + 1e-5) - correlation_map(0.5 - 1e-5)) / 2e-5
+    assert correlation_map.slope(0.5) == pytest.approx(difference, rel=1e-8)
+    assert correlation_map(1.0) == pytest.approx(1.0, rel=1e-10)
+
+
+@pytest.mark.parametrize(("activation", "weight_var", "bias_var"), [("tanh", 4.0, 0.2), ("erf", 3.0, 0.1)])
+def test_deep_kernel_reaches_the_correlation_fixed_point(activation, weight_var, bias_var):
+    c_star = correlation_fixed_point(activation, weight_var, bias_var)
+    net = FCN(2, 1, 1, 150, activation, weight_var, bias_var)
+    nngp = infinite_kernels(net, torch.tensor([[1.0, 0.2], [-0.4, 0.9]])).nngp
+    assert 0.05 < c_star < 0.95
+    assert float(nngp[0, 0]) == pytest.approx(fixed_point(activation, weight_var, bias_var), rel=1e-9)
+    assert float(nngp[0, 1] / nngp[0, 0]) == pytest.approx(c_star, rel=1e-6)
+
+
+def test_correlations_decay_at_the_predicted_length():
+    """Deep in the network |c^l − c*| falls by exp(−1/ξ_c) a layer."""
+    x = torch.tensor([[1.0, 0.2], [-0.4, 0.9]])
+    distance = []
+    for depth in (60, 61):
+        nngp = infinite_kernels(FCN(2, 1, 1, depth, "tanh", 2.0, 0.3), x).nngp
+        distance.append(abs(float(nngp[0, 1] / nngp[0, 0]) - correlation_fixed_point("tanh", 2.0, 0.3)))
+    assert -1 / math.log(distance[1] / distance[0]) == pytest.approx(correlation_length("tanh", 2.0, 0.3), rel=1e-3)
+
+
+def test_order_and_criticality():
+    assert correlation_fixed_point("tanh", 1.0, 0.1) == 1.0
+    assert correlation_length("tanh", 1.5, critical_bias_var("tanh", 1.5)) > 1e6
+    assert correlation_length("tanh", 0.5, 0.0) == pytest.approx(-1 / math.log(0.5))  # q* = 0, χ₁ = σ_w²
+    with pytest.raises(InvalidValue, match="shrink to 0"):
+        correlation_fixed_point("tanh", 0.5, 0.0)
+
+
+def test_phase_diagram_changes_sides_on_the_critical_line():
+    weight_vars, bias_vars = np.linspace(0.8, 4, 9), np.linspace(0, 1, 6)
+    diagram = phase_diagram("tanh", weight_vars, bias_vars)
+    assert diagram.q_star.shape == (6, 9)
+    for w, critical in enumerate(diagram.critical_bias_var):
+        expected = bias_vars < critical if np.isfinite(critical) else np.zeros(6, bool)
+        assert ((diagram.chi_1[:, w] > 1) == expected).all()
+    assert diagram.chi_1[3, 4] == pytest.approx(chi_1("tanh", weight_vars[4], diagram.q_star[3, 4]))
+    assert len(plot_phase_diagram(diagram).axes) == 2
+
+
+def test_phase_diagram_is_empty_where_lengths_diverge():
+    diagram = phase_diagram("relu", [1.0, 2.5], [0.1])
+    assert np.isnan(diagram.chi_1).tolist() == [[False, True]]

@@ -1,0 +1,55 @@
+"""Kernel regression against fits made one by one."""
+
+import pytest
+import torch
+
+from orthontk.checks import InvalidValue
+from orthontk.regression import kernel_regression
+
+
+@pytest.fixture
+def problem():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20, 5, generator=generator, dtype=torch.float64)
+    kernel = torch.exp(-(torch.cdist(x, x) ** 2) / 8)
+    noise = torch.randn(14, 2, generator=generator, dtype=torch.float64)
+    return kernel[:14, :14], x[:14, :2].sin() + 0.3 * noise, kernel[14:, :14]
+
+
+def test_leave_one_out_is_fourteen_fits(problem):
+    kernel, targets, test_kernel = problem
+    shares = [1e-4, 1e-2, 1.0]
+    fit = kernel_regression(kernel, targets, test_kernel, shares)
+    for share, error in zip(shares, fit.leave_one_out, strict=True):
+        ridge, errors, hits = share * float(kernel.trace()) / 14, [], []
+        for i in range(14):
+            rest = [j for j in range(14) if j != i]
+            left = kernel[rest][:, rest] + ridge * torch.eye(13)
+            predicted = kernel[i, rest] @ torch.linalg.solve(left, targets[rest])
+            errors.append((targets[i] - predicted).square().sum())
+            hits.append(float(predicted.argmax() == targets[i].argmax()))
+        assert float(error) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-9)
+        if error == fit.leave_one_out.min():
+            assert fit.leave_one_out_accuracy == pytest.approx(sum(hits) / 14)
+            assert fit.ridge == pytest.approx(ridge)
+            expected = test_kernel @ torch.linalg.solve(kernel + ridge * torch.eye(14), targets)
+            assert torch.allclose(fit.predictions, expected, atol=1e-9)
+
+
+def test_noise_wants_a_ridge(problem):
+    kernel, targets, test_kernel = problem
+    assert kernel_regression(kernel, targets, test_kernel).ridge > 1e-3
+
+
+def test_singular_kernels_are_fitted(problem):
+    targets = problem[1] + 5
+    fit = kernel_regression(torch.ones(14, 14), targets, torch.ones(1, 14))
+    assert torch.allclose(fit.predictions[0], targets.mean(0), atol=0.1)
+
+
+def test_refusals(problem):
+    kernel, targets, test_kernel = problem
+    with pytest.raises(InvalidValue, match="above 0"):
+        kernel_regression(kernel, targets, test_kernel, [0.0])
+    with pytest.raises(InvalidValue, match="kernel"):
+        kernel_regression(kernel, targets[:3], test_kernel)
