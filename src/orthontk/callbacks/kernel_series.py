@@ -36,11 +36,9 @@ class KernelSeries:
         series.steps, series.kernels = steps.tolist(), list(kernels)
         return series
 
-    def append(self, step: int, kernel: Tensor) -> None:
-        """Add a kernel and write the file anew."""
+    def add(self, step: int, kernel: Tensor) -> None:
         self.steps.append(step)
         self.kernels.append(kernel.cpu())
-        self.write()
 
     def keep_until(self, step: int) -> None:
         """Forget what was computed after `step`: a resumed run computes it again."""
@@ -48,6 +46,7 @@ class KernelSeries:
         del self.steps[kept:], self.kernels[kept:]
 
     def write(self) -> None:
+        """Replace the file by this series."""
         tensors = {f"probe/{name}": value.cpu().contiguous() for name, value in self.probe.items()}
         tensors |= {"steps": torch.tensor(self.steps), "kernels": torch.stack(self.kernels)}
         partial = self.path.with_suffix(".partial")

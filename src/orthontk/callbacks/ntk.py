@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk, measures
+from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.training.metrics import log_metrics
 
 METRICS = tuple(
@@ -47,7 +49,7 @@ class NTKRecorder(ScheduledCallback):
         self.probe_size = integer("probe_size", probe_size)
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
-        self.memory_limit = memory_limit if memory_limit is None else integer("memory_limit", memory_limit)
+        self.memory_limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
 
     def check_data(self, data: TensorDataModule) -> None:
         """Refuse a probe that `data` cannot give, before anything is trained."""
@@ -60,31 +62,36 @@ class NTKRecorder(ScheduledCallback):
         path = Path(trainer.default_root_dir) / "ntk.safetensors"
         settings = {"outputs": self.outputs, "split": self.split, "memory_limit": self.memory_limit}
         self.series = KernelSeries(path, {"indices": indices, "labels": y}, settings)
-        if self.last_measured >= 0:  # resumed
+        if self.last_measured >= 0 and path.exists():  # resumed
             self.series = KernelSeries.read(path)
             self.series.keep_until(self.last_measured)
+            self.memory_limit = self.series.settings["memory_limit"]  # another would change the last bits
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        theta = empirical_ntk(module.network, self.x, outputs=self.outputs)
-        initial = self.series.kernels[0].to(theta) if self.series.kernels else theta
-        metrics = kernel_metrics(theta, initial, self.y.to(theta.device), module.network.out_features)
-        if trainer.is_global_zero:
-            self.series.append(step, theta)
-            for logger in trainer.loggers:
-                if hasattr(logger, "log_kernel"):
-                    logger.log_kernel(theta, step)
+        with torch.no_grad():
+            diverged = not module.network(self.x).isfinite().all()
+        metrics = dict.fromkeys(METRICS, math.nan) if diverged else self._record(trainer, module, step)
         metrics["time/ntk"] = time.perf_counter() - start
         log_metrics(trainer, metrics, step)
 
+    def _record(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> dict[str, float]:
+        """Compute Θ_t, write it, and return its metrics. Every process takes part and holds the whole kernel."""
+        theta = empirical_ntk(module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit)
+        self.series.add(step, theta)
+        if trainer.is_global_zero:
+            self.series.write()
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_kernel"):
+                    logger.log_kernel(theta, step)
+        return kernel_metrics(theta, self.series.kernels[0].to(theta), self.y.to(theta.device))
 
-def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
-    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,); NaN for the kernel of a diverged network."""
-    if not theta.isfinite().all():
-        return dict.fromkeys(METRICS, math.nan)
+
+def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
+    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
     return {
         "ntk/change": measures.relative_change(theta, initial),
-        "ntk/alignment": measures.alignment(theta, F.one_hot(labels, max(classes, 2))),
+        "ntk/alignment": measures.alignment(theta, F.one_hot(labels)),
         "ntk/top_eigenvalue": measures.top_eigenvalue(theta),
         "ntk/condition_number": measures.condition_number(theta),
         "ntk/effective_rank": measures.effective_rank(theta),

@@ -93,9 +93,7 @@ def draw_spectra(series: KernelSeries, path: Path) -> Path:
 
 
 def _first_and_last(series: KernelSeries) -> tuple[list[int], list[torch.Tensor]]:
-    """The steps and kernels of the first and the last checkpoint at which the network had not diverged."""
-    finite = [i for i, kernel in enumerate(series.kernels) if kernel.isfinite().all()] or [0]
-    return [series.steps[i] for i in (finite[0], finite[-1])], [series.kernels[i] for i in (finite[0], finite[-1])]
+    return [series.steps[0], series.steps[-1]], [series.kernels[0], series.kernels[-1]]
 
 
 def _curve(rows: list[Row], metric: str) -> tuple[list[float], list[float]]:

@@ -124,8 +124,6 @@ class WandbRun(Logger):
 def _kernel_media(theta: Tensor) -> dict[str, Any]:
     import wandb
 
-    if not theta.isfinite().all():
-        return {}
     heatmap = measures.mean_over_outputs(theta).double()
     heatmap = (255 * (heatmap - heatmap.min()) / (heatmap.max() - heatmap.min()).clamp_min(1e-300)).to(torch.uint8)
     eigenvalues = measures.eigenvalues(theta).clamp_min(1e-300).log10()
