@@ -6,6 +6,7 @@ from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.kernels import empirical_ntk, explain_ntk
+from orthontk.kernels.padding import CircularPad
 from orthontk.networks import Conv, Dense
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
@@ -241,3 +242,14 @@ def test_wrappers_that_rewrite_the_weight_fall_back():
     torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-10, atol=1e-10)
     paths = {row.layer: row.path for row in explain_ntk(net, x).rows}
     assert paths["0.parametrizations.weight"] == "torch.func" and paths["2"] == "input gram"
+
+
+@pytest.mark.parametrize("margins", [(1, 2), (1, 1, 2, 0), (0, 2, 1, 1, 3, 1)])
+def test_circular_padding_has_the_gradient_of_torchs_own(margins):
+    h = inputs(2, 3, *(4, 5, 6)[: len(margins) // 2]).requires_grad_()
+    expected = nn.functional.pad(h, margins, mode="circular")
+    padded = CircularPad.apply(h, margins)
+    assert torch.equal(padded, expected)
+    direction = inputs(*padded.shape, seed=2)
+    of_ours, of_torchs = (torch.autograd.grad(z, h, direction)[0] for z in (padded, expected))
+    torch.testing.assert_close(of_ours, of_torchs, rtol=1e-14, atol=1e-14)

@@ -2,14 +2,16 @@
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
-from orthontk.kernels.forward import Record
+from orthontk.kernels.forward import Record, graph_nodes
 
-# Autograd nodes that PyTorch batches over directions without loops and without copies of their saved tensors. Under
-# `vmap` a convolution's backward pass runs several times slower than one pass for each direction, and an operation
-# without a batching rule falls back to a loop that also copies; `benchmarks/ntk_backward.py` has the measurements.
-_NAMES = """Add Addmm Alias Clone Div Erf Exp Expand Gelu LeakyRelu Log Mean Mm Mul Neg Permute Pow Relu Reshape Select
-Sigmoid Silu Slice Softplus Squeeze Sub Sum T Tanh Threshold Transpose Unsqueeze View"""
+# Autograd nodes that PyTorch takes backward for all directions together at least as fast as in turn. Under `vmap` the
+# backward passes of convolutions, pooling and GroupNorm take twice to four times as long as one pass for each
+# direction; `benchmarks/ntk_backward.py` measures them.
+_NAMES = """Add Addmm Alias Clone Div Elu Erf Exp Expand Gelu LeakyRelu Log LogSoftmax Mean Mm Mul NativeLayerNorm Neg
+Permute Pow Relu Reshape Rsqrt Select Sigmoid Silu Slice Softmax Softplus Squeeze Sub Sum T Tanh Threshold Transpose
+UnsafeView Unsqueeze View"""
 BATCHED_WELL = frozenset(["AccumulateGrad", *(f"{name}Backward" for name in _NAMES.split())])
 
 
@@ -25,33 +27,34 @@ def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
 
     Examples do not interact, so the gradient of Σᵢ fₐ(xᵢ) with respect to z holds every example's own.
     """
-    if not record.edges or not record.outputs.requires_grad:
+    if not record.outputs.requires_grad:
         return [None] * len(record.edges)
-    arguments = {"inputs": record.edges, "allow_unused": True}
-    if batches_well(record.outputs):
-        together = torch.autograd.grad(record.outputs, grad_outputs=directions, is_grads_batched=True, **arguments)
-        return [gradient if gradient is None else gradient.transpose(0, 1).contiguous() for gradient in together]
-    deltas: list[Tensor | None] = [None] * len(record.edges)
+    nodes = set(graph_nodes([record.outputs.grad_fn]))
+    reached = [index for index, edge in enumerate(record.edges) if edge.node in nodes]
+    edges = [record.edges[index] for index in reached]
+    compute = _all_at_once if batches_well(record.outputs) else _in_turn
+    found = dict(zip(reached, compute(record.outputs, edges, directions), strict=True)) if edges else {}
+    return [found.get(index) for index in range(len(record.edges))]
+
+
+def _all_at_once(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> list[Tensor]:
+    # `is_grads_batched=True` would go through the legacy vmap, which loops even over tanh.
+    together = torch.func.vmap(lambda v: torch.autograd.grad(outputs, edges, v, retain_graph=True))(directions)
+    return [gradient.transpose(0, 1).contiguous() for gradient in together]
+
+
+def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> list[Tensor]:
+    deltas: list[Tensor] = []
     for a, direction in enumerate(directions):
-        gradients = torch.autograd.grad(record.outputs, grad_outputs=direction, retain_graph=True, **arguments)
-        for edge, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            if deltas[edge] is None:
-                deltas[edge] = gradient.new_empty(len(gradient), len(directions), *gradient.shape[1:])
-            deltas[edge][:, a] = gradient
+        gradients = torch.autograd.grad(outputs, edges, direction, retain_graph=a + 1 < len(directions))
+        if not deltas:
+            deltas = [g.new_empty(len(g), len(directions), *g.shape[1:]) for g in gradients]
+        for delta, gradient in zip(deltas, gradients, strict=True):
+            delta[:, a] = gradient
     return deltas
 
 
 def batches_well(outputs: Tensor) -> bool:
     """Whether every node of the outputs' graph is in `BATCHED_WELL`."""
-    nodes, seen = [outputs.grad_fn], set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if type(node).__name__.rstrip("0123456789") not in BATCHED_WELL:
-            return False
-        nodes.extend(parent for parent, _ in node.next_functions)
-    return True
+    names = (type(node).__name__.rstrip("0123456789") for node in graph_nodes([outputs.grad_fn]))
+    return all(name in BATCHED_WELL for name in names)

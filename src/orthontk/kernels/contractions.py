@@ -10,7 +10,7 @@ from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use
 
-CHUNK_BYTES = 16 * 2**20  # of per-example gradients at a time; they stay in a last-level cache
+CHUNK_BYTES = 64 * 2**20  # of per-example gradients at a time
 
 
 def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:

@@ -109,7 +109,7 @@ def passes(use: Use, problem: Problem) -> Cost:
     if not isinstance(use, DenseUse | ConvolutionUse):
         return Cost(2 * examples * math.prod(use.z_shape) * (1 + problem.directions))
     forward = 2 * examples * use.positions * math.prod(use.shape)
-    return Cost(forward * (1 + problem.directions))
+    return Cost(forward * (1 + problem.directions * use.passes_back))
 
 
 def has_input_gram(uses: list[Use]) -> bool:

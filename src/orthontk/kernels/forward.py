@@ -1,11 +1,11 @@
 """The forward pass: outputs, what the recorder saw, and what it did not."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from orthontk.kernels.operations import HANDLERS
 from orthontk.kernels.parameters import StandIns
@@ -28,20 +28,17 @@ def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] 
     recorded = {name: p for name, p in tensors.trainable.items() if names is None or name in names}
     with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS) as recorder:
         outputs = tensors.call(net, x)
-    reached = _leaves(outputs)
-    unrecorded = {name for name, p in tensors.trainable.items() if id(p) in reached}
+    leaves = {id(node.variable) for node in graph_nodes([outputs.grad_fn]) if hasattr(node, "variable")}
+    unrecorded = {name for name, p in tensors.trainable.items() if id(p) in leaves}
     return Record(outputs, recorder.uses, recorder.edges, unrecorded)
 
 
-def _leaves(outputs: Tensor) -> set[int]:
-    """Identities of the leaf tensors that the outputs depend on."""
-    nodes, seen, leaves = [outputs.grad_fn], set(), set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if (variable := getattr(node, "variable", None)) is not None:
-            leaves.add(id(variable))
-        nodes.extend(parent for parent, _ in node.next_functions)
-    return leaves
+def graph_nodes(start: list[Node | None]) -> Iterator[Node]:
+    """The nodes of the autograd graph from `start` on, each once."""
+    waiting, seen = list(start), set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting.extend(parent for parent, _ in node.next_functions)

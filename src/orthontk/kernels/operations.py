@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.padding import CircularPad
 from orthontk.kernels.recorder import Reference
 from orthontk.kernels.uses import ConvolutionUse, DenseUse, EmbeddingUse, ProductUse, SumUse
 
@@ -97,6 +98,13 @@ def _margins(padding, kernel, dilation) -> tuple[tuple[int, int], ...]:
         totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
     return tuple((p, p) for p in _per_axis(0 if padding == "valid" else padding, len(kernel)))
+
+
+def _pad(recorder, func, input, pad, mode="constant", value=None):
+    in_order = len(pad) == 2 * (input.dim() - 2)  # F.pad's other forms are left to F.pad
+    if mode != "circular" or not in_order or min(pad) < 0 or not input.requires_grad:
+        return NotImplemented
+    return CircularPad.apply(input, tuple(pad))
 
 
 def _embedding(
@@ -256,6 +264,7 @@ HANDLERS: dict[Callable, Callable] = {
     torch.addmm: _addmm,
     **dict.fromkeys((torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__), _matmul),
     **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
+    F.pad: _pad,
     F.embedding: _embedding,
     F.layer_norm: _layer_norm,
     F.rms_norm: _rms_norm,

@@ -11,7 +11,7 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels import costs
 from orthontk.kernels.backward import batches_well
 from orthontk.kernels.costs import Cost, Problem
-from orthontk.kernels.forward import Record, record
+from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.uses import Use
 
@@ -98,7 +98,8 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     for use in recorded.uses:
         uses[use.parameter].append(use)
     left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in mixed}
-    shares = _shares(tensors, uses, left, features, problem_of(directions))
+    _mark_first_layers(recorded, tensors)
+    shares = _shares(tensors, uses, left, problem_of(directions))
     sizes = list(saved.values()) or [0]
     return Plan(shares, features, directions, batches_well(recorded.outputs), sum(sizes), max(sizes))
 
@@ -125,9 +126,16 @@ def _mixed_edges(recorded: Record, probe: Tensor) -> set[int]:
     return {edge for edge, delta in enumerate(gradients) if delta is not None and delta[1:].any()}
 
 
-def _shares(
-    tensors: StandIns, uses: dict[str, list[Use]], left: set[str], features: int, problem: Problem
-) -> list[Share]:
+def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
+    """Sets `passes_back` of the uses whose h depends on no parameter."""
+    parameters = {id(p) for p in tensors.trainable.values()}
+    nodes = {edge.node for edge in recorded.edges}
+    for use in recorded.uses:
+        before = graph_nodes([parent for parent, _ in recorded.edges[use.edge].node.next_functions])
+        use.passes_back = any(node in nodes or id(getattr(node, "variable", None)) in parameters for node in before)
+
+
+def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], problem: Problem) -> list[Share]:
     shares: list[Share] = []
     merged: set[str] = set()
     for name, parameter in tensors.trainable.items():

@@ -61,7 +61,7 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types, args=(), kwargs=None):
         kwargs, result = kwargs or {}, NotImplemented
-        if (handler := self.handlers.get(func)) and _accepts(handler, self, func, *args, **kwargs):
+        if (handler := self.handlers.get(func)) and _accepts(handler, 2 + len(args), tuple(kwargs)):
             result = handler(self, func, *args, **kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
@@ -95,13 +95,11 @@ class Recorder(TorchFunctionMode):
         return tensor.dim() >= 1 and tensor.shape[0] == self.examples
 
 
-def _accepts(handler: Callable, *args, **kwargs) -> bool:
-    """Whether the handler knows all arguments of this call; `out=`, say, is none of them."""
+@functools.cache
+def _accepts(handler: Callable, positional: int, keywords: tuple[str, ...]) -> bool:
+    """Whether the handler knows all arguments of such a call; `out=`, say, is none of them."""
     try:
-        _signature(handler).bind(*args, **kwargs)
+        inspect.signature(handler).bind(*[None] * positional, **dict.fromkeys(keywords))
     except TypeError:
         return False
     return True
-
-
-_signature = functools.cache(inspect.signature)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ROWS = 128  # of a product: enough for full matrix speed, few enough that a triangle of blocks saves almost half
+ROWS = 64  # of a product: enough for full matrix speed, few enough that a triangle of blocks saves almost half
 COLUMNS = 8192  # products over more entries of a parameter than this are summed in float64
 
 

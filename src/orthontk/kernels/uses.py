@@ -28,6 +28,7 @@ class Use:
             parameterization).
         edge: which of the recorded δ belongs to it.
         z_shape: shape of z for one example.
+        passes_back: whether h depends on other parameters, so that a backward pass has to go through to it.
     """
 
     parameter: str
@@ -35,6 +36,7 @@ class Use:
     scale: float
     edge: int
     z_shape: torch.Size
+    passes_back: bool = True
     row_group = 1  # rows are formed in multiples of this
     positions = 1  # P: how many outer products make up the gradient, where it is made of these
 
