@@ -27,6 +27,8 @@ class Progress(pl.callbacks.ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.plain = not sys.stderr.isatty()
+        self.interval = 60 if self.plain else 0.1
+        self.next_update = 0.0
         self.bar = tqdm(
             total=trainer.max_steps,
             initial=trainer.global_step,
@@ -34,20 +36,19 @@ class Progress(pl.callbacks.ProgressBar):
             disable=not self.enabled,
             dynamic_ncols=not self.plain,
             delay=float("inf") if self.plain else 0,  # lines are printed here, tqdm draws nothing
-            mininterval=60 if self.plain else 0.1,
+            mininterval=0,
             miniters=1,
         )
-        self.next_update = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
         now = time.monotonic()
-        if now < self.next_update:
-            return
-        self.next_update = now + self.bar.mininterval
-        self._update(trainer)
+        if self.enabled and now >= self.next_update:
+            self.next_update = now + self.interval
+            self._update(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._update(trainer)
+        if self.enabled:
+            self._update(trainer)
         self.bar.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -55,8 +56,6 @@ class Progress(pl.callbacks.ProgressBar):
             self.bar.close()
 
     def _update(self, trainer: pl.Trainer) -> None:
-        if not self.enabled:
-            return
         metrics = trainer.callback_metrics
         shown = {label: f"{metrics[name]:.3g}" for name, label in SHOWN.items() if name in metrics}
         self.bar.set_postfix(shown, refresh=False)

@@ -46,7 +46,7 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
 def show_summary(directory: Path) -> None:
     """Print the closing table and where everything is."""
     summary = read_json(directory / SUMMARY)
-    table = Table(title=f"{directory.name}: {summary['steps']} steps", title_justify="left")
+    table = Table()
     table.add_column("measured at the end")
     table.add_column("value", justify="right")
     for name, label in SHOWN.items():
@@ -54,8 +54,9 @@ def show_summary(directory: Path) -> None:
             value = summary["metrics"][name]
             table.add_row(label, "diverged" if value is None else f"{value:.4g}")
     console = Console()
+    console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False)
     console.print(table)
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
-    places = "metrics.csv  summary.json  ntk.safetensors  figures/  checkpoints/  config.yaml"
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))
     console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False)
