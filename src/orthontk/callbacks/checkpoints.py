@@ -21,6 +21,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def __init__(self, every_n_steps: int = 100, keep: str = "last") -> None:
         self.every_n_steps = integer("every_n_steps", every_n_steps)
         self.keep = one_of("keep", keep, ("last", "all"))
+        self.last_saved = -1  # asked of the disk, processes could differ in the answer and wait for each other
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
         if trainer.global_step % self.every_n_steps == 0 and not _validates_now(trainer):
@@ -31,12 +32,13 @@ class Checkpoints(pl.callbacks.Checkpoint):
             self._save(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not checkpoint_path(trainer.default_root_dir, trainer.global_step).exists():
+        if self.last_saved != trainer.global_step:
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # a resumed run drops rows after the checkpoint, and cannot recompute those before it
+        self.last_saved = trainer.global_step
         path = checkpoint_path(trainer.default_root_dir, trainer.global_step)
         partial = path.with_suffix(".partial")
         trainer.save_checkpoint(partial)  # by every process; Lightning writes in place, and a killed one half of it
