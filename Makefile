@@ -1,6 +1,8 @@
 # make run: set everything up and train the main job. make test: set everything up and pass the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
 .PHONY: install run test test-all lint lock clean
 
@@ -16,10 +18,10 @@ run: install
 	$(BIN)/python train.py model=cnn init=orthogonal
 
 test: install  ## what needs Python only, in a few minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: test  ## and what is slow
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: install
 	$(BIN)/ruff check
