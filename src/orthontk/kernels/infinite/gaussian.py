@@ -19,8 +19,8 @@ from orthontk.networks.activations import make_activation
 
 Function = Callable[[Tensor], Tensor]
 
-REACH = 9.0  # standard deviations; the density beyond is below 1e-18
-NODES_PER_PANEL = 12
+REACH = 8.5  # standard deviations; the density beyond is below 1e-16
+NODES_PER_PANEL = 10
 SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
 UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32 at full resolution
 

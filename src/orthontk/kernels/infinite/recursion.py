@@ -76,8 +76,9 @@ def infinite_kernels(
     for i in range(0, n1, side):
         for j in range(i if x2 is None else 0, n2, side):
             rows, columns = slice(i, i + side), slice(j, j + side)
-            kernels[:, rows, columns] = _block(net, steps, duals, inputs, moments, rows, columns)
-            if x2 is None:
+            block = _block(net, steps, duals, inputs, moments, rows, columns)
+            kernels[:, rows, columns] = (block + block.mT) / 2 if x2 is None and i == j else block  # to the last bit
+            if x2 is None and i != j:
                 kernels[:, columns, rows] = kernels[:, rows, columns].mT.clone()
     return InfiniteKernels(*kernels.to(dtype))
 
