@@ -92,6 +92,15 @@ def test_a_compiled_network_gives_the_same_kernel(whole):
     assert torch.equal(empirical_ntk(compiled, x), expected)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_are_off_around_the_call_are_on_inside(mode):
+    net = drawn(FCN(4, 2, width=5, depth=3))
+    expected = empirical_ntk(net, inputs(3, 4))
+    with mode():
+        assert torch.equal(empirical_ntk(net, inputs(3, 4)), expected)
+        assert not torch.is_grad_enabled()
+
+
 def test_autocast_around_the_call_changes_nothing():
     net = drawn(FCN(4, 2, width=5, depth=3)).float()
     x = inputs(3, 4).float()
@@ -121,6 +130,17 @@ class Plain(nn.Module):
         return self.function(self.layer(x))
 
 
+class OutOfReach(nn.Linear):
+    """Uses its weight through a list, where no stand-in can take its place."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 2)
+        self.weights = [self.weight]
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weights[0], self.bias)
+
+
 REFUSED = {
     "BatchNorm in training mode": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)),
@@ -137,6 +157,7 @@ REFUSED = {
     "Dropout in training mode": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1)), r"1=Dropout.*eval\(\)"),
     "functional dropout": (lambda: Plain(nn.functional.dropout), r"random.*eval\(\)"),
     "noise": (lambda: Plain(lambda z: z + torch.randn_like(z)), "random"),
+    "parameters out of reach": (lambda: OutOfReach(), "attributes of modules"),
     "a mean over examples": (lambda: Plain(lambda z: z - z.mean(0)), "apart"),
 }
 

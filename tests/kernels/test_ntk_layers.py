@@ -204,6 +204,29 @@ class Attention(nn.Module):
         return self.readout(self.attention(h, h, h, need_weights=False)[0].mean(1))
 
 
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.readout = nn.LSTM(4, 3, batch_first=True), nn.Linear(3, 2)
+
+    def forward(self, h):
+        return self.readout(self.lstm(h)[0][:, -1])
+
+
+class Legacy(torch.autograd.Function):
+    """Written before torch.func; vmap cannot take it."""
+
+    @staticmethod
+    def forward(ctx, h):
+        ctx.save_for_backward(h)
+        return h.pow(3)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        return 3 * h.square() * gradient
+
+
 MODULES = [
     (Repeated, inputs(4, 4), set()),
     (TiedConvolutions, inputs(4, 2, 5, 5), set()),
@@ -253,3 +276,19 @@ def test_circular_padding_has_the_gradient_of_torchs_own(margins):
     direction = inputs(*padded.shape, seed=2)
     of_ours, of_torchs = (torch.autograd.grad(z, h, direction)[0] for z in (padded, expected))
     torch.testing.assert_close(of_ours, of_torchs, rtol=1e-14, atol=1e-14)
+
+
+def test_a_function_that_vmap_cannot_take_goes_backward_one_output_at_a_time():
+    layers = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    class Cubic(nn.Module):
+        def __init__(self, cube) -> None:
+            super().__init__()
+            self.layers, self.cube = nn.ModuleList(layers), cube
+
+        def forward(self, h):
+            return self.layers[1](self.cube(self.layers[0](h)))
+
+    ours, plain = drawn(Cubic(Legacy.apply)), Cubic(lambda h: h.pow(3))
+    x = inputs(4, 4)
+    torch.testing.assert_close(empirical_ntk(ours, x), naive_ntk(plain, x), rtol=1e-10, atol=1e-10)

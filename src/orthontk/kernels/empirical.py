@@ -115,6 +115,7 @@ class NTKProblem:
         return (len(self.x1), n2) + (() if self.outputs != "full" else (self.plan.features,) * 2)
 
 
+@torch.inference_mode(False)  # Lightning validates in inference mode, whose tensors know no gradients
 def prepare(
     net: nn.Module, x1: Tensor, x2: Tensor | None, outputs: str, memory_limit: int | None, dtype: torch.dtype | None
 ) -> NTKProblem:
@@ -131,10 +132,15 @@ def prepare(
     for name, x in (("x1", x1), ("x2", x2)):
         if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
             raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
+    if isinstance(net, nn.parallel.DistributedDataParallel):
+        net = net.module
     check_network(net)
 
     def cast(x: Tensor | None) -> Tensor | None:
-        return x if x is None else x.detach().to(trainable.device, dtype if x.is_floating_point() else x.dtype)
+        if x is None:
+            return None
+        x = x.clone() if x.is_inference() else x.detach()
+        return x.to(trainable.device, dtype if x.is_floating_point() else x.dtype)
 
     return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels.operations import HANDLERS
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import Recorder
@@ -29,6 +30,9 @@ def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] 
     with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS) as recorder:
         outputs = tensors.call(net, x)
     leaves = {id(node.variable) for node in graph_nodes([outputs.grad_fn]) if hasattr(node, "variable")}
+    if any(id(p) in leaves for p in net.parameters()):
+        accepted = "a network that finds its parameters as attributes of modules, where stand-ins can take their place"
+        raise InvalidValue("net", type(net).__name__, accepted)
     unrecorded = {name for name, p in tensors.trainable.items() if id(p) in leaves}
     return Record(outputs, recorder.uses, recorder.edges, unrecorded)
 

@@ -20,7 +20,7 @@ SETTINGS = (
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No TF32, no bfloat16, no autocast, no compiled code; all as it was on leaving.
+    """No TF32, no bfloat16, no autocast, no compiled code, gradients on; all as it was on leaving.
 
     Compiled modules run eagerly: a compiled graph hides the operations that `Recorder` has to see.
     """
@@ -28,7 +28,8 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     try:
         for place, name, value in SETTINGS:
             setattr(place, name, value)
-        with torch.autocast(device.type, enabled=False), torch.compiler.set_stance("force_eager"):
+        eager = torch.compiler.set_stance("force_eager")
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False), eager:
             yield
     finally:
         for (place, name, _), value in zip(SETTINGS, before, strict=True):

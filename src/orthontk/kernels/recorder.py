@@ -95,6 +95,27 @@ class Recorder(TorchFunctionMode):
         return tensor.dim() >= 1 and tensor.shape[0] == self.examples
 
 
+def detached(reference: Reference | None, tensor: Tensor | None) -> Tensor | None:
+    """What an operation is given in place of a parameter whose use is recorded."""
+    return tensor.detach() if reference else tensor
+
+
+def described(reference: Reference, z: Tensor, edge: int, scale: float = 1.0) -> dict:
+    """The attributes that every `Use` has."""
+    return {
+        "parameter": reference.parameter,
+        "shape": reference.shape,
+        "scale": reference.scale * scale,
+        "edge": edge,
+        "z_shape": z.shape[1:],
+    }
+
+
+def aligned(shape: torch.Size, z: Tensor) -> tuple[int, ...]:
+    """`shape` as broadcasting sees it against one example of z."""
+    return (1,) * (z.dim() - 1 - len(shape)) + tuple(shape[max(0, len(shape) - z.dim() + 1) :])
+
+
 @functools.cache
 def _accepts(handler: Callable, positional: int, keywords: tuple[str, ...]) -> bool:
     """Whether the handler knows all arguments of such a call; `out=`, say, is none of them."""

@@ -1,0 +1,79 @@
+"""Parameters that are added to or multiply a batch, and tensors that are a parameter in another form."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from orthontk.kernels.recorder import aligned, described
+from orthontk.kernels.uses import ProductUse, SumUse
+
+
+def _elementwise_operands(recorder, input, other):
+    """(h, θ as a tensor, its reference) of an elementwise operation of a batch and a parameter, else None."""
+    for h, tensor in ((input, other), (other, input)):
+        reference = recorder.reference(tensor)
+        if reference is None or reference.transposed or not isinstance(h, Tensor) or recorder.reference(h):
+            continue
+        broadcasts = tensor.dim() < h.dim() or (tensor.dim() == h.dim() and tensor.shape[0] == 1)
+        if h.dim() >= 2 and recorder.is_batch(h) and broadcasts:
+            return h, tensor, reference
+    return None
+
+
+def _multiply(recorder, func, input, other):
+    if isinstance(other, int | float) and (origin := recorder.reference(input)):
+        return recorder.derive(func(input, other), origin, scale=float(other))
+    if isinstance(input, int | float) and (origin := recorder.reference(other)):
+        return recorder.derive(func(input, other), origin, scale=float(input))
+    if (found := _elementwise_operands(recorder, input, other)) is None:
+        return NotImplemented
+    h, tensor, reference = found
+    z, edge = recorder.record(h * tensor.detach())
+    factor = h.detach().expand(z.shape)
+    broadcast = aligned(tensor.shape, z)
+    recorder.uses.append(
+        ProductUse(**described(reference, z, edge), broadcast=broadcast, compute_factor=lambda: factor)
+    )
+    return z
+
+
+def _add(recorder, func, input, other, *, alpha=1):
+    if alpha != 1 or (found := _elementwise_operands(recorder, input, other)) is None:
+        return NotImplemented
+    h, tensor, reference = found
+    z, edge = recorder.record(h + tensor.detach())
+    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(tensor.shape, z)))
+    return z
+
+
+def _divide(recorder, func, input, other):
+    origin = recorder.reference(input)
+    if origin is None or not isinstance(other, int | float):
+        return NotImplemented
+    return recorder.derive(func(input, other), origin, scale=1 / other)
+
+
+def _transpose(recorder, func, input, *args):
+    origin = recorder.reference(input)
+    known = origin and origin.is_matrix and sorted(axis % 2 for axis in args if isinstance(axis, int)) in ([], [0, 1])
+    return recorder.derive(func(input, *args), origin, transposes=True) if known else NotImplemented
+
+
+def _reshape(recorder, func, input, *args, **kwargs):
+    origin = recorder.reference(input)
+    result = func(input, *args, **kwargs)
+    if origin and not origin.transposed and math.prod(result.shape) == math.prod(origin.shape):
+        return recorder.derive(result, origin, reshapes=True)
+    return result
+
+
+HANDLERS: dict[Callable, Callable] = {
+    **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
+    **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
+    **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
+    **dict.fromkeys((torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__), _transpose),
+    **dict.fromkeys((torch.transpose, Tensor.transpose), _transpose),
+    **dict.fromkeys((Tensor.view, Tensor.reshape, torch.reshape, Tensor.unsqueeze, torch.unsqueeze), _reshape),
+}

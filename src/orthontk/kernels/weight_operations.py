@@ -1,0 +1,114 @@
+"""Dense layers, convolutions and embeddings, as the torch functions that compute them."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels.padding import CircularPad
+from orthontk.kernels.recorder import aligned, described, detached
+from orthontk.kernels.uses import ConvolutionUse, DenseUse, EmbeddingUse, SumUse
+
+
+def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
+    """z = alpha·h Wᵀ + beta·b, where `weight` is W, or Wᵀ if `transposed`; call(h, weight, bias) computes it."""
+    w, b = recorder.reference(weight), recorder.reference(bias)
+    if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h):
+        return NotImplemented
+    if b and bias.dim() != 1:
+        return NotImplemented
+    z, edge = recorder.record(call(h, detached(w, weight), detached(b, bias)))
+    if w:
+        common = described(w, z, edge, alpha)
+        recorder.uses.append(DenseUse(**common, inputs=h.detach(), transposed=w.transposed != transposed))
+    if b:
+        recorder.uses.append(SumUse(**described(b, z, edge, beta), broadcast=aligned(bias.shape, z)))
+    return z
+
+
+def _linear(recorder, func, input, weight, bias=None):
+    return _dense(recorder, func, input, weight, bias, transposed=False)
+
+
+def _addmm(recorder, func, input, mat1, mat2, *, beta=1, alpha=1):
+    def call(h, weight, bias):
+        return func(bias, h, weight, beta=beta, alpha=alpha)
+
+    return _dense(recorder, call, mat1, mat2, input, transposed=True, alpha=alpha, beta=beta)
+
+
+def _matmul(recorder, func, input, other):
+    if not isinstance(other, Tensor) or other.dim() != 2:
+        return NotImplemented
+    return _dense(recorder, lambda h, weight, _: func(h, weight), input, other, None, transposed=True)
+
+
+def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    w, b, axes = recorder.reference(weight), recorder.reference(bias), weight.dim() - 2
+    unknown = w and (w.transposed or w.reshaped)
+    if (w is None and b is None) or unknown or input.dim() != axes + 2 or not recorder.is_batch(input):
+        return NotImplemented
+    z = func(input, detached(w, weight), detached(b, bias), stride, padding, dilation, groups)
+    z, edge = recorder.record(z)
+    if w:
+        stride, dilation = _per_axis(stride, axes), _per_axis(dilation, axes)
+        margins = _margins(padding, weight.shape[2:], dilation)
+        geometry = {"stride": stride, "padding": margins, "dilation": dilation, "groups": groups}
+        recorder.uses.append(ConvolutionUse(**described(w, z, edge), inputs=input.detach(), **geometry))
+    if b:
+        recorder.uses.append(SumUse(**described(b, z, edge), broadcast=(len(bias),) + (1,) * axes))
+    return z
+
+
+def _per_axis(value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * axes if len(values) == 1 else values
+
+
+def _margins(padding, kernel, dilation) -> tuple[tuple[int, int], ...]:
+    """Zeros before and after each spatial axis; `same` puts the odd one after, as torch does."""
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((p, p) for p in _per_axis(0 if padding == "valid" else padding, len(kernel)))
+
+
+def _pad(recorder, func, input, pad, mode="constant", value=None):
+    in_order = len(pad) == 2 * (input.dim() - 2)  # F.pad's other forms are left to F.pad
+    if mode != "circular" or not in_order or min(pad) < 0 or not input.requires_grad:
+        return NotImplemented
+    return CircularPad.apply(input, tuple(pad))
+
+
+def _embedding(
+    recorder,
+    func,
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
+    w = recorder.reference(weight)
+    if w and max_norm is not None:
+        raise InvalidValue("net", "Embedding(max_norm=…)", "an embedding that does not rescale its own weights")
+    if w is None or not w.is_matrix or w.transposed or scale_grad_by_freq or not recorder.is_batch(input):
+        return NotImplemented
+    z, edge = recorder.record(func(input, weight.detach(), padding_idx))
+    padding = padding_idx if padding_idx is None or padding_idx >= 0 else padding_idx + len(weight)
+    recorder.uses.append(EmbeddingUse(**described(w, z, edge), inputs=input, padding_index=padding))
+    return z
+
+
+HANDLERS: dict[Callable, Callable] = {
+    F.linear: _linear,
+    torch.addmm: _addmm,
+    **dict.fromkeys((torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__), _matmul),
+    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
+    F.pad: _pad,
+    F.embedding: _embedding,
+}
