@@ -17,7 +17,7 @@ from orthontk.kernels.infinite.positions import alignments
 from orthontk.kernels.infinite.variances import Moments, variance_pass
 from orthontk.networks import CNN, FCN
 
-PARALLEL = 4e-15  # pairs with 1 − |ρ| below this are taken as parallel: rounding cannot tell them apart
+PARALLEL = 1e-13  # pairs with 1 − |ρ| below this are taken as parallel: rounding over many layers cannot tell them apart
 TENSORS_PER_PAIR = 12  # float64 tensors of a block's size alive at once
 FAST_BLOCK = 2**17  # pairs of positions; larger blocks leave the processor's cache
 
@@ -46,7 +46,7 @@ def infinite_kernels(
 
     Accuracy, relative to √(Θ(x,x)Θ(x',x')): 1e-6 or better for variances from 1e-6 to 1e3, depths to 200 and pairs with
     1 − |ρ| ≥ 1e-8. Nearer pairs lose digits in a deep chaotic network, which multiplies 1 − ρ by χ₁ per layer from a
-    rounding error of 1e-16 on; those with 1 − |ρ| < 4e-15 count as parallel, so that equal inputs stay equal.
+    rounding error of 1e-16 on; those with 1 − |ρ| < 1e-13 count as parallel, so that equal inputs stay equal.
 
     Args:
         net: its weights are not looked at, its activations, widths and variances are.
