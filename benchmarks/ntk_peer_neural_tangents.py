@@ -13,8 +13,8 @@ import neural_tangents as nt
 from neural_tangents import stax
 from ntk_settings import BIAS_VAR, OUTPUTS, WEIGHT_VAR
 
-# With vmap_axes, as the documentation advises. NTK-vector products, and any of them without vmap_axes, took 3 to 100
-# times as long in every one of the eight settings when all six were timed.
+# With vmap_axes, as the documentation advises. NTK-vector products, and any of them without vmap_axes, took at least
+# five times as long as the better of these two (or over five seconds) in the first six settings, where all were timed.
 IMPLEMENTATIONS = {
     "jacobian contraction": nt.NtkImplementation.JACOBIAN_CONTRACTION,
     "structured derivatives": nt.NtkImplementation.STRUCTURED_DERIVATIVES,

@@ -46,12 +46,12 @@ def test_trace_and_logdet_estimates_cover_the_exact_values():
     x = x[:6]
     theta = flatten_outputs(empirical_ntk(net, x)).numpy()
     operator = NTKOperator(net, x)
-    trace = operator.trace(probes=200)
-    assert abs(trace.value - np.trace(theta)) < 4 * trace.error < 0.2 * np.trace(theta)
+    trace = operator.trace(probes=100)
+    assert abs(trace.value - np.trace(theta)) < 4 * trace.error < 0.3 * np.trace(theta)
     for ridge in (0.0, 0.5):
         exact = np.linalg.slogdet(theta + ridge * np.eye(len(theta)))[1]
-        estimate = operator.logdet(ridge, probes=100, steps=18)
-        assert abs(estimate.value - exact) < 4 * estimate.error < 3
+        estimate = operator.logdet(ridge, probes=50, steps=18)
+        assert abs(estimate.value - exact) < 4 * estimate.error < 4
 
 
 def test_estimates_repeat_with_their_seed():
