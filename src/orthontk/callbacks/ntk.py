@@ -9,16 +9,16 @@ import pytorch_lightning as pl
 import torch.nn.functional as F
 from torch import Tensor
 
+from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
-from orthontk.checks import integer, one_of
+from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
-from orthontk.kernels import empirical_ntk, measures
+from orthontk.kernels import empirical_ntk, layer_shares, measures
 from orthontk.training.metrics import log_metrics
 
-METRICS = tuple(
-    f"ntk/{name}" for name in ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank")
-)
+MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
+METRICS = tuple(f"ntk/{name}" for name in MEASURES)
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
@@ -33,6 +33,8 @@ class NTKRecorder(ScheduledCallback):
         outputs: full, trace or sum_of_logits; SPEC §4.
         steps: see `measured_steps`.
         memory_limit: bytes that the computation may use; None: the kernel's fixed default.
+        infinite: whether to log the distance to the kernel of infinite width, which is computed once and kept in the
+            file as `probe/infinite`: true, false, or auto, which is true where that kernel exists and takes seconds.
     """
 
     def __init__(
@@ -42,12 +44,16 @@ class NTKRecorder(ScheduledCallback):
         outputs: str = "full",
         steps: str | int | Sequence[int] = "log",
         memory_limit: int | None = None,
+        infinite: bool | str = "auto",
     ) -> None:
         super().__init__(steps)
         self.probe_size = integer("probe_size", probe_size)
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
         self.memory_limit = memory_limit if memory_limit is None else integer("memory_limit", memory_limit)
+        if not isinstance(infinite, bool) and infinite != "auto":
+            raise InvalidValue("infinite", infinite, "true, false or auto")
+        self.infinite = infinite
 
     def check_data(self, data: TensorDataModule) -> None:
         """Refuse a probe that `data` cannot give, before anything is trained."""
@@ -63,12 +69,26 @@ class NTKRecorder(ScheduledCallback):
         if self.last_measured >= 0:  # resumed
             self.series = KernelSeries.read(path)
             self.series.keep_until(self.last_measured)
+        if self._wants_limit(pl_module) and "infinite" not in self.series.probe:
+            self.series.probe["infinite"] = infinite_limit.kernels_of_limit(pl_module, self.x).ntk
+
+    def check_module(self, module: pl.LightningModule) -> None:
+        """Refuse to compare a network with a limit that it does not have."""
+        if self.infinite is True and not infinite_limit.has_infinite_kernels(module):
+            raise InvalidValue("infinite", self.infinite, "auto or false: no limit of this network is known")
+
+    def _wants_limit(self, module: pl.LightningModule) -> bool:
+        if self.infinite == "auto":
+            return infinite_limit.has_infinite_kernels(module) and infinite_limit.is_quick(module)
+        return self.infinite
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
         theta = empirical_ntk(module.network, self.x, outputs=self.outputs)
         initial = self.series.kernels[0].to(theta) if self.series.kernels else theta
         metrics = kernel_metrics(theta, initial, self.y.to(theta.device), module.network.out_features)
+        if theta.isfinite().all():
+            metrics |= self._structure(module, theta)
         if trainer.is_global_zero:
             self.series.append(step, theta)
             for logger in trainer.loggers:
@@ -76,6 +96,14 @@ class NTKRecorder(ScheduledCallback):
                     logger.log_kernel(theta, step)
         metrics["time/ntk"] = time.perf_counter() - start
         log_metrics(trainer, metrics, step)
+
+    def _structure(self, module: pl.LightningModule, theta: Tensor) -> dict[str, float]:
+        """What the layers contribute to tr Θ, and how far Θ is from its limit."""
+        shares = layer_shares(module.network, self.x, memory_limit=self.memory_limit)
+        metrics = {f"ntk/share/{layer}": share for layer, share in shares.items()}
+        if "infinite" in self.series.probe:
+            metrics["ntk/distance_to_infinite"] = infinite_limit.distance(theta, self.series.probe["infinite"])
+        return metrics
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
@@ -88,4 +116,5 @@ def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor, classes: int)
         "ntk/top_eigenvalue": measures.top_eigenvalue(theta),
         "ntk/condition_number": measures.condition_number(theta),
         "ntk/effective_rank": measures.effective_rank(theta),
+        "ntk/offdiagonal": measures.offdiagonal(theta),
     }
