@@ -50,6 +50,7 @@ PAIRS = [
     ("callbacks.ntk.probe_size=61", "callbacks.ntk.probe_size=61", "callbacks.ntk.probe_size=60"),
     ("callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum_of_logits"),
     ("callbacks.ntk.steps=often", "callbacks.ntk.steps=often", "callbacks.ntk.steps=[0,3]"),
+    ("callbacks.ntk.infinite=maybe", "callbacks.ntk.infinite=maybe", "callbacks.ntk.infinite=true"),
     ("data.val_size=0 callbacks.ntk.split=val", "callbacks.ntk.split=val", "data.val_size=0 callbacks.ntk.split=test"),
     ("trainer.max_steps=-1", "trainer.max_steps=-1", "trainer.max_steps=0"),
     ("trainer.max_steps=null", "trainer.max_steps", "trainer.max_steps=null trainer.max_epochs=1"),

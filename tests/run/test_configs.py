@@ -45,7 +45,7 @@ def test_composes_and_assembles(composed, group, name, image_folder, tmp_path):
     x, _, _ = data.probe(10)
     assert module(x).shape == (10, 10)
     if name not in ("gpu", "ddp"):  # made only where there are such devices
-        trainer = build_trainer(config, RunDirectory(tmp_path), data)
+        trainer = build_trainer(config, RunDirectory(tmp_path), data, module)
         assert trainer.max_steps == config.trainer.max_steps
 
 

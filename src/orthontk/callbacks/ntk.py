@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
-from orthontk.checks import integer, one_of
+from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
-from orthontk.kernels import empirical_ntk, measures
+from orthontk.kernels import empirical_ntk, layer_shares, measures
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.training.metrics import log_metrics
 
-METRICS = tuple(
-    f"ntk/{name}" for name in ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank")
-)
+MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
+METRICS = tuple(f"ntk/{name}" for name in MEASURES)
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
@@ -35,6 +35,8 @@ class NTKRecorder(ScheduledCallback):
         outputs: full, trace or sum_of_logits; SPEC §4.
         steps: see `measured_steps`.
         memory_limit: bytes that the computation may use; None: the kernel's fixed default.
+        infinite: whether to log the distance to the kernel of infinite width, which is computed once and kept in the
+            file as `probe/infinite`: true, false, or auto, which is true where that kernel exists and takes seconds.
     """
 
     def __init__(
@@ -44,12 +46,16 @@ class NTKRecorder(ScheduledCallback):
         outputs: str = "full",
         steps: str | int | Sequence[int] = "log",
         memory_limit: int | None = None,
+        infinite: bool | str = "auto",
     ) -> None:
         super().__init__(steps)
         self.probe_size = integer("probe_size", probe_size)
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
         self.memory_limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
+        if not isinstance(infinite, bool) and infinite != "auto":
+            raise InvalidValue("infinite", infinite, "true, false or auto")
+        self.infinite = infinite
 
     def check_data(self, data: TensorDataModule) -> None:
         """Refuse a probe that `data` cannot give, before anything is trained."""
@@ -66,6 +72,18 @@ class NTKRecorder(ScheduledCallback):
             self.series = KernelSeries.read(path)
             self.series.keep_until(self.last_measured)
             self.memory_limit = self.series.settings["memory_limit"]  # another would change the last bits
+        if self._wants_limit(pl_module) and "infinite" not in self.series.probe:
+            self.series.probe["infinite"] = infinite_limit.kernels_of_limit(pl_module, self.x).ntk
+
+    def check_module(self, module: pl.LightningModule) -> None:
+        """Refuse to compare a network with a limit that it does not have."""
+        if self.infinite is True and not infinite_limit.has_infinite_kernels(module):
+            raise InvalidValue("infinite", self.infinite, "auto or false: no limit of this network is known")
+
+    def _wants_limit(self, module: pl.LightningModule) -> bool:
+        if self.infinite == "auto":
+            return infinite_limit.has_infinite_kernels(module) and infinite_limit.is_quick(module)
+        return self.infinite
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
@@ -84,7 +102,16 @@ class NTKRecorder(ScheduledCallback):
             for logger in trainer.loggers:
                 if hasattr(logger, "log_kernel"):
                     logger.log_kernel(theta, step)
-        return kernel_metrics(theta, self.series.kernels[0].to(theta), self.y.to(theta.device))
+        initial = self.series.kernels[0].to(theta)
+        return kernel_metrics(theta, initial, self.y.to(theta.device)) | self._structure(module, theta)
+
+    def _structure(self, module: pl.LightningModule, theta: Tensor) -> dict[str, float]:
+        """What the layers contribute to tr Θ, and how far Θ is from its limit."""
+        shares = layer_shares(module.network, self.x, memory_limit=self.memory_limit)
+        metrics = {f"ntk/share/{layer}": share for layer, share in shares.items()}
+        if "infinite" in self.series.probe:
+            metrics["ntk/distance_to_infinite"] = infinite_limit.distance(theta, self.series.probe["infinite"])
+        return metrics
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
@@ -95,4 +122,5 @@ def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, 
         "ntk/top_eigenvalue": measures.top_eigenvalue(theta),
         "ntk/condition_number": measures.condition_number(theta),
         "ntk/effective_rank": measures.effective_rank(theta),
+        "ntk/offdiagonal": measures.offdiagonal(theta),
     }

@@ -34,7 +34,7 @@ def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
     data = build_data(config)
     network = build_network(config, data)
     module = build_module(config, network)
-    trainer = build_trainer(config, directory, data)
+    trainer = build_trainer(config, directory, data, module)
     return Experiment(trainer, module, data)
 
 
@@ -98,7 +98,9 @@ def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
     return TrainingModule(network, loss, optimizer, schedule, OmegaConf.to_container(config, resolve=True))
 
 
-def build_trainer(config: DictConfig, directory: RunDirectory, data: TensorDataModule) -> pl.Trainer:
+def build_trainer(
+    config: DictConfig, directory: RunDirectory, data: TensorDataModule, module: TrainingModule
+) -> pl.Trainer:
     first_step = _steps_in(directory)
     with naming("checkpoint"):
         callbacks = [Checkpoints(**config.checkpoint)]
@@ -107,6 +109,8 @@ def build_trainer(config: DictConfig, directory: RunDirectory, data: TensorDataM
             callbacks.append(instantiate(node))
             if hasattr(callbacks[-1], "check_data"):
                 callbacks[-1].check_data(data)
+            if hasattr(callbacks[-1], "check_module"):
+                callbacks[-1].check_module(module)
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
     loggers: list[Any] = [MetricsCSV(directory.path, first_step)]

@@ -17,7 +17,9 @@ from orthontk.kernels.infinite.positions import alignments
 from orthontk.kernels.infinite.variances import Moments, variance_pass
 from orthontk.networks import CNN, FCN
 
-PARALLEL = 1e-13  # pairs with 1 − |ρ| below this are taken as parallel: rounding over many layers cannot tell them apart
+PARALLEL = (
+    1e-13  # pairs with 1 − |ρ| below this are taken as parallel: rounding over many layers cannot tell them apart
+)
 TENSORS_PER_PAIR = 12  # float64 tensors of a block's size alive at once
 FAST_BLOCK = 2**17  # pairs of positions; larger blocks leave the processor's cache
 
