@@ -38,6 +38,7 @@ def brute_force(x, y, depth, weight_var, bias_var):
     return theta
 
 
+@pytest.mark.slow  # for the sake of the brute force
 @pytest.mark.parametrize("gap", [1e-8, 1e-4, 0.3])
 @pytest.mark.parametrize("weight_var, bias_var", [(0.9, 0.02), (1.05, 2.01e-5), (1.5, 0.1), (2.5, 0.0)])
 def test_tanh_after_200_layers(weight_var, bias_var, gap):
