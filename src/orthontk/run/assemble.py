@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from orthontk.callbacks import Checkpoints, Progress
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
 from orthontk.run.directory import RunDirectory
@@ -50,18 +50,46 @@ def build_data(config: DictConfig) -> TensorDataModule:
 def _first_layer(model: DictConfig) -> dict[str, float]:
     """What inputs are rescaled by under `data.normalize=qstar`: σ_w², σ_b² and the fixed point q*."""
     from orthontk.meanfield import fixed_point
+
+    model = resolved_model(model)
+    with naming("model"):
+        q_star = fixed_point(_activation(model), model.weight_var, model.bias_var)
+    return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
+
+
+def _activation(model: DictConfig) -> nn.Module:
     from orthontk.networks import make_activation
 
+    return make_activation(instantiate(model.activation) if OmegaConf.is_config(model.activation) else model.activation)
+
+
+def resolved_model(model: DictConfig) -> DictConfig:
+    """A copy whose σ_w² and σ_b² are those of the critical line at `critical`, where that is not null.
+
+    Raises:
+        InvalidValue: naming `model.critical`, if the activation has no critical line there.
+    """
+    model = OmegaConf.create(OmegaConf.to_container(model, resolve=True))
+    if model.get("critical") is None:
+        return model
+    from orthontk.meanfield import critical_point
+
+    q_star = number("model.critical", model.critical, above=0)
     with naming("model"):
-        activation = instantiate(model.activation) if OmegaConf.is_config(model.activation) else model.activation
-        q_star = fixed_point(make_activation(activation), model.weight_var, model.bias_var)
-    return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
+        activation = _activation(model)
+    try:
+        model.weight_var, model.bias_var = critical_point(activation, q_star)
+    except InvalidValue as error:
+        raise InvalidValue("model.critical", q_star, error.accepted) from error
+    return model
 
 
 def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     """The network of `model`, drawn by `init` with `seed`, in the precision it is trained in."""
+    model = resolved_model(config.model)
+    model.pop("critical", None)  # a matter of configurations: networks know their variances only
     with naming("model"):
-        family = instantiate(config.model, _partial_=True)
+        family = instantiate(model, _partial_=True)
         network = family(**_sizes(family.func, data))
     if config.trainer.precision == "64-true":
         network = network.double()
