@@ -55,6 +55,11 @@ PAIRS = [
     ("callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum_of_logits"),
     ("callbacks.ntk.steps=often", "callbacks.ntk.steps=often", "callbacks.ntk.steps=[0,3]"),
     ("callbacks.ntk.infinite=maybe", "callbacks.ntk.infinite=maybe", "callbacks.ntk.infinite=true"),
+    (
+        "callbacks=[ntk,kernel_regression] callbacks.kernel_regression.kernels=[ntk]",
+        "callbacks.kernel_regression.kernels=ntk",
+        "callbacks=[ntk,kernel_regression] callbacks.kernel_regression.kernels=[nngp]",
+    ),
     ("data.val_size=0 callbacks.ntk.split=val", "callbacks.ntk.split=val", "data.val_size=0 callbacks.ntk.split=test"),
     ("trainer.max_steps=-1", "trainer.max_steps=-1", "trainer.max_steps=0"),
     ("trainer.max_steps=null", "trainer.max_steps", "trainer.max_steps=null trainer.max_epochs=1"),
