@@ -16,6 +16,7 @@ from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
 from orthontk.run.directory import RunDirectory
+from orthontk.run.learning_rate import lr_of_fraction, without_fraction
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
 
@@ -33,6 +34,7 @@ def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
     """Build a run. Randomness: `seed` draws the parameters, `data.seed` everything about the data."""
     data = build_data(config)
     network = build_network(config, data)
+    resolve_lr(config, network, data, directory)
     module = build_module(config, network)
     trainer = build_trainer(config, directory, data, module)
     return Experiment(trainer, module, data)
@@ -111,10 +113,23 @@ def _sizes(family: type, data: TensorDataModule) -> dict[str, Any]:
     return {name: size for name, size in sizes.items() if name in parameters}
 
 
+def resolve_lr(config: DictConfig, network: nn.Module, data: TensorDataModule, directory: RunDirectory) -> None:
+    """Let `optimizer.lr` be what `optimizer.lr_fraction` says, where that is not null; a resumed run keeps its own."""
+    fraction = config.optimizer.get("lr_fraction")
+    if fraction is None or config.mode == "test":
+        return
+    if directory.checkpoint is not None:
+        before = (read_checkpoint(directory.checkpoint, "resume").get("config") or {}).get("optimizer") or {}
+        if before.get("lr_fraction") == fraction:
+            config.optimizer.lr = before["lr"]
+            return
+    config.optimizer.lr = lr_of_fraction(config, network, data)
+
+
 def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
     with naming("loss"):
         loss = instantiate(config.loss)
-    optimizer = instantiate(config.optimizer)
+    optimizer = instantiate(without_fraction(config.optimizer))
     schedule = instantiate(config.schedule) if config.schedule else None
     with naming("optimizer"):  # here, where a refusal can still name its key
         trial = optimizer(network.parameters())

@@ -37,10 +37,10 @@ def run(config: DictConfig) -> None:
         print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
         show_summary(directory.path)
         return
-    config.model = resolved_model(config.model)
-    _write_settings(config, directory)
     start = time.perf_counter()
+    config.model = resolved_model(config.model)
     experiment = assemble(config, directory)
+    _write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
         if config.mode == "test":

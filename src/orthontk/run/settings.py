@@ -15,7 +15,7 @@ PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 
 
 # A setting that is not null decides others, which then cannot be given as well.
-DECIDES = {"model.critical": ("model.weight_var", "model.bias_var")}
+DECIDES = {"model.critical": ("model.weight_var", "model.bias_var"), "optimizer.lr_fraction": ("optimizer.lr",)}
 
 
 class InvalidSetting(ValueError):
