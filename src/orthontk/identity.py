@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,18 @@ def _prefix(config: DictConfig) -> str:
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
         (config.get("data") or {}).get("source"),
-        f"lr{(config.get('optimizer') or {}).get('lr')}",
+        _learning_rate(config.get("optimizer") or {}),
         f"seed{config.get('seed')}",
         None if config.get("mode") == "fit" else config.get("mode"),
     ]
     name = "-".join(str(part).lower() if i == 0 else str(part) for i, part in enumerate(parts) if part)
     return "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name)[:120]
+
+
+def _learning_rate(optimizer: Mapping[str, Any]) -> str:
+    """lr0.1, or lr0.5max for half of the largest stable one."""
+    fraction = optimizer.get("lr_fraction")
+    return f"lr{optimizer.get('lr')}" if fraction is None else f"lr{fraction}max"
 
 
 def _last_word(value: Any) -> str | None:

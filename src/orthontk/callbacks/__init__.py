@@ -1,8 +1,9 @@
 """What happens while a network trains: kernels, weight drift, checkpoints, the progress bar."""
 
 from orthontk.callbacks.checkpoints import Checkpoints
+from orthontk.callbacks.kernel_regression import KernelRegression
 from orthontk.callbacks.ntk import NTKRecorder
 from orthontk.callbacks.progress import Progress
 from orthontk.callbacks.weights import WeightDrift
 
-__all__ = ["Checkpoints", "NTKRecorder", "Progress", "WeightDrift"]
+__all__ = ["Checkpoints", "KernelRegression", "NTKRecorder", "Progress", "WeightDrift"]

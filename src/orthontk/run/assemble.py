@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from orthontk.callbacks import Checkpoints, Progress
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
 from orthontk.run.directory import RunDirectory
+from orthontk.run.learning_rate import lr_of_fraction, without_fraction
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
 
@@ -33,6 +34,7 @@ def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
     """Build a run. Randomness: `seed` draws the parameters, `data.seed` everything about the data."""
     data = build_data(config)
     network = build_network(config, data)
+    resolve_lr(config, network, data, directory)
     module = build_module(config, network)
     trainer = build_trainer(config, directory, data, module)
     return Experiment(trainer, module, data)
@@ -50,18 +52,46 @@ def build_data(config: DictConfig) -> TensorDataModule:
 def _first_layer(model: DictConfig) -> dict[str, float]:
     """What inputs are rescaled by under `data.normalize=qstar`: σ_w², σ_b² and the fixed point q*."""
     from orthontk.meanfield import fixed_point
+
+    model = resolved_model(model)
+    with naming("model"):
+        q_star = fixed_point(_activation(model), model.weight_var, model.bias_var)
+    return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
+
+
+def _activation(model: DictConfig) -> nn.Module:
     from orthontk.networks import make_activation
 
+    return make_activation(instantiate(model.activation) if OmegaConf.is_config(model.activation) else model.activation)
+
+
+def resolved_model(model: DictConfig) -> DictConfig:
+    """A copy whose σ_w² and σ_b² are those of the critical line at `critical`, where that is not null.
+
+    Raises:
+        InvalidValue: naming `model.critical`, if the activation has no critical line there.
+    """
+    model = OmegaConf.create(OmegaConf.to_container(model, resolve=True))
+    if model.get("critical") is None:
+        return model
+    from orthontk.meanfield import critical_point
+
+    q_star = number("model.critical", model.critical, above=0)
     with naming("model"):
-        activation = instantiate(model.activation) if OmegaConf.is_config(model.activation) else model.activation
-        q_star = fixed_point(make_activation(activation), model.weight_var, model.bias_var)
-    return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
+        activation = _activation(model)
+    try:
+        model.weight_var, model.bias_var = critical_point(activation, q_star)
+    except InvalidValue as error:
+        raise InvalidValue("model.critical", q_star, error.accepted) from error
+    return model
 
 
 def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     """The network of `model`, drawn by `init` with `seed`, in the precision it is trained in."""
+    model = resolved_model(config.model)
+    model.pop("critical", None)  # a matter of configurations: networks know their variances only
     with naming("model"):
-        family = instantiate(config.model, _partial_=True)
+        family = instantiate(model, _partial_=True)
         network = family(**_sizes(family.func, data))
     if config.trainer.precision == "64-true":
         network = network.double()
@@ -83,10 +113,23 @@ def _sizes(family: type, data: TensorDataModule) -> dict[str, Any]:
     return {name: size for name, size in sizes.items() if name in parameters}
 
 
+def resolve_lr(config: DictConfig, network: nn.Module, data: TensorDataModule, directory: RunDirectory) -> None:
+    """Let `optimizer.lr` be what `optimizer.lr_fraction` says, where that is not null; a resumed run keeps its own."""
+    fraction = config.optimizer.get("lr_fraction")
+    if fraction is None or config.mode == "test":
+        return
+    if directory.checkpoint is not None:
+        before = (read_checkpoint(directory.checkpoint, "resume").get("config") or {}).get("optimizer") or {}
+        if before.get("lr_fraction") == fraction:
+            config.optimizer.lr = before["lr"]
+            return
+    config.optimizer.lr = lr_of_fraction(config, network, data)
+
+
 def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
     with naming("loss"):
         loss = instantiate(config.loss)
-    optimizer = instantiate(config.optimizer)
+    optimizer = instantiate(without_fraction(config.optimizer))
     schedule = instantiate(config.schedule) if config.schedule else None
     with naming("optimizer"):  # here, where a refusal can still name its key
         trial = optimizer(network.parameters())

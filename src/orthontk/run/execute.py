@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json, write_json, write_text
-from orthontk.run.assemble import Experiment, assemble, read_checkpoint
+from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
 from orthontk.run.provenance import provenance
-from orthontk.run.settings import check_settings
+from orthontk.run.settings import check_overrides, check_settings
 from orthontk.run.summary import show_summary, write_summary
 
 # How the first process of a run tells those that Lightning starts where the run is.
@@ -31,14 +31,16 @@ def run(config: DictConfig) -> None:
     """
     _quiet_libraries()
     check_settings(config)
+    check_overrides(config, HydraConfig.get().overrides.task)
     directory = _claim_directory(config)
     if directory.is_finished:
         print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
         show_summary(directory.path)
         return
-    _write_settings(config, directory)
     start = time.perf_counter()
+    config.model = resolved_model(config.model)
     experiment = assemble(config, directory)
+    _write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
         if config.mode == "test":

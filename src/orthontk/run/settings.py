@@ -1,10 +1,10 @@
 """Refuse bad settings by the key a user would change, before anything is computed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, number, one_of
 
@@ -12,6 +12,10 @@ MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+
+
+# A setting that is not null decides others, which then cannot be given as well.
+DECIDES = {"model.critical": ("model.weight_var", "model.bias_var"), "optimizer.lr_fraction": ("optimizer.lr",)}
 
 
 class InvalidSetting(ValueError):
@@ -33,6 +37,20 @@ def check_settings(config: DictConfig) -> None:
         for name in NUMBERS & set(config[group]):
             number(f"{group}.{name}", config[group][name])
     _check_trainer(config.trainer)
+
+
+def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
+    """Refuse a key of the command line whose value another setting decides.
+
+    Raises:
+        InvalidValue: naming the key and what decides it.
+    """
+    given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
+    for key, decided in DECIDES.items():
+        value = OmegaConf.select(config, key)
+        for name in decided:
+            if value is not None and name in given:
+                raise InvalidValue(name, given[name], f"{key}=null, as {key}={value} decides it")
 
 
 def _check_trainer(trainer: DictConfig) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from orthontk.callbacks.kernel_regression import FILE as KERNEL_REGRESSION
 from orthontk.files import read_json, write_json
 from orthontk.loggers import read_metrics
 from orthontk.run.directory import SUMMARY
@@ -43,6 +44,18 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
     write_json(directory / SUMMARY, summary)
 
 
+def regression_table(content: dict[str, Any]) -> Table:
+    """One row for each kernel: how well regression with it does on the run's data."""
+    table = Table(caption=f"{content['train_inputs']} training and {content['test_inputs']} test inputs")
+    table.add_column("kernel regression")
+    for column in ("test accuracy", "leave-one-out accuracy", "leave-one-out error", "ridge"):
+        table.add_column(column, justify="right")
+    for kernel, result in content["kernels"].items():
+        names = ("test_accuracy", "leave_one_out_accuracy", "leave_one_out_error", "ridge")
+        table.add_row(kernel.replace("_", " "), *(f"{result[name]:.4g}" for name in names))
+    return table
+
+
 def show_summary(directory: Path) -> None:
     """Print the closing table and where everything is."""
     summary = read_json(directory / SUMMARY)
@@ -56,6 +69,8 @@ def show_summary(directory: Path) -> None:
     console = Console()
     console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False)
     console.print(table)
+    if (directory / KERNEL_REGRESSION).exists():
+        console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))

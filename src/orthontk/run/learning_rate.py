@@ -1,0 +1,70 @@
+"""`optimizer.lr_fraction`: the learning rate as a share of the largest stable one; SPEC §4."""
+
+from typing import Any
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from scipy.sparse.linalg import eigsh
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue, number
+from orthontk.data import TensorDataModule
+from orthontk.kernels import NTKOperator
+from orthontk.training import OneHotMSE
+from orthontk.training.heavy_ball import heavy_ball
+
+SAMPLE = 1000  # inputs that λ_max/N is estimated on for minibatches
+BATCH = 250  # inputs in one pass of the operator
+TOLERANCE = 1e-3  # of the eigenpair's residual, relative: the eigenvalue's error is at most that, and mostly its square
+
+
+def without_fraction(optimizer: DictConfig) -> DictConfig:
+    """The optimizer's own settings."""
+    optimizer = OmegaConf.create(OmegaConf.to_container(optimizer, resolve=True))
+    optimizer.pop("lr_fraction", None)
+    return optimizer
+
+
+def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModule) -> float:
+    """`optimizer.lr_fraction` of the largest stable learning rate of `network` as it is initialized.
+
+    N/λ_max(Θ)·(1+β) for MSE, and the bound 4N/λ_max(Θ)·(1+β) for cross-entropy, Θ on the N training inputs. λ_max/N
+    hardly depends on N, and a minibatch's own is no smaller on average: with minibatches it is taken from a
+    class-balanced sample of at least 1,000 inputs.
+
+    Raises:
+        InvalidValue: Adam and others that no such rate is known of, or another loss.
+    """
+    fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
+    try:
+        momentum = heavy_ball(instantiate(without_fraction(config.optimizer))(network.parameters())).momentum
+    except InvalidValue as error:
+        accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
+        raise InvalidValue("optimizer.lr_fraction", fraction, accepted) from error
+    factor = _factor(instantiate(config.loss), fraction)
+    return fraction * (1 + momentum) * factor / mean_top_eigenvalue(network, inputs_of(data))
+
+
+def _factor(loss: nn.Module, fraction: float) -> int:
+    if isinstance(loss, OneHotMSE):
+        return 1
+    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean" and loss.weight is None:
+        return 4
+    accepted = f"null, as no largest stable learning rate is known for {type(loss).__name__}"
+    raise InvalidValue("optimizer.lr_fraction", fraction, accepted)
+
+
+def inputs_of(data: TensorDataModule) -> Tensor:
+    """All training inputs under full-batch gradient descent, otherwise a sample of them."""
+    if data.batch_size == "full":
+        return data.train.images
+    return data.probe(min(len(data.train), max(SAMPLE, data.batch_size)))[0]
+
+
+def mean_top_eigenvalue(network: nn.Module, x: Tensor) -> float:
+    """λ_max(Θ)/N by Lanczos on products with Θ, which is never formed."""
+    operator = NTKOperator(network, x, batch_size=BATCH)
+    start = np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
+    options: dict[str, Any] = {"v0": start, "tol": TOLERANCE, "return_eigenvectors": False}
+    return float(eigsh(operator, k=1, ncv=min(8, operator.shape[0]), **options)[0]) / len(x)

@@ -1,0 +1,86 @@
+"""The learning rate as a share of the largest stable one."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from orthontk.dynamics import largest_stable_lr
+from orthontk.kernels import empirical_ntk
+from orthontk.loggers import read_metrics
+from orthontk.run.learning_rate import mean_top_eigenvalue
+
+MSE = ("loss=mse", "data.batch_size=full", "callbacks.ntk.probe_size=60", "trainer.precision=64-true")
+
+
+def learning_rate(run):
+    return OmegaConf.load(run / "config.yaml").optimizer.lr
+
+
+def losses(run):
+    return [row["train/loss"] for row in read_metrics(run / "metrics.csv") if "train/loss" in row]
+
+
+def kernel_at_start(run):
+    """Θ_0 of the run on all 60 training inputs: the probe holds them all."""
+    from orthontk.callbacks.kernel_series import KernelSeries
+
+    return KernelSeries.read(run / "ntk.safetensors").kernels[0]
+
+
+@pytest.mark.parametrize("optimizer, momentum", [("sgd", 0.0), ("momentum", 0.9)])
+def test_it_is_that_share_of_the_exact_one(small, optimizer, momentum):
+    run = small(*MSE, f"optimizer={optimizer}", "optimizer.lr_fraction=0.5", "trainer.max_steps=0").run_directory
+    exact = largest_stable_lr(kernel_at_start(run), momentum=momentum)
+    assert learning_rate(run) == pytest.approx(exact / 2, rel=1e-4)
+    assert "-lr0.5max-" in run.name
+
+
+def test_four_times_as_much_bounds_cross_entropy(small):
+    mse, entropy = (
+        learning_rate(small(*MSE, f"loss={loss}", "optimizer.lr_fraction=0.5", "trainer.max_steps=0").run_directory)
+        for loss in ("mse", "cross_entropy")
+    )
+    assert entropy == pytest.approx(4 * mse, rel=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+def test_it_is_the_edge_of_stability(small, optimizer):
+    """Where the network is linear in its parameters the edge is exact: below it the loss falls, above it it grows."""
+    linear = (*MSE, f"optimizer={optimizer}", "model.depth=1", "trainer.max_steps=300", "callbacks.ntk.steps=[]")
+    stable, unstable = (losses(small(*linear, f"optimizer.lr_fraction={f}").run_directory) for f in (0.95, 1.05))
+    assert stable[-1] < 0.7 * stable[0]
+    assert unstable[-1] > 2 * unstable[0]
+
+
+def test_it_is_estimated_on_a_sample_for_minibatches(small, monkeypatch):
+    """λ_max/N of 30 of 60 inputs is near that of all, and `SAMPLE` is what decides."""
+    settings = (*MSE, "data.batch_size=10", "optimizer.lr_fraction=1", "trainer.max_steps=0")
+    whole = learning_rate(small(*settings).run_directory)
+    monkeypatch.setattr("orthontk.run.learning_rate.SAMPLE", 30)
+    sample = learning_rate(small(*settings, "resume=never").run_directory)
+    assert sample != whole and sample == pytest.approx(whole, rel=0.2)
+
+
+def test_top_eigenvalue_is_that_of_the_kernel():
+    """One output, of a network that is no FCN; and ten, whose largest eigenvalues nearly coincide."""
+    torch.manual_seed(0)
+    for outputs in (1, 10):
+        net = torch.nn.Sequential(torch.nn.Linear(5, 300), torch.nn.Tanh(), torch.nn.Linear(300, outputs)).double()
+        x = torch.randn(20, 5, dtype=torch.float64)
+        theta = empirical_ntk(net, x).permute(0, 2, 1, 3).reshape(20 * outputs, -1)
+        exact = torch.linalg.eigvalsh(theta)[-1].item() / 20
+        assert mean_top_eigenvalue(net, x) == pytest.approx(exact, rel=1e-3)
+
+
+def test_a_resumed_run_keeps_its_learning_rate(small, monkeypatch):
+    """Even where computing it again would give another number, as on another machine."""
+    settings = (*MSE, "optimizer.lr_fraction=0.5", "checkpoint.keep=all")
+    run = small(*settings).run_directory
+    kept = learning_rate(run)
+    (run / "summary.json").unlink()  # as if it had been killed before its end
+    (run / "checkpoints" / "step-00000006.ckpt").unlink()
+    before = losses(run)
+    monkeypatch.setattr("orthontk.run.learning_rate.mean_top_eigenvalue", lambda network, x: 1e9)
+    again = small(*settings)
+    assert "continuing from" in again.out
+    assert learning_rate(run) == kept and losses(run) == before
