@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -36,7 +37,8 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         try:
             return main()
         except KeyboardInterrupt:
-            sys.exit("interrupted; the same command continues from the last checkpoint")
+            print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+            sys.exit(130)
         except Exception as error:  # whatever its kind, this is where it ends
             _exit_with(error)
 
@@ -79,23 +81,34 @@ def describe(error: BaseException) -> str:
     """
     from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 
-    if isinstance(error, InvalidValue | JobsFailed):
+    if isinstance(error, JobsFailed):
         return str(error)
-    if isinstance(error, MissingConfigException) and error.options is not None:
+    if refusal := _refusal_behind(error):
+        return str(refusal)
+    if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return str(InvalidValue(group, name, "one of " + ", ".join(error.options)))
+        options = error.options or sorted(p.stem for p in Path(sys.argv[0]).parent.glob(f"conf/{group}/*.yaml"))
+        return str(InvalidValue(group, name, "one of " + ", ".join(options)))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         return _describe_key(error.__cause__)
     if isinstance(error, ConfigCompositionException):
-        message = _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
-        return message if "=" in message else f"{' '.join(sys.argv[1:])}: {message}"
+        return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
     if isinstance(error, OmegaConfBaseException):
         return _describe_key(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return (
+            f"{error.filename}: {error.strerror}; expected paths.output_dir or hydra.run.dir to name a writable folder"
+        )
     return _one_line(error)
+
+
+def _refusal_behind(error: BaseException | None) -> InvalidValue | None:
+    """The refusal that an error comes from: Hydra wraps what a resolver raises in errors of its own."""
+    while error is not None and not isinstance(error, InvalidValue):
+        error = error.__cause__
+    return error
 
 
 def _describe_key(error: OmegaConfBaseException) -> str:
@@ -106,8 +119,9 @@ def _describe_key(error: OmegaConfBaseException) -> str:
     if is_missing and error.full_key and isinstance(error.parent_node, DictConfig):
         there = [key for key in map(str, error.parent_node) if key != "hydra" and not key.startswith("_")]
         parent, _, _ = str(error.full_key).rpartition(".")
-        accepted = f"expected one of {', '.join(there)}" if there else "which has no keys"
-        return f"{error.full_key}: no such key in {parent or 'the configuration'}; {accepted}"
+        where = parent or "the configuration"
+        accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
+        return f"{error.full_key}: {accepted}"
     return _one_line(error)
 
 
@@ -116,5 +130,6 @@ def _one_line(error: BaseException) -> str:
     message = lines[0] if lines else "no message"
     known = type(error).__module__.split(".")[0] in ("orthontk", "hydra", "omegaconf") or isinstance(error, ValueError)
     if message.startswith("Config group override"):  # such as model=null
-        return f"{' '.join(sys.argv[1:])}: expected the name of a configuration for each group"
+        empty = [argument for argument in sys.argv[1:] if argument.endswith("=null")]
+        return f"{' '.join(empty)}: expected the name of a configuration"
     return message if known else f"{type(error).__name__}: {message} (ORTHONTK_DEBUG=1 shows where)"

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from orthontk.checks import InvalidValue
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name")
@@ -17,13 +18,22 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration less what cannot change the result."""
     # Key by key, each resolved where it stands: `hydra` refers to this hash and so cannot be part of it.
     identity = {key: _plain(config[key]) for key in config if key not in WITHOUT_EFFECT}
+    if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
+        identity["resume"] = str(config.get("resume"))
     for key in WITHOUT_EFFECT_IN_TRAINER:
         (identity.get("trainer") or {}).pop(key, None)
     return identity
 
 
 def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    """Plain types; 2.0 and 2 are one value."""
+    if OmegaConf.is_config(node):
+        return _plain(OmegaConf.to_container(node, resolve=True))
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node
 
 
 def run_hash(config: DictConfig) -> str:
@@ -39,25 +49,32 @@ def run_name(config: DictConfig) -> str:
 
 def _prefix(config: DictConfig) -> str:
     model, init = config.get("model") or {}, config.get("init") or {}
+    trained = config.get("mode") != "test"
     parts = [
-        _last_word(model.get("_target_")),
-        _last_word(init.get("scheme")),
+        str(_last_word(model.get("_target_"))).lower(),
+        _last_word(init.get("scheme")) if trained else None,
         _last_word(model.get("activation")),
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
         (config.get("data") or {}).get("source"),
-        _learning_rate(config.get("optimizer") or {}),
-        f"seed{config.get('seed')}",
-        None if config.get("mode") == "fit" else config.get("mode"),
+        f"lr{_plain((config.get('optimizer') or {}).get('lr'))}" if trained else None,
+        f"seed{config.get('seed')}" if trained else "test",
     ]
-    name = "-".join(str(part).lower() if i == 0 else str(part) for i, part in enumerate(parts) if part)
-    return "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name)[:120]
+    return _as_file_name("-".join(str(part) for part in parts if part))[:120]
 
 
-def _learning_rate(optimizer: Mapping[str, Any]) -> str:
-    """lr0.1, or lr0.5max for half of the largest stable one."""
-    fraction = optimizer.get("lr_fraction")
-    return f"lr{optimizer.get('lr')}" if fraction is None else f"lr{fraction}max"
+def _group_directory(root: str, config: DictConfig) -> Path:
+    """The folder of all runs of one name."""
+    if not root:
+        raise InvalidValue("paths.output_dir", "", "a folder")
+    name = str(config.name)
+    if name != _as_file_name(name) or not name.strip("."):
+        raise InvalidValue("name", name, "a folder's name: letters, digits, '-', '_', '.' and '+'")
+    return Path(root) / name
+
+
+def _as_file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_.+" else "_" for c in text)
 
 
 def _last_word(value: Any) -> str | None:
@@ -68,13 +85,17 @@ def _last_word(value: Any) -> str | None:
 
 
 def register_resolvers() -> None:
-    """Make `${run_name:}` and `${run_directory:ROOT}` available to configurations."""
+    """Make `${run_name:}`, `${group_directory:ROOT}` and `${run_directory:ROOT}` available to configurations."""
+
+    def group(root: str, *, _root_: DictConfig) -> str:
+        return str(_group_directory(root, _root_))
 
     def directory(root: str, *, _root_: DictConfig) -> str:
-        return str(Path(root) / str(_root_.name) / run_name(_root_))
+        return str(_group_directory(root, _root_) / run_name(_root_))
 
     def name(*, _root_: DictConfig) -> str:
         return run_name(_root_)
 
+    OmegaConf.register_new_resolver("group_directory", group, replace=True)
     OmegaConf.register_new_resolver("run_directory", directory, replace=True)
     OmegaConf.register_new_resolver("run_name", name, replace=True)

@@ -95,7 +95,10 @@ class NTKRecorder(ScheduledCallback):
 
     def _record(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> dict[str, float]:
         """Compute Θ_t, write it, and return its metrics. Every process takes part and holds the whole kernel."""
-        theta = empirical_ntk(module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit)
+        try:
+            theta = empirical_ntk(module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit)
+        except InvalidValue as error:  # such as a memory limit too small for one pair of inputs
+            raise error.within("callbacks.ntk") from error
         self.series.add(step, theta)
         if trainer.is_global_zero:
             self.series.write()

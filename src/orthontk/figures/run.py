@@ -58,22 +58,21 @@ def draw_kernel_change(rows: list[Row], path: Path) -> Path:
 
 
 def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
-    """Θ averaged over equal outputs, inputs sorted by class, at the first and the last checkpoint, in one scale."""
+    """Θ averaged over equal outputs, inputs by class, at the first and the last checkpoint, each in its own scale."""
     order = torch.argsort(series.probe["labels"], stable=True)
     steps, first_and_last = _first_and_last(series)
     kernels = [measures.mean_over_outputs(kernel)[order][:, order] for kernel in first_and_last]
     labels = series.probe["labels"][order].tolist()
     starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
     figure, all_axes = new_figure(columns=2)
-    low, high = min(k.min().item() for k in kernels), max(k.max().item() for k in kernels)
     for axes, kernel, step in zip(all_axes, kernels, steps, strict=True):
-        image = axes.imshow(kernel, vmin=low, vmax=high, cmap="viridis", interpolation="nearest")
+        image = axes.imshow(kernel, cmap="viridis", interpolation="nearest")
+        figure.colorbar(image, ax=axes, label="Θ(x, x′), mean over outputs")
         axes.set_title(f"after {step} steps")
         axes.set_xlabel("probe image, sorted by class")
         axes.set_xticks(starts, [labels[i] for i in starts])
         axes.set_yticks(starts, [labels[i] for i in starts])
     all_axes[0].set_ylabel("probe image, sorted by class")
-    figure.colorbar(image, ax=all_axes, label="Θ(x, x′), mean over outputs")
     save(figure, path)
     return path
 

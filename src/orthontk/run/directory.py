@@ -46,19 +46,20 @@ def open_directory(path: str | Path, resume: str) -> RunDirectory:
 
 
 def _continue_from(source: Path, path: Path) -> RunDirectory:
-    """Continue a checkpoint of another place: what was measured up to it comes along."""
+    """Continue a checkpoint of another run in `path`: what that run measured up to it comes along."""
     checkpoint = latest_checkpoint(source) if source.is_dir() else source
     if checkpoint is None or not checkpoint.is_file():
         raise InvalidValue("resume", source, "auto, never, or the path of a checkpoint or a run directory with one")
+    if own := latest_checkpoint(path):  # begun from there before
+        return RunDirectory(path, own)
     origin = checkpoint.parent.parent
-    if origin.resolve() == path.resolve() and not RunDirectory(path).is_finished:
-        return RunDirectory(path, checkpoint)
-    target = _free_sibling(path)
-    target.mkdir(parents=True, exist_ok=True)
+    if not (origin / "metrics.csv").exists():
+        raise InvalidValue("resume", source, "a checkpoint in its run's directory, whose measurements go on")
+    path.mkdir(parents=True, exist_ok=True)
     for history in ("metrics.csv", "ntk.safetensors"):
         if (origin / history).exists():
-            shutil.copy2(origin / history, target / history)
-    return RunDirectory(target, checkpoint)
+            shutil.copy2(origin / history, path / history)
+    return RunDirectory(path, checkpoint)
 
 
 def _free_sibling(path: Path) -> Path:

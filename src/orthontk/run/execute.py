@@ -18,6 +18,7 @@ from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_direct
 from orthontk.run.provenance import provenance
 from orthontk.run.settings import check_overrides, check_settings
 from orthontk.run.summary import show_summary, write_summary
+from orthontk.training import TrainingModule
 
 # How the first process of a run tells those that Lightning starts where the run is.
 DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
@@ -94,8 +95,12 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     if directory.checkpoint is not None:
         _require_same_network(module, directory.checkpoint, "resume")
+        _require_same_beginning(module, directory.checkpoint)
         print(f"continuing from {directory.checkpoint}")
-    trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
     if data.val is not None and trainer.global_step % trainer.val_check_interval != 0:
         trainer.validate(module, datamodule=data, verbose=False)  # the curves end where the training does
     trainer.test(module, datamodule=data, verbose=False)
@@ -115,6 +120,15 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
         if stored.get(name) != expected.get(name):
             shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"
             raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
+
+
+def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
+    """Θ_t and W_t are compared with the run's own Θ_0 and W_0, on its own probe: these must be the checkpoint's too."""
+    before = read_checkpoint(checkpoint, "resume")["config"]
+    for key in ("model", "init", "seed", "data", "callbacks"):
+        if before[key] != module.config[key]:
+            accepted = f"a checkpoint of a run with the same {key}, since changes are measured from its beginning"
+            raise InvalidValue("resume", checkpoint, accepted)
 
 
 def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,7 +32,8 @@ def check_settings(config: DictConfig) -> None:
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
-    integer("seed", config.seed, minimum=0)
+    if integer("seed", config.seed, minimum=0) >= 2**63:
+        raise InvalidValue("seed", config.seed, "an integer below 2^63")
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
@@ -62,6 +64,10 @@ def _check_trainer(trainer: DictConfig) -> None:
     integer("trainer.val_check_interval", trainer.val_check_interval)
     integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
     one_of("trainer.precision", trainer.precision, PRECISIONS)
+    if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
+        integer("trainer.devices", trainer.devices)
+    if trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise InvalidValue("trainer.accelerator", trainer.accelerator, "cpu or auto: torch sees no GPU here")
     if trainer.get("accumulate_grad_batches", 1) != 1:
         accepted = "1; for a larger batch set data.batch_size"
         raise InvalidValue("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, accepted)
@@ -74,7 +80,7 @@ def naming(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         _raise_named(key, error.__cause__ or error)
-    except (ValueError, TypeError, ArithmeticError, ImportError) as error:
+    except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
         _raise_named(key, error)
 
 

@@ -32,8 +32,7 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
     metrics: dict[str, float] = {}
     for row in read_metrics(directory / "metrics.csv"):
         metrics.update(row)
-    step = experiment.trainer.global_step
-    metrics.pop("step", None)
+    step = int(metrics.pop("step", 0))
     metrics["time/total"] = round(seconds, 3)
     summary = {
         "status": "finished",

@@ -37,6 +37,7 @@ class TrainingModule(pl.LightningModule):
         self.network, self.loss = network, loss
         self.optimizer_factory, self.schedule_factory = optimizer, schedule
         self.config = config
+        self.loaded_steps = 0
         self.evaluations = nn.ModuleDict(
             {split: evaluation_metrics(network.out_features, split) for split in ("val", "test")}
         )
@@ -89,7 +90,10 @@ class TrainingModule(pl.LightningModule):
         metrics = self.evaluations[split]
         values = {name: value.item() for name, value in metrics.compute().items()}
         metrics.reset()
-        log_metrics(self.trainer, values, self.global_step)
+        log_metrics(self.trainer, values, max(self.global_step, self.loaded_steps))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.loaded_steps = checkpoint["global_step"]  # Lightning does not restore its own count for a test
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
