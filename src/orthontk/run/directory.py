@@ -55,9 +55,8 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
         return RunDirectory(path, checkpoint)
     target = _free_sibling(path)
     target.mkdir(parents=True, exist_ok=True)
-    for history in ("metrics.csv", "ntk.safetensors"):
-        if (origin / history).exists():
-            shutil.copy2(origin / history, target / history)
+    for history in (*origin.glob("metrics.csv"), *origin.glob("*.safetensors")):
+        shutil.copy2(history, target / history.name)
     return RunDirectory(target, checkpoint)
 
 
