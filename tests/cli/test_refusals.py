@@ -78,6 +78,21 @@ PAIRS = [
         "callbacks.kernel_regression.kernels=ntk",
         "callbacks=[ntk,kernel_regression] callbacks.kernel_regression.kernels=[nngp]",
     ),
+    *(
+        (
+            f"callbacks=[ntk,prediction] data.batch_size=full callbacks.prediction.test_size=10 {bad}",
+            f"callbacks.prediction.{key}",
+            f"callbacks=[ntk,prediction] data.batch_size=full callbacks.prediction.test_size=10 {good}",
+        )
+        for bad, key, good in [
+            ("data.batch_size=10", "kernel=full: expected data.batch_size=full", "loss=mse"),
+            ("optimizer=adam", "kernel=full: expected an optimizer", "optimizer=momentum"),
+            ("schedule=cosine", "kernel=full: expected schedule=constant", "schedule=constant"),
+            ("+trainer.gradient_clip_val=1", "kernel=full: expected trainer.gradient_clip_val", "trainer.max_steps=1"),
+            ("callbacks.prediction.kernel=ntk", "kernel=ntk", "callbacks.prediction.kernel=trace"),
+            ("callbacks.prediction.test_size=21", "test_size=21", "callbacks.prediction.test_size=20"),
+        ]
+    ),
     ("data.val_size=0 callbacks.ntk.split=val", "callbacks.ntk.split=val", "data.val_size=0 callbacks.ntk.split=test"),
     ("trainer.max_steps=-1", "trainer.max_steps=-1", "trainer.max_steps=0"),
     ("trainer.max_steps=null", "trainer.max_steps", "trainer.max_steps=null trainer.max_epochs=1"),

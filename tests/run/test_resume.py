@@ -92,13 +92,17 @@ def test_never_makes_numbered_siblings(small):
 
 
 def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
-    """Continue half of a run under another learning rate: the steps before it are the old run's."""
+    """Train longer from half of a run: the steps before it are the old run's, and the kernels' beginning is too."""
     old = small(*LONGER, "checkpoint.keep=all").run_directory
-    new = small(*LONGER, "optimizer.lr=0.5", f"resume={old}/checkpoints/step-00000012.ckpt").run_directory
+    half = f"resume={old}/checkpoints/step-00000012.ckpt"
+    new = small(*LONGER, "trainer.max_steps=30", half).run_directory
     assert new != old
     assert [row for row in rows(new) if row["step"] < 12] == [row for row in rows(old) if row["step"] < 12]
-    assert [row["step"] for row in rows(new)] == [row["step"] for row in rows(old)]
-    assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 25, 3))
+    shared = {row["step"]: row for row in rows(new) if row["step"] < 24}
+    assert shared == {row["step"]: row for row in rows(old) if row["step"] < 24}
+    assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 31, 3))
+    refused = small(*LONGER, "optimizer.lr=0.5", half)
+    assert refused.code == 1 and "same optimizer" in refused.err
 
 
 def test_another_version_of_the_code_is_warned_of(small, interrupt, tmp_path):

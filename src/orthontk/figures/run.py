@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.figures.prediction import draw_prediction
 from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, new_figure, save, step_axis
 from orthontk.kernels import measures
 from orthontk.loggers import read_metrics
@@ -20,6 +21,8 @@ def draw_run(directory: Path) -> list[Path]:
     drawn = []
     if any("train/loss" in row for row in rows):
         drawn.append(draw_learning_curves(rows, figures / "learning_curves.png"))
+    if any("actual/train/loss" in row for row in rows):
+        drawn.append(draw_prediction(rows, figures / "prediction.png"))
     if any("ntk/change" in row for row in rows):
         drawn.append(draw_kernel_change(rows, figures / "ntk_change.png"))
     if (directory / "ntk.safetensors").exists():

@@ -56,9 +56,8 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
     if not (origin / "metrics.csv").exists():
         raise InvalidValue("resume", source, "a checkpoint in its run's directory, whose measurements go on")
     path.mkdir(parents=True, exist_ok=True)
-    for history in ("metrics.csv", "ntk.safetensors"):
-        if (origin / history).exists():
-            shutil.copy2(origin / history, path / history)
+    for history in (origin / "metrics.csv", *origin.glob("*.safetensors")):
+        shutil.copy2(history, path / history.name)
     return RunDirectory(path, checkpoint)
 
 

@@ -123,11 +123,14 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
 
 
 def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
-    """Θ_t and W_t are compared with the run's own Θ_0 and W_0, on its own probe: these must be the checkpoint's too."""
+    """A run continued elsewhere may be longer, but what it is measured against and updated by must be the same.
+
+    Θ_t and W_t are compared with Θ_0 and W_0 on the run's probe, and Lightning restores the optimizer's own settings.
+    """
     before = read_checkpoint(checkpoint, "resume")["config"]
-    for key in ("model", "init", "seed", "data", "callbacks"):
+    for key in ("model", "init", "seed", "data", "loss", "optimizer", "schedule", "callbacks"):
         if before[key] != module.config[key]:
-            accepted = f"a checkpoint of a run with the same {key}, since changes are measured from its beginning"
+            accepted = f"a checkpoint of a run with the same {key}"
             raise InvalidValue("resume", checkpoint, accepted)
 
 
