@@ -27,6 +27,7 @@ SMALL = (
     "callbacks.ntk.steps=[0,6]",
     "checkpoint.every_n_steps=2",
     "logger=csv",
+    "figures=false",
 )
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
-WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name")
+WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures")
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 

@@ -20,6 +20,7 @@ def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
         "logger.wandb.mode=online",
         "paths.output_dir=elsewhere",
         "resume=never",
+        "figures=false",
         "trainer.enable_progress_bar=false",
     ]
     assert {run_hash(config_of(override)) for override in same} == {run_hash(config_of())}

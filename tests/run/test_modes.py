@@ -15,7 +15,7 @@ def metrics(result):
 
 
 def test_run_directory_holds_what_a_researcher_uses(small):
-    run = small("logger=wandb").run_directory
+    run = small("logger=wandb", "figures=true").run_directory
     present = {path.name for path in run.iterdir()}
     assert {"config.yaml", "metrics.csv", "summary.json", "ntk.safetensors", "provenance.json"} <= present
     assert {"figures", "checkpoints", "wandb"} <= present

@@ -53,7 +53,8 @@ def run(config: DictConfig) -> None:
         _finish_loggers(experiment.trainer, failed)
     if experiment.trainer.is_global_zero:
         write_summary(directory.path, experiment, seconds=time.perf_counter() - start)
-        draw_figures(directory.path)
+        if config.figures:
+            draw_figures(directory.path)
         show_summary(directory.path)
 
 
