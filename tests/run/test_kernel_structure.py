@@ -54,7 +54,7 @@ def test_metrics_are_those_of_the_recorded_kernels(small, outputs):
     """The limit is recomputed from the configuration alone; every kind of kernel has the same limit."""
     from orthontk.data import TensorDataModule
 
-    run = small(f"callbacks.ntk.outputs={outputs}", "init=orthogonal").run_directory
+    run = small(f"callbacks.ntk.outputs={outputs}", "init=orthogonal", "callbacks.ntk.infinite=true").run_directory
     series = KernelSeries.read(run / "ntk.safetensors")
     x, _, _ = TensorDataModule("mnist_5k", train_size=60, val_size=20, batch_size=10).probe(10)
     limit = infinite_kernels(FCN(784, 10, width=8, depth=3), x).ntk
@@ -73,16 +73,20 @@ def test_metrics_are_those_of_the_recorded_kernels(small, outputs):
 def test_wide_networks_are_closer_to_their_limit(small):
     """Delta-orthogonal convolutions are compared with their own limit, which is not the Gaussian one."""
     settings = ("model=cnn", "init=delta_orthogonal", "model.activation=relu", "model.weight_var=2", "seed=1")
-    image = ("data=gaussian", "data.shape=[3,6,6]", "data.val_size=0", "trainer.max_steps=0")
+    image = (
+        "data=gaussian",
+        "data.shape=[3,6,6]",
+        "data.val_size=0",
+        "trainer.max_steps=0",
+        "callbacks.ntk.infinite=true",
+    )
     narrow, wide = (small(*settings, *image, f"model.width={n}").run_directory for n in (16, 256))
     far, near = (rows(run)[0]["ntk/distance_to_infinite"] for run in (narrow, wide))
     assert near < far / 2 and near < 0.2
 
 
-@pytest.mark.parametrize("setting", ["callbacks.ntk.infinite=false", "model=cnn model.readout=pool"])
-def test_without_a_quick_limit_there_is_no_distance(small, setting):
-    image = ("data=gaussian", "data.shape=[1,4,4]", "data.val_size=0") if "cnn" in setting else ()
-    run = small(*setting.split(), *image).run_directory
+def test_no_distance_unless_asked_for(small):
+    run = small().run_directory
     assert "infinite" not in KernelSeries.read(run / "ntk.safetensors").probe
     assert "ntk/distance_to_infinite" not in rows(run)[0] and "ntk/share/layer1" in rows(run)[0]
 

@@ -36,7 +36,7 @@ class NTKRecorder(ScheduledCallback):
         steps: see `measured_steps`.
         memory_limit: bytes that the computation may use; None: the kernel's fixed default.
         infinite: whether to log the distance to the kernel of infinite width, which is computed once and kept in the
-            file as `probe/infinite`: true, false, or auto, which is true where that kernel exists and takes seconds.
+            file as `probe/infinite`; seconds for an FCN, a minute or more for a CNN.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class NTKRecorder(ScheduledCallback):
         outputs: str = "full",
         steps: str | int | Sequence[int] = "log",
         memory_limit: int | None = None,
-        infinite: bool | str = "auto",
+        infinite: bool = False,
     ) -> None:
         super().__init__(steps)
         self.probe_size = integer("probe_size", probe_size)
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
         self.memory_limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
-        if not isinstance(infinite, bool) and infinite != "auto":
-            raise InvalidValue("infinite", infinite, "true, false or auto")
+        if not isinstance(infinite, bool):
+            raise InvalidValue("infinite", infinite, "true or false")
         self.infinite = infinite
 
     def check_data(self, data: TensorDataModule) -> None:
@@ -72,18 +72,13 @@ class NTKRecorder(ScheduledCallback):
             self.series = KernelSeries.read(path)
             self.series.keep_until(self.last_measured)
             self.memory_limit = self.series.settings["memory_limit"]  # another would change the last bits
-        if self._wants_limit(pl_module) and "infinite" not in self.series.probe:
+        if self.infinite and "infinite" not in self.series.probe:
             self.series.probe["infinite"] = infinite_limit.kernels_of_limit(pl_module, self.x).ntk
 
     def check_module(self, module: pl.LightningModule) -> None:
         """Refuse to compare a network with a limit that it does not have."""
-        if self.infinite is True and not infinite_limit.has_infinite_kernels(module):
-            raise InvalidValue("infinite", self.infinite, "auto or false: no limit of this network is known")
-
-    def _wants_limit(self, module: pl.LightningModule) -> bool:
-        if self.infinite == "auto":
-            return infinite_limit.has_infinite_kernels(module) and infinite_limit.is_quick(module)
-        return self.infinite
+        if self.infinite and not infinite_limit.has_infinite_kernels(module):
+            raise InvalidValue("infinite", self.infinite, "false: no limit of this network is known")
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
