@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import SMALL
+from small_run import SMALL
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

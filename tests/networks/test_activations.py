@@ -148,7 +148,7 @@ def test_modules_that_mix_elements_or_are_random_are_refused(refused, valid):
         (torch.tanh, nn.Tanh()),
         (nn.Tanh, nn.Tanh()),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_unknown_activations_are_refused(refused, valid):
     for build in (make_activation, lambda phi: FCN(2, 1, 3, 2, phi), lambda phi: CNN(1, 3, 1, 2, 2, activation=phi)):

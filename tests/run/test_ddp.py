@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from conftest import SMALL
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
+from small_run import SMALL
 
 
 @pytest.mark.slow

@@ -80,7 +80,8 @@ def test_wide_networks_are_closer_to_their_limit(small):
         "trainer.max_steps=0",
         "callbacks.ntk.infinite=true",
     )
-    narrow, wide = (small(*settings, *image, f"model.width={n}").run_directory for n in (16, 256))
+    ending = ("trainer.max_steps=0", "callbacks.ntk.infinite=true")
+    narrow, wide = (small(*settings, *image, *ending, f"model.width={n}").run_directory for n in (16, 256))
     far, near = (rows(run)[0]["ntk/distance_to_infinite"] for run in (narrow, wide))
     assert near < far / 2 and near < 0.2
 
