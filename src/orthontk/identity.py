@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,16 @@ def _prefix(config: DictConfig) -> str:
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
         (config.get("data") or {}).get("source"),
-        f"lr{_plain((config.get('optimizer') or {}).get('lr'))}" if trained else None,
+        _learning_rate(config.get("optimizer") or {}) if trained else None,
         f"seed{config.get('seed')}" if trained else "test",
     ]
     return _as_file_name("-".join(str(part) for part in parts if part))[:120]
+
+
+def _learning_rate(optimizer: Mapping[str, Any]) -> str:
+    """`lr0.1`, or `lr0.5max` for a fraction of the largest stable one."""
+    fraction = optimizer.get("lr_fraction")
+    return f"lr{_plain(optimizer.get('lr'))}" if fraction is None else f"lr{_plain(fraction)}max"
 
 
 def _group_directory(root: str, config: DictConfig) -> Path:

@@ -1,10 +1,12 @@
 """Every configuration composes, and everything it names can be made."""
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
+from orthontk.checks import InvalidValue
 from orthontk.identity import register_resolvers
 from orthontk.run.assemble import build_data, build_module, build_network, build_trainer
 from orthontk.run.directory import RunDirectory
@@ -38,7 +40,11 @@ def test_composes_and_assembles(composed, group, name, image_folder, tmp_path):
     if group == "data" and name in ("mnist", "fashion_mnist", "cifar10"):
         overrides.append(f"data.path={image_folder}")
     config = composed("trainer=cpu", *overrides) if group != "trainer" else composed(*overrides)
-    check_settings(config)
+    if name == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(InvalidValue, match=r"trainer\.accelerator=gpu"):
+            check_settings(config)
+    else:
+        check_settings(config)
     data = build_data(config)
     network = build_network(config, data)
     module = build_module(config, network)

@@ -62,7 +62,7 @@ def test_trace_predicts_without_the_blocks_between_outputs(small):
 
 
 def test_file_and_figure_hold_what_was_logged(small):
-    run = small(*LAZY, "optimizer.lr_fraction=0.3").run_directory
+    run = small(*LAZY, "optimizer.lr_fraction=0.3", "figures=true").run_directory
     assert (run / "figures" / "prediction.png").exists()
     tensors = load_file(run / "prediction.safetensors")
     assert tensors["actual/steps"].tolist() == tensors["predicted/steps"].tolist() == [0, 1, 2, 5, 10, 20]

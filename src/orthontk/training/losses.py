@@ -9,6 +9,7 @@ class OneHotMSE(nn.Module):
 
     With a single output, y is +1 for the class 1 and −1 for the class 0.
 
+    >>> import torch
     >>> OneHotMSE()(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
     tensor(0.5000)
     """
