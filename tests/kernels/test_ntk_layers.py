@@ -78,6 +78,8 @@ LAYERS = {
     "BatchNorm in eval mode": (between(nn.BatchNorm2d(4)), IMAGE),
     "elementwise affine": (nn.Sequential(nn.Linear(4, 5), Affine(5), nn.Tanh(), Affine(1, 5), nn.Linear(5, 2)), (4,)),
     "elementwise affine of an image": (between(Affine(4, 1, 1)), IMAGE),
+    "PReLU": (nn.Sequential(nn.Linear(4, 5), nn.PReLU(), nn.Linear(5, 4), nn.PReLU(4), nn.Linear(4, 2)), (4,)),
+    "PReLU of an image": (between(nn.Sequential(nn.PReLU(4), nn.Conv2d(4, 4, 1), nn.PReLU())), IMAGE),
 }
 
 

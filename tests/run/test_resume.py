@@ -127,43 +127,59 @@ def test_all_checkpoints_are_kept_if_asked_for(small):
     ]
 
 
-def test_sigkill_midway(tmp_path, request):
-    """Kill a real process that trains, twice, and let the same command finish."""
-    command = [
-        sys.executable,
-        "train.py",
-        "model=fcn",
-        "model.width=32",
-        "data.train_size=500",
-        "trainer=cpu",
-        "trainer.max_steps=1500",
-        "trainer.val_check_interval=70",
-        "checkpoint.every_n_steps=35",
-        "callbacks.ntk.steps=250",
-        "callbacks.ntk.probe_size=10",
-        "logger=wandb",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+TRAINS_LONG_ENOUGH = (
+    "model=fcn",
+    "model.width=32",
+    "data.train_size=500",
+    "trainer=cpu",
+    "trainer.max_steps=1500",
+    "trainer.val_check_interval=70",
+    "checkpoint.every_n_steps=35",
+    "callbacks.ntk.steps=250",
+    "callbacks.ntk.probe_size=10",
+    "logger=wandb",
+)
 
-    def start(name):
-        arguments = [*command, f"hydra.run.dir={tmp_path}/{name}"]
+
+@pytest.fixture
+def start(tmp_path, request):
+    """Starts a real process that trains in the folder of the given name."""
+
+    def process(name):
         return subprocess.Popen(
-            arguments, cwd=request.config.rootpath, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [sys.executable, "train.py", *TRAINS_LONG_ENOUGH, f"hydra.run.dir={tmp_path}/{name}"],
+            cwd=request.config.rootpath,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
+    return process
+
+
+def end_after(process, directory, step, signal_number):
+    """Sends the signal once a checkpoint of `step` or later is there; returns the exit code and what was printed."""
+    while process.poll() is None and not _has_reached(directory, step):
+        time.sleep(0.02)
+    process.send_signal(signal_number)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def test_ended_processes_continue(start, tmp_path):
+    """Ctrl-C a process that trains, kill the next one, and let the same command finish."""
     whole = start("whole")
     assert whole.wait(120) == 0
-    for after_step in (300, 900):
-        process = start("killed")
-        while process.poll() is None and not _has_reached(tmp_path / "killed", after_step):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    last = start("killed")
+    code, output = end_after(start("ended"), tmp_path / "ended", 300, signal.SIGINT)
+    assert code == 130 and output.decode().splitlines()[-1].startswith("interrupted; the same command continues")
+    assert b"Traceback" not in output and not (tmp_path / "ended" / "summary.json").exists()
+    code, _ = end_after(start("ended"), tmp_path / "ended", 900, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    last = start("ended")
     output, _ = last.communicate(timeout=120)
     assert last.returncode == 0 and b"continuing from" in output
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
-    assert _history(tmp_path / "whole") == _history(tmp_path / "killed")
+    assert_same_run(tmp_path / "whole", tmp_path / "ended")
+    assert _history(tmp_path / "whole") == _history(tmp_path / "ended")
 
 
 def _has_reached(directory, step):

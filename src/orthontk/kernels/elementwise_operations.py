@@ -48,6 +48,24 @@ def _add(recorder, func, input, other, *, alpha=1):
     return z
 
 
+def _prelu(recorder, func, input, weight):
+    """z = max(h, 0) + θ ∘ min(h, 0), with one slope or one for each channel."""
+    reference = recorder.reference(weight)
+    if reference is None or reference.transposed or not recorder.is_batch(input):
+        return NotImplemented
+    slopes = (len(weight),) + (1,) * max(0, input.dim() - 2)
+    z, edge = recorder.record(torch.where(input > 0, input, weight.detach().view(slopes) * input))
+    h = input.detach()
+    recorder.uses.append(
+        ProductUse(
+            **described(reference, z, edge),
+            broadcast=aligned(torch.Size(slopes), z),
+            compute_factor=lambda: h.clamp(max=0),
+        )
+    )
+    return z
+
+
 def _divide(recorder, func, input, other):
     origin = recorder.reference(input)
     if origin is None or not isinstance(other, int | float):
@@ -72,6 +90,7 @@ def _reshape(recorder, func, input, *args, **kwargs):
 HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
+    torch.prelu: _prelu,
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
     **dict.fromkeys((torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__), _transpose),
     **dict.fromkeys((torch.transpose, Tensor.transpose), _transpose),
