@@ -10,7 +10,8 @@ from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use
 
-CHUNK_BYTES = 64 * 2**20  # of per-example gradients at a time
+CHUNK_BYTES = 8 * 2**20  # of per-example gradients at a time: they stay in a cache, and their memory is used again
+CHUNK_COLUMNS = 4096  # but at least so many entries: adding products to the sums costs as much as a few hundred
 
 
 def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
@@ -64,10 +65,16 @@ def _gradients(uses: list[Use], factors: list[Tensor | None], deltas: list[Tenso
     return total.flatten(2)  # (N, A, entries)
 
 
+def chunk_bytes(gradients: int, itemsize: int) -> int:
+    """Memory of the per-example gradients that are held at a time, for N·A of them; a parameter may have fewer."""
+    return max(CHUNK_BYTES, gradients * CHUNK_COLUMNS * itemsize)
+
+
 def _row_chunks(uses: list[Use], deltas: list[Tensor | None]) -> Iterator[slice]:
     shape, delta = uses[0].shape or (1,), deltas[uses[0].edge]
-    bytes_per_row = math.prod(delta.shape[:2]) * math.prod(shape[1:]) * delta.element_size()
+    gradients, itemsize = math.prod(delta.shape[:2]), delta.element_size()
     group = math.lcm(*(use.row_group for use in uses))
-    step = group * max(1, CHUNK_BYTES // (bytes_per_row * group))
+    bytes_of_group = gradients * math.prod(shape[1:]) * itemsize * group
+    step = group * max(1, chunk_bytes(gradients, itemsize) // bytes_of_group)
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))

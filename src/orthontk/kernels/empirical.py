@@ -16,7 +16,7 @@ from orthontk.kernels.fingerprint import fingerprint
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.precision import exact_arithmetic
+from orthontk.kernels.precision import exact_arithmetic, keep_freed_memory
 from orthontk.kernels.refusals import check_network, no_random_numbers
 from orthontk.kernels.side import Side, make_side
 from orthontk.kernels.storage import Storage
@@ -69,6 +69,7 @@ def empirical_ntk(
             [0., 4.]])
     """
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
+    keep_freed_memory()
     with exact_arithmetic(problem.device), no_random_numbers(problem.device):
         problem.make_plan()
         return compute(problem, out, progress)
@@ -100,7 +101,7 @@ class NTKProblem:
         n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
         self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes)
         world = ranks.rank_and_world()[1]
-        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, parts=world)
+        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
 
     def sizes(self, directions: int) -> Problem:
         """The sizes that costs are counted for, as if the kernel were one tile."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels.contractions import CHUNK_BYTES
+from orthontk.kernels.contractions import chunk_bytes
 from orthontk.kernels.plan import PROBE, Plan
-from orthontk.kernels.tile import ROWS
+from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
 CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
+FEWEST_ROWS = 128  # of a tile, before other examples are dropped to make room for a larger one
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Grid:
             yield from ((i, j) for j in (columns if i % 2 == 0 else reversed(columns)))
 
 
-def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, parts: int = 1) -> Grid:
+def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, shared_by: int = 1) -> Grid:
     """The grid for N₁×N₂ examples (N₂ None: x₂ = x₁) within `limit` bytes.
 
     Args:
-        parts: cut at least into about this many tiles, to be shared.
+        shared_by: cut at least into about as many tiles as there are processes to share them.
 
     Raises:
         InvalidValue: two single examples do not fit.
@@ -75,19 +76,23 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
     rows = 1 if trace else plan.directions
 
     def tile_bytes(size: int) -> int:
-        sums = size**2 * rows**2 * (0.6 if same else 1)
-        products = size * rows * (max(2 * ROWS, size * rows // 16) if same else size * rows)
+        sums = products = (size * rows) ** 2
+        if same:  # a triangle: at most three quarters in all, a quarter at a time, unless it is too small to be halved
+            whole = min(sums, (2 * LEAF_ROWS) ** 2)
+            sums, products = max(whole, 0.75 * sums), max(whole, 0.25 * sums)
+        grams = size**2 * (1 + rows)
         sides = 1 if same and size >= longest else 2
         entries = sum(share.entries for share in plan.shares if share.path == "per-example gradients")
-        gradients = sides * min(2 * CHUNK_BYTES, 2 * size * plan.directions * entries * itemsize)
-        return int(sums * 8 + products * itemsize + 2 * size**2 * itemsize + gradients + sides * size * memory.patches)
+        formed = size * plan.directions
+        gradients = sides * 2 * min(chunk_bytes(formed, itemsize), formed * entries * itemsize)
+        return int(sums * 8 + (products + grams) * itemsize + gradients + sides * size * memory.patches)
 
     def peak(size: int, examples_held: int) -> int:
         return examples_held * memory.resident + max(size * memory.passing, tile_bytes(size))
 
-    cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * parts - 1)))))
+    cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
     size = _largest(cap, lambda size: peak(size, total) <= limit)
-    if size >= min(cap, max(1, 2 * ROWS // rows)):  # all examples can be held, and tiles are not too small
+    if size >= min(cap, max(1, FEWEST_ROWS // rows)):  # all examples can be held, and tiles are not too small
         held = total  # at most one block for each
     else:
         size = _largest(longest, lambda size: peak(size, 2 * size) <= limit)

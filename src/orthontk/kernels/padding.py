@@ -21,14 +21,22 @@ class CircularPad(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        """Adds what flows into the margins to the positions that they repeat, one axis after the other."""
-        gradient = gradient.clone()  # the engine may still need the one it passed
-        for pair in range(len(ctx.margins) // 2):
-            before, after = ctx.margins[2 * pair : 2 * pair + 2]
-            axis = gradient.dim() - 1 - pair
-            size = ctx.sizes[axis]
-            inner = gradient.narrow(axis, before, size)
-            inner.narrow(axis, size - before, before).add_(gradient.narrow(axis, 0, before))
-            inner.narrow(axis, 0, after).add_(gradient.narrow(axis, before + size, after))
-            gradient = inner
-        return gradient.contiguous(), None
+        return _fold(gradient, ctx.margins, ctx.sizes), None
+
+
+def _fold(gradient: Tensor, margins: tuple[int, ...], sizes: torch.Size) -> Tensor:
+    """Adds what flows into the margins to the positions that they repeat: the outermost axis, then those inside it."""
+    if not margins:
+        return gradient
+    *inner, before, after = margins
+    axis = gradient.dim() - len(margins) // 2
+    size = sizes[axis]
+    folded = _fold(gradient.narrow(axis, before, size), tuple(inner), sizes)
+    if not inner:
+        last = gradient.dim() == 4 and gradient.stride(1) == 1
+        folded = folded.clone(memory_format=torch.channels_last if last else torch.contiguous_format)
+    for start, margin, target in ((0, before, size - before), (before + size, after, 0)):
+        if margin:
+            outside = _fold(gradient.narrow(axis, start, margin), tuple(inner), sizes)
+            folded.narrow(axis, target, margin).add_(outside)
+    return folded

@@ -138,6 +138,10 @@ def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
 def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], problem: Problem) -> list[Share]:
     shares: list[Share] = []
     merged: set[str] = set()
+    names_of_edge = defaultdict(list)
+    for name, mine in uses.items():
+        if len(mine) == 1 and name not in left:
+            names_of_edge[mine[0].edge].append(name)
     for name, parameter in tensors.trainable.items():
         mine = uses.get(name, [])
         if name in merged or (name not in left and not mine):  # the outputs do not depend on the latter
@@ -145,7 +149,7 @@ def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], probl
         if name in left:
             shares.append(Share([name], "torch.func", [], parameter.numel()))
         elif _prefers_gram(mine, problem):
-            bias = _bias_of(mine, uses, left)
+            bias = _bias_of(mine, names_of_edge)
             merged.update(bias)
             entries = sum(tensors.trainable[n].numel() for n in (name, *bias))
             shares.append(Share([name, *bias], "input gram", mine, entries))
@@ -161,10 +165,9 @@ def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
     return costs.input_gram(uses, problem).weight <= costs.per_example_gradients(uses, problem).weight
 
 
-def _bias_of(weight_uses: list[Use], uses: dict[str, list[Use]], left: set[str]) -> list[str]:
+def _bias_of(weight_uses: list[Use], names_of_edge: dict[int, list[str]]) -> list[str]:
     """The bias, if any, that enters the same z as a dense weight of one position: its δ are the weight's."""
     if len(weight_uses) != 1 or math.prod(weight_uses[0].z_shape[:-1]) != 1:
         return []
-    edge = weight_uses[0].edge
-    same_z = [name for name, others in uses.items() if [use.edge for use in others] == [edge]]
-    return [name for name in same_z if name not in left and name != weight_uses[0].parameter][:1]
+    (use,) = weight_uses
+    return [name for name in names_of_edge[use.edge] if name != use.parameter][:1]

@@ -1,36 +1,77 @@
 """The sums of one tile of the kernel, kept in float64."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-ROWS = 64  # of a product: enough for full matrix speed, few enough that a triangle of blocks saves almost half
+LEAF_ROWS = 128  # the smallest blocks of a triangle: enough for near full matrix speed
 COLUMNS = 8192  # products over more entries of a parameter than this are summed in float64
 
 
-@dataclass
-class Block:
-    """Some rows of the tile: `examples` against those from `first` on."""
+@dataclass(frozen=True)
+class Part:
+    """`count` blocks of equal size, multiplied together: the b-th is `step`·b examples further along both axes.
 
-    examples: slice
-    first: int
-    total: Tensor  # (n·A, n₂·A), rows and columns (example, direction)
+    Attributes:
+        rows, columns: examples of the first block.
+        diagonal: the rows are the columns, so that each block is symmetric.
+    """
+
+    count: int
+    step: int
+    rows: slice
+    columns: slice
+    diagonal: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.count, self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
+    def pairs(self) -> int:
+        count, rows, columns = self.shape
+        return count * rows * columns
+
+    def blocks(self, x: Tensor, examples: slice, axis: int = 0) -> Tensor:
+        """The blocks of one axis, as a view: (…, n, …) -> (…, count, …, size)."""
+        size = examples.stop - examples.start
+        return x.narrow(axis, examples.start, (self.count - 1) * self.step + size).unfold(axis, size, self.step)
+
+    def of_pairs(self, x: Tensor) -> Tensor:
+        """The blocks of a tensor over pairs of examples, as a view: (n₁, n₂, …) -> (…, rows, columns, count)."""
+        rows = self.blocks(x, self.rows)
+        return self.blocks(rows, self.columns, axis=1).diagonal(dim1=0, dim2=1)
 
 
-def row_blocks(examples: int, directions: int) -> Iterator[slice]:
-    """Blocks of about `ROWS` rows (example, direction), at most 16 of them."""
-    size = max(1, ROWS // directions, -(-examples // 16))
-    for start in range(0, examples, size):
-        yield slice(start, min(start + size, examples))
+def parts(n1: int, n2: int, directions: int, same: bool) -> list[Part]:
+    """What to compute of n₁×n₂ pairs: all of them, or with `same` the upper triangle, halved again and again.
+
+    Blocks of one size are multiplied together. Examples that the smallest size does not divide come last.
+
+    >>> [part.shape for part in parts(8, 8, 128, same=True)]
+    [(8, 1, 1), (4, 1, 1), (2, 2, 2), (1, 4, 4)]
+    """
+    if not same:
+        return [Part(1, 1, slice(0, n1), slice(0, n2))]
+    leaf, count = n1, 1
+    while leaf // 2 * directions >= LEAF_ROWS:
+        leaf, count = leaf // 2, count * 2
+    divided = leaf * count
+    found = [Part(count, leaf, slice(0, leaf), slice(0, leaf), diagonal=True)]
+    while leaf < divided:
+        found.append(Part(divided // (2 * leaf), 2 * leaf, slice(0, leaf), slice(leaf, 2 * leaf)))
+        leaf *= 2
+    if divided < n1:
+        rest = slice(divided, n1)
+        found += [Part(1, 1, slice(0, divided), rest), Part(1, 1, rest, rest, diagonal=True)]
+    return found
 
 
 def computed_pairs(directions: int, n1: int, n2: int, same: bool) -> int:
     """Entries of a tile that are computed: with `same`, the upper triangle in blocks."""
-    if not same:
-        return n1 * n2 * directions**2
-    return sum((b.stop - b.start) * (n2 - b.start) for b in row_blocks(n1, directions)) * directions**2
+    return sum(part.pairs for part in parts(n1, n2, directions, same)) * directions**2
 
 
 class Tile:
@@ -45,45 +86,48 @@ class Tile:
 
     def __init__(self, directions: int, n1: int, n2: int, same: bool, trace: bool, device: torch.device) -> None:
         self.directions, self.same = 1 if trace else directions, same
-        examples = row_blocks(n1, self.directions) if same else [slice(0, n1)]
-        self.blocks = []
-        for rows in examples:
-            first = rows.start if same else 0
-            shape = (rows.stop - rows.start) * self.directions, (n2 - first) * self.directions
-            self.blocks.append(Block(rows, first, torch.zeros(shape, dtype=torch.float64, device=device)))
+        self.parts = parts(n1, n2, self.directions, same)
+        self.totals = [
+            torch.zeros(count, rows * self.directions, columns * self.directions, dtype=torch.float64, device=device)
+            for count, rows, columns in (part.shape for part in self.parts)
+        ]
         self.scratch: Tensor | None = None
 
     def add(self, left: Tensor, right: Tensor, gram: Tensor | None = None) -> None:
         """Adds gram[i, j] · Σ_k left[i, a, k] right[j, b, k] for left (N₁, A, K), right (N₂, A, K), gram (N₁, N₂)."""
         left, right = (side.reshape(len(side), self.directions, -1) for side in (left, right))  # trace: k runs over a
         if gram is not None and self.directions > 1:  # so that the product's columns have one factor each
-            gram = gram.repeat_interleave(self.directions, dim=1)
-        for start in range(0, left.shape[2], COLUMNS):
-            chunk = slice(start, start + COLUMNS)
-            for block in self.blocks:
-                self._add(block, left[block.examples, :, chunk], right[block.first :, :, chunk], gram)
-
-    def _add(self, block: Block, left: Tensor, right: Tensor, gram: Tensor | None) -> None:
+            gram = gram.repeat_interleave(self.directions, dim=1).unflatten(1, (-1, self.directions))
         if self.scratch is None or self.scratch.dtype != left.dtype:
-            self.scratch = left.new_empty(max(b.total.numel() for b in self.blocks))
-        product = self.scratch[: block.total.numel()].view(block.total.shape)
-        torch.mm(left.flatten(0, 1), right.flatten(0, 1).mT, out=product)
+            self.scratch = left.new_empty(max(total.numel() for total in self.totals))
+        chunks = max(1, math.ceil(left.shape[2] / COLUMNS))
+        for left_chunk, right_chunk in zip(left.chunk(chunks, 2), right.chunk(chunks, 2), strict=True):
+            for part, total in zip(self.parts, self.totals, strict=True):
+                self._add(part, total, left_chunk, right_chunk, gram)
+
+    def _add(self, part: Part, total: Tensor, left: Tensor, right: Tensor, gram: Tensor | None) -> None:
+        product = self.scratch[: total.numel()].view(total.shape)
+        rows = part.blocks(left, part.rows).movedim(-1, 1).flatten(1, 2)  # (count, n·A, K)
+        columns = part.blocks(right, part.columns).movedim(-1, 1).flatten(1, 2)
+        torch.bmm(rows, columns.mT, out=product)
         if gram is not None:
-            factors = gram[block.examples, block.first * self.directions :].unsqueeze(1)  # (n, 1, n₂·A)
-            product.view(len(left), self.directions, -1).mul_(factors)
-        block.total += product
+            factors = part.of_pairs(gram)  # (n, n₂, count), or (A, n, n₂, count) with a factor for each column
+            factors = factors.permute(-1, -3, -2, 0) if factors.dim() == 4 else factors.permute(2, 0, 1).unsqueeze(-1)
+            by_example = product.view(*part.shape[:2], self.directions, part.shape[2], self.directions)
+            by_example.mul_(factors.unsqueeze(2))
+        total += product
 
     def write(self, theta: Tensor, mirrored: Tensor | None, factor: float) -> None:
         """Copies factor · the sums to `theta`, (N₁, N₂, A, A) or (N₁, N₂), and their transposes to `mirrored`."""
-        target, mirror = (t if t is None or t.dim() == 4 else t[..., None, None] for t in (theta, mirrored))
-        for block in self.blocks:
-            total = block.total if factor == 1 else block.total.mul_(factor)
-            if self.same:  # a product's two halves may be rounded differently
-                square = total[:, : len(total)]
-                square.copy_((square + square.mT) / 2)
-            total = total.unflatten(1, (-1, self.directions)).unflatten(0, (-1, self.directions))  # (n, A, n₂, A)
-            target[block.examples, block.first :] = total.transpose(1, 2)
-            if self.same:
-                target[block.first :, block.examples] = total.permute(2, 0, 3, 1)
-            elif mirror is not None:
-                mirror[:, block.examples] = total.permute(2, 0, 3, 1)
+        if self.same:
+            mirrored = theta
+        targets = [t if t.dim() == 4 else t[..., None, None] for t in (theta, mirrored) if t is not None]
+        for part, total in zip(self.parts, self.totals, strict=True):
+            if factor != 1:
+                total *= factor
+            if part.diagonal:  # a product's two halves may be rounded differently
+                total = (total + total.mT) / 2
+            sums = total.view(*part.shape[:2], self.directions, part.shape[2], self.directions)
+            part.of_pairs(targets[0]).copy_(sums.permute(2, 4, 1, 3, 0))
+            if len(targets) == 2 and not part.diagonal:
+                part.of_pairs(targets[1].permute(1, 0, 3, 2)).copy_(sums.permute(2, 4, 1, 3, 0))

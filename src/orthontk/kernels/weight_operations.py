@@ -50,7 +50,8 @@ def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, 
     unknown = w and (w.transposed or w.reshaped)
     if (w is None and b is None) or unknown or input.dim() != axes + 2 or not recorder.is_batch(input):
         return NotImplemented
-    z = func(input, detached(w, weight), detached(b, bias), stride, padding, dilation, groups)
+    h = input.contiguous(memory_format=torch.channels_last) if _is_faster_channels_last(input) else input
+    z = func(h, detached(w, weight), detached(b, bias), stride, padding, dilation, groups)
     z, edge = recorder.record(z)
     if w:
         stride, dilation = _per_axis(stride, axes), _per_axis(dilation, axes)
@@ -60,6 +61,11 @@ def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, 
     if b:
         recorder.uses.append(SumUse(**described(b, z, edge), broadcast=(len(bias),) + (1,) * axes))
     return z
+
+
+def _is_faster_channels_last(h: Tensor) -> bool:
+    """On a CPU, float32 convolutions go backward twice as fast so: the library reorders no images then."""
+    return h.dim() == 4 and h.dtype == torch.float32 and h.device.type == "cpu"
 
 
 def _per_axis(value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
