@@ -157,7 +157,7 @@ def test_result_on_disk(tmp_path, outputs):
 
 
 def test_an_interrupted_computation_resumes_at_its_last_finished_tile(tmp_path, monkeypatch):
-    path, x, limit = tmp_path / "theta.npy", inputs(40, 6), 100_000
+    path, x, limit = tmp_path / "theta.npy", inputs(40, 6), 50_000
     computed = []
     tile = empirical._compute_tile
 
