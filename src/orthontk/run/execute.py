@@ -65,7 +65,6 @@ def _quiet_libraries() -> None:
     # A worker-process loader would only slow this project down: its data are tensors on the device.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # metrics are logged from step 0
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 
 
