@@ -161,12 +161,12 @@ def test_an_interrupted_computation_resumes_at_its_last_finished_tile(tmp_path, 
     computed = []
     tile = empirical._compute_tile
 
-    def until_the_fifth(problem, sides, i, j, theta):
+    def until_the_fifth(problem, sides, i, j, theta, *rest):
         if len(computed) == 5:
             theta[problem.grid.blocks1[i], problem.grid.blocks1[j]] = -1.0  # a tile may be half written
             raise KeyboardInterrupt
         computed.append((i, j))
-        tile(problem, sides, i, j, theta)
+        tile(problem, sides, i, j, theta, *rest)
 
     monkeypatch.setattr(empirical, "_compute_tile", until_the_fifth)
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from orthontk.callbacks.infinite_limit import distance
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
-from orthontk.kernels import empirical_ntk, infinite_kernels, layer_shares, measures
+from orthontk.kernels import empirical_ntk, infinite_kernels, measures, ntk_and_layer_shares
 from orthontk.loggers import read_metrics
 from orthontk.networks import CNN, FCN, named_layers
 from orthontk.training import TrainingModule
@@ -36,7 +36,13 @@ def test_shares_are_those_of_kernels_with_one_trainable_layer(case, memory_limit
         layer.requires_grad_(True)
         expected[name] = empirical_ntk(net, x.double(), outputs="trace").trace().item()
     net.requires_grad_(True)
-    shares = layer_shares(net, x.double(), memory_limit=memory_limit)
+    for outputs in ("full", "trace"):
+        theta, shares = ntk_and_layer_shares(net, x.double(), outputs=outputs, memory_limit=memory_limit)
+        assert torch.equal(theta, empirical_ntk(net, x.double(), outputs=outputs, memory_limit=memory_limit))
+        assert_shares(shares, expected)
+
+
+def assert_shares(shares, expected):
     assert list(shares) == list(expected)
     for name, trace in expected.items():
         assert shares[name] == pytest.approx(trace / sum(expected.values()), rel=1e-12)
@@ -45,7 +51,7 @@ def test_shares_are_those_of_kernels_with_one_trainable_layer(case, memory_limit
 def test_frozen_layers_have_no_share():
     net = initialize(FCN(4, 2, width=8, depth=3), "gaussian", torch.Generator().manual_seed(0))
     net.layers[0].requires_grad_(False)
-    shares = layer_shares(net, torch.randn(5, 4))
+    _, shares = ntk_and_layer_shares(net, torch.randn(5, 4))
     assert list(shares) == ["layer2", "layer3"] and sum(shares.values()) == pytest.approx(1)
 
 

@@ -15,7 +15,7 @@ from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
-from orthontk.kernels import empirical_ntk, layer_shares, measures
+from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.training.metrics import log_metrics
 
@@ -91,7 +91,9 @@ class NTKRecorder(ScheduledCallback):
     def _record(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> dict[str, float]:
         """Compute Θ_t, write it, and return its metrics. Every process takes part and holds the whole kernel."""
         try:
-            theta = empirical_ntk(module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit)
+            theta, shares = ntk_and_layer_shares(
+                module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit
+            )
         except InvalidValue as error:  # such as a memory limit too small for one pair of inputs
             raise error.within("callbacks.ntk") from error
         self.series.add(step, theta)
@@ -101,12 +103,8 @@ class NTKRecorder(ScheduledCallback):
                 if hasattr(logger, "log_kernel"):
                     logger.log_kernel(theta, step)
         initial = self.series.kernels[0].to(theta)
-        return kernel_metrics(theta, initial, self.y.to(theta.device)) | self._structure(module, theta)
-
-    def _structure(self, module: pl.LightningModule, theta: Tensor) -> dict[str, float]:
-        """What the layers contribute to tr Θ, and how far Θ is from its limit."""
-        shares = layer_shares(module.network, self.x, memory_limit=self.memory_limit)
-        metrics = {f"ntk/share/{layer}": share for layer, share in shares.items()}
+        metrics = kernel_metrics(theta, initial, self.y.to(theta.device))
+        metrics |= {f"ntk/share/{layer}": share for layer, share in shares.items()}
         if "infinite" in self.series.probe:
             metrics["ntk/distance_to_infinite"] = infinite_limit.distance(theta, self.series.probe["infinite"])
         return metrics

@@ -165,8 +165,13 @@ class _Sides:
         return self.held[key]
 
 
-def compute(problem: NTKProblem, out: str | Path | None, progress: bool) -> Tensor:
-    """The kernel of a problem whose plan and grid are made."""
+def compute(problem: NTKProblem, out: str | Path | None, progress: bool, traces: Tensor | None = None) -> Tensor:
+    """The kernel of a problem whose plan and grid are made.
+
+    Args:
+        traces: (shares of the plan,) float64 zeros, to which the trace of each share's part of the kernel is added; for
+            a kernel of one set of inputs that is not written to a file.
+    """
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:
@@ -186,21 +191,28 @@ def compute(problem: NTKProblem, out: str | Path | None, progress: bool) -> Tens
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
     sides = _Sides(problem)
     for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
-        _compute_tile(problem, sides, i, j, theta)
+        _compute_tile(problem, sides, i, j, theta, traces if i == j else None)
         if storage:
             storage.finish((i, j))
     if world > 1:
         ranks.barrier() if storage else ranks.gather(theta)
+        if traces is not None:
+            ranks.gather(traces)
     return theta
 
 
-def _compute_tile(problem: NTKProblem, sides: _Sides, i: int, j: int, theta: Tensor) -> None:
+def _compute_tile(
+    problem: NTKProblem, sides: _Sides, i: int, j: int, theta: Tensor, traces: Tensor | None = None
+) -> None:
     grid, plan = problem.grid, problem.plan
     rows, columns = grid.blocks1[i], grid.blocks2[j]
     side1, side2 = sides.get(False, i), sides.get(True, j)
     n1, n2 = rows.stop - rows.start, columns.stop - columns.start
     tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.device)
-    for share in plan.shares:
+    for index, share in enumerate(plan.shares):
+        before = None if traces is None else tile.trace()
         add_share(tile, share, side1, side2)
+        if traces is not None:
+            traces[index] += tile.trace() - before
     mirrored = theta[columns, rows] if grid.same and i != j else None
     tile.write(theta[rows, columns], mirrored, 1 / plan.features if problem.trace else 1.0)

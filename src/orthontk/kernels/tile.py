@@ -117,6 +117,13 @@ class Tile:
             by_example.mul_(factors.unsqueeze(2))
         total += product
 
+    def trace(self) -> Tensor:
+        """Σᵢₐ of the sums so far, for a tile of one set of examples."""
+        diagonals = (
+            t.diagonal(dim1=1, dim2=2).sum() for p, t in zip(self.parts, self.totals, strict=True) if p.diagonal
+        )
+        return sum(diagonals)
+
     def write(self, theta: Tensor, mirrored: Tensor | None, factor: float) -> None:
         """Copies factor · the sums to `theta`, (N₁, N₂, A, A) or (N₁, N₂), and their transposes to `mirrored`."""
         if self.same:

@@ -150,13 +150,17 @@ def _merged(points: Tensor) -> Tensor:
     return points[apart]
 
 
-@functools.lru_cache(maxsize=32)
-def _named(activation: str) -> Activation:
-    return Activation(activation)
+_ANALYSED: dict[tuple[type, str], Activation] = {}
 
 
 def as_activation(activation: "str | nn.Module | Activation") -> Activation:
-    """An `Activation` from a name, a module or itself."""
+    """An `Activation` from a name, a module or itself; those of torch and ours are analysed once a process."""
     if isinstance(activation, Activation):
         return activation
-    return _named(activation) if isinstance(activation, str) else Activation(activation)
+    module = make_activation(activation)
+    if not type(module).__module__.startswith(("torch.nn.", "orthontk.")):  # its description may not tell all
+        return Activation(module)
+    key = type(module), repr(module)
+    if key not in _ANALYSED:
+        _ANALYSED[key] = Activation(module)
+    return _ANALYSED[key]
