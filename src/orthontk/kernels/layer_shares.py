@@ -44,7 +44,7 @@ def ntk_and_layer_shares(
 
 
 def _by_layer(net: nn.Module, traces: dict[str, float]) -> dict[str, float]:
-    """Shares of the layers, from the traces of parameters; a dense bias contracted with its weight counts as the weight."""
+    """Shares of the layers, from traces of parameters; a dense bias contracted with its weight counts as the weight."""
     names = {id(layer): name for name, layer in named_layers(net)}
     total = sum(traces.values()) or math.nan  # no shares where nothing acts on the outputs
     shares: dict[str, float] = defaultdict(float)

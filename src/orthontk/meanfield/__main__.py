@@ -1,27 +1,37 @@
 """Print what mean-field theory says of a setting, and the infinite-width NTK's spectrum against depth.
 
 python -m orthontk.meanfield --activation tanh --critical 0.0259 --depths 2 10 50 100
+python -m orthontk.meanfield --activation tanh --phase-diagram tanh.png
 """
 
 import argparse
+import csv
+import io
 import sys
+from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from orthontk.checks import InvalidValue
+from orthontk.files import write_text
 from orthontk.kernels.infinite import infinite_kernels
 from orthontk.meanfield.correlation import correlation_fixed_point, correlation_length
 from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import fixed_point
+from orthontk.meanfield.phase_diagram import phase_diagram, plot_phase_diagram
 from orthontk.networks import FCN
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
-        _print_setting(options)
+        if options.phase_diagram is None:
+            _print_setting(options)
+        else:
+            _draw_phase_diagram(options.activation, options.phase_diagram)
     except InvalidValue as refusal:
         sys.exit(str(refusal))
 
@@ -41,7 +51,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", type=int, default=64, help="random inputs of equal length (default 64)")
     parser.add_argument("--features", type=int, default=784, help="entries of an input (default 784)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--phase-diagram", type=Path, metavar="FILE.png", help="draw q*, chi_1 and xi_c over both variances instead"
+    )
     return parser
+
+
+def _draw_phase_diagram(activation: str, path: Path) -> None:
+    """The figure, and the same as a table beside it."""
+    diagram = phase_diagram(activation, np.linspace(0.5, 4.0, 36), np.linspace(0.0, 0.3, 16))
+    plot_phase_diagram(diagram).savefig(path, dpi=200)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["weight_var", "bias_var", "q_star", "chi_1", "correlation_length"])
+    for i, bias_var in enumerate(diagram.bias_vars):
+        for j, weight_var in enumerate(diagram.weight_vars):
+            fields = (diagram.q_star[i, j], diagram.chi_1[i, j], diagram.correlation_length[i, j])
+            writer.writerow(f"{value:.8g}" for value in (weight_var, bias_var, *fields))
+    write_text(path.with_suffix(".csv"), text.getvalue())
+    print(f"{path}\n{path.with_suffix('.csv')}")
 
 
 def _print_setting(options: argparse.Namespace) -> None:

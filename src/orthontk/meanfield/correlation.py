@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels.infinite.duals import make_dual
+from orthontk.kernels.infinite.duals import Dual, make_dual
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.meanfield.critical import chi_1
 from orthontk.meanfield.fixed_point import fixed_point
@@ -16,18 +16,24 @@ from orthontk.meanfield.fixed_point import fixed_point
 class CorrelationMap:
     """c ↦ (σ_w² E[φ(u)φ(v)] + σ_b²)/q* for u, v of variance q* and correlation c, and its slope χ(c).
 
+    Args:
+        activation, weight_var, bias_var: φ, σ_w², σ_b².
+        dual: φ's expectations at variances among which q* is; made if not given.
+
     Raises:
         InvalidValue: no stable fixed point q*, or q* = 0, where correlations are undefined.
     """
 
-    def __init__(self, activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> None:
+    def __init__(
+        self, activation: str | nn.Module | Activation, weight_var: float, bias_var: float, dual: Dual | None = None
+    ) -> None:
         phi = as_activation(activation)
         self.weight_var, self.bias_var = weight_var, bias_var
         self.q_star = fixed_point(phi, weight_var, bias_var)
         if self.q_star == 0:
             raise InvalidValue("bias_var", bias_var, "a value for which lengths do not shrink to 0")
         q = torch.tensor([self.q_star], dtype=torch.float64)
-        self._dual = make_dual(phi, q)
+        self._dual = dual or make_dual(phi, q)
         self._features = self._dual.features(q)
 
     def _pair(self, c: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -68,8 +74,13 @@ def _stable_correlation(correlation_map: CorrelationMap) -> float:
     return 1.0 if high is None else brentq(lambda c: correlation_map(c) - c, 0.0, high, xtol=1e-15)
 
 
-def correlation_length(activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> float:
+def correlation_length(
+    activation: str | nn.Module | Activation, weight_var: float, bias_var: float, dual: Dual | None = None
+) -> float:
     """ξ_c = −1/log χ(c*), in layers: how deep two inputs' correlation still differs from c*. Infinite at criticality.
+
+    Args:
+        activation, weight_var, bias_var, dual: as for `CorrelationMap`.
 
     Raises:
         InvalidValue: no stable fixed point q*.
@@ -77,9 +88,8 @@ def correlation_length(activation: str | nn.Module | Activation, weight_var: flo
     Source: Schoenholz et al. 2017, eq. 9.
     """
     phi = as_activation(activation)
-    if fixed_point(phi, weight_var, bias_var) == 0:
-        slope = chi_1(phi, weight_var, 0.0)
-    else:
-        correlation_map = CorrelationMap(phi, weight_var, bias_var)
+    slope = chi_1(phi, weight_var, fixed_point(phi, weight_var, bias_var))
+    if slope > 1:  # chaos: c* is below 1
+        correlation_map = CorrelationMap(phi, weight_var, bias_var, dual)
         slope = correlation_map.slope(_stable_correlation(correlation_map))
     return math.inf if abs(slope - 1) < 1e-12 else -1 / math.log(slope) if slope > 0 else 0.0

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.infinite.duals import Dual, make_dual
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.meanfield.correlation import correlation_length
 from orthontk.meanfield.critical import chi_1, critical_bias_var
@@ -35,17 +37,31 @@ def phase_diagram(
     [[True, False, False], [True, True, False]]
     """
     phi = as_activation(activation)
-    fields = np.array([[_point(phi, w, b) for w in weight_vars] for b in bias_vars])  # (B, W, 3)
+    q_star = np.array([[_fixed_point(phi, w, b) for w in weight_vars] for b in bias_vars])  # (B, W)
+    positive = torch.from_numpy(q_star[q_star > 0])
+    dual = make_dual(phi, positive) if len(positive) else None  # one for the whole grid
+    grid = [
+        [(w, b, q) for w, q in zip(weight_vars, row, strict=True)] for b, row in zip(bias_vars, q_star, strict=True)
+    ]
+    fields = np.array([[_fields(phi, *point, dual) for point in row] for row in grid])  # (B, W, 2)
     line = np.array([_line(phi, w) for w in weight_vars])
-    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), *np.moveaxis(fields, -1, 0), line)
+    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), q_star, fields[..., 0], fields[..., 1], line)
 
 
-def _point(phi: Activation, weight_var: float, bias_var: float) -> tuple[float, float, float]:
+def _fixed_point(phi: Activation, weight_var: float, bias_var: float) -> float:
     try:
-        q_star = fixed_point(phi, weight_var, bias_var)
+        return fixed_point(phi, weight_var, bias_var)
     except InvalidValue:
-        return np.nan, np.nan, np.nan
-    return q_star, chi_1(phi, weight_var, q_star), correlation_length(phi, weight_var, bias_var)
+        return np.nan
+
+
+def _fields(
+    phi: Activation, weight_var: float, bias_var: float, q_star: float, dual: Dual | None
+) -> tuple[float, float]:
+    """χ₁ and ξ_c."""
+    if np.isnan(q_star):
+        return np.nan, np.nan
+    return chi_1(phi, weight_var, q_star), correlation_length(phi, weight_var, bias_var, dual)
 
 
 def _line(phi: Activation, weight_var: float) -> float:
