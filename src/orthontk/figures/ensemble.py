@@ -1,0 +1,1 @@
+def draw_ensemble(directory): pass
