@@ -69,7 +69,8 @@ def keep_replicas(optimizer: Optimizer, before: Leaves, after: Leaves, kept: Seq
             old = before.views[rate][source * parameters + parameter]
             if old in old_state:
                 state[view] = {
-                    name: _rows_of(value, old, local if before.batched else None) for name, value in old_state[old].items()
+                    name: _rows_of(value, old, local if before.batched else None)
+                    for name, value in old_state[old].items()
                 }
         group["params"] = after.views[rate]
     optimizer.state = state
@@ -95,7 +96,9 @@ def check_elementwise(factory: OptimizerFactory) -> None:
     name = type(factory([torch.zeros(1, requires_grad=True)])).__name__
     try:
         together = _trial(factory, [torch.ones(2, 4, 3, dtype=torch.float64)], [[step] for step in steps])[0]
-        alone = [_trial(factory, [torch.ones(4, 3, dtype=torch.float64)], [[step[r]] for step in steps])[0] for r in (0, 1)]
+        alone = [
+            _trial(factory, [torch.ones(4, 3, dtype=torch.float64)], [[step[r]] for step in steps])[0] for r in (0, 1)
+        ]
         elementwise = torch.allclose(together, torch.stack(alone), rtol=1e-10, atol=1e-12)
     except (RuntimeError, ValueError, TypeError):
         elementwise = False

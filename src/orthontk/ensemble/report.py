@@ -39,7 +39,9 @@ def show_ensemble(directory: Path) -> None:
     summary = read_json(directory / "summary.json")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
-    table = Table(caption="mean ± standard error over seeds; a mean τ leaves out the censored, whose number is behind it")
+    table = Table(
+        caption="mean ± standard error over seeds; a mean τ leaves out the censored, whose number is behind it"
+    )
     for column in ("init", "learning rate", "replicas", "diverged", *shown.values()):
         table.add_column(column, justify="left" if column == "init" else "right")
     for group in groups:
@@ -50,7 +52,9 @@ def show_ensemble(directory: Path) -> None:
     console.print(table)
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))
     seconds = summary["metrics"]["time/total"]
-    console.print(f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", soft_wrap=True, highlight=False)
+    console.print(
+        f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", soft_wrap=True, highlight=False
+    )
 
 
 def _cell(value: dict[str, Any] | None) -> str:

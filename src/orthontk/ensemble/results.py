@@ -40,7 +40,9 @@ def write_chunk(
 
 def _plain(result: Result) -> Result:
     """JSON knows no NaN; a τ is a whole number, and no τ says so."""
-    plain = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()}
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()
+    }
     for split in SPLITS:
         if f"{split}/censored" in plain:
             plain[f"{split}/censored"] = bool(plain[f"{split}/censored"])

@@ -154,5 +154,3 @@ def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> N
     processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))
     if processes.is_first:
         report(config, directory.path, plan, len(chunks), seconds=time.perf_counter() - start)
-
-

@@ -38,7 +38,9 @@ def _check_stop(config: DictConfig) -> None:
     stop = one_of("ensemble.stop", config.ensemble.stop, (*STOPS,))
     taus = [node for node in (config.callbacks or {}).values() if str(node.get("_target_")).endswith(".Tau")]
     if not taus:
-        raise InvalidValue("ensemble.stop", stop, "callbacks=tau, or several such as callbacks=[ntk,tau], which measures it")
+        raise InvalidValue(
+            "ensemble.stop", stop, "callbacks=tau, or several such as callbacks=[ntk,tau], which measures it"
+        )
     if stop != "train_tau" and not taus[0].get("test", True):
         raise InvalidValue("ensemble.stop", stop, "callbacks.tau.test=true, which measures it")
 

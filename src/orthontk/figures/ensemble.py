@@ -1,1 +1,2 @@
-def draw_ensemble(directory): pass
+def draw_ensemble(directory):
+    pass

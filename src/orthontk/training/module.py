@@ -89,7 +89,11 @@ class TrainingModule(pl.LightningModule):
     def evaluate(self, split: str, rows: Sequence[int], sample: int | None = None) -> tuple[Tensor, Tensor]:
         """Loss and accuracy (1,) on a split or a class-balanced sample of it, computed by every process alike."""
         data = self.trainer.datamodule
-        batches = EvaluationBatches(data.splits[split], data.eval_batch_size) if sample is None else [data.probe(sample, split)[:2]]
+        batches = (
+            EvaluationBatches(data.splits[split], data.eval_batch_size)
+            if sample is None
+            else [data.probe(sample, split)[:2]]
+        )
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         with self.trainer.precision_plugin.forward_context():
             for x, y in batches:
