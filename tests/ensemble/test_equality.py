@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-
 from ensemble_runs import assert_curves_agree, curves, single_curve
 
 EXACT = (

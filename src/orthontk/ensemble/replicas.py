@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue, integer, number
 from orthontk.identity import ENSEMBLE_AXES
 
-
 IDENTITY = ("seed", "init", "learning_rate")  # what names a replica in every table
 
 
