@@ -25,7 +25,7 @@ def test_two_processes_equal_one(tmp_path, request):
     def run(name, *overrides):
         (tmp_path / name).mkdir()
         write_json(tmp_path / name / "ensemble.json", {"chunk": 4, "batched": True, "milliseconds": {}})
-        command = [sys.executable, "train.py", "model=fcn", *SMALL, *settings, *overrides]
+        command = [sys.executable, "train.py", "model=fcn", *SMALL, "logger=wandb", *settings, *overrides]
         done = subprocess.run(
             [*command, f"hydra.run.dir={tmp_path}/{name}"],
             cwd=request.config.rootpath,
