@@ -137,9 +137,8 @@ def _wait() -> None:
 
 
 def loops(widths: list[int], depth: int, batch: int, inputs: int, device: str, rounds: int) -> None:
-    print(
-        f"\nFCN L={depth}, batch {batch}, {inputs} inputs, {REPLICAS} replicas on {device} ({torch.get_num_threads()} threads)"
-    )
+    where = f"{device}, {torch.get_num_threads()} threads"
+    print(f"\nFCN L={depth}, batch {batch}, {inputs} inputs, {REPLICAS} replicas, {where}")
     print(f"{'n':>5} {'bare loops':>12} {'ensemble':>10} {'naive vmap':>11} {'speed-up':>9}  chunk and manner chosen")
     for width in widths:
         x, y = torch.rand(batch, inputs, device=device), torch.randint(10, (batch,), device=device)

@@ -180,3 +180,27 @@ def test_refusals(small, arguments):
 def test_bar_counts_the_whole(small):
     shown = small(*GRID, "trainer.enable_progress_bar=true").err
     assert "48/48" in shown
+
+
+def test_a_limit_is_computed_once_for_those_that_share_it(small, monkeypatch, plan):
+    from orthontk.callbacks import infinite_limit
+
+    plan(3, True)
+    calls, original = [], infinite_limit.kernels_of_limit
+    monkeypatch.setattr(infinite_limit, "kernels_of_limit", lambda *a: calls.append(a) or original(*a))
+    run = small(*GRID, "callbacks.ntk.infinite=true").run_directory
+    assert len(calls) == 2  # of an initialization each
+    alone = small("callbacks.ntk.infinite=true", "optimizer.lr=0.5", "init=orthogonal").run_directory
+    distances = [
+        row["ntk/distance_to_infinite"] for row in read_metrics(alone / "metrics.csv") if row["step"] in (0, 6)
+    ]
+    curve = curves(run)[0, "orthogonal", 0.5]
+    assert [curve[step]["ntk/distance_to_infinite"] for step in (0, 6)] == pytest.approx(distances, rel=1e-5)
+
+
+def test_predictions_of_replicas(small):
+    """Another callback for one network, in two replicas: the same predictions as in a single run."""
+    settings = ("loss=mse", "data.batch_size=full", "callbacks=[ntk,prediction]", "callbacks.prediction.test_size=20")
+    run = small(*settings, "ensemble.learning_rates=[0.1,0.5]", "trainer.precision=64-true").run_directory
+    alone = small(*settings, "optimizer.lr=0.5", "trainer.precision=64-true").run_directory
+    assert_curves_agree(single_curve(alone), curves(run)[0, "gaussian", 0.5], 1e-6)
