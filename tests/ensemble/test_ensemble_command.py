@@ -1,6 +1,10 @@
 """Ensembles through the command: files, τ, endings, data of their own, refusals."""
 
+import json
 import math
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -31,6 +35,7 @@ def results(directory):
     return {(r["seed"], r["init"], r["learning_rate"]): r for r in read_rows(directory / "replicas.csv")}
 
 
+@pytest.mark.slow
 def test_directory_of_an_ensemble(small):
     run = small(*GRID, "logger=wandb", "figures=true", "callbacks=[ntk,tau]", "ensemble.kernels=1").run_directory
     present = {path.name for path in run.iterdir()}
@@ -52,9 +57,8 @@ def test_one_row_a_step_and_replica(small):
     assert len(names) == len(set(names)) == 7 * 8
 
 
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("chunk", [8, 3])
-def test_chunks_change_nothing(small, plan, tmp_path, batched, chunk):
+@pytest.mark.parametrize("chunk, batched", [(8, True), (3, True), (3, False)])
+def test_chunks_change_nothing(small, plan, chunk, batched):
     plan(chunk, batched)
     run = small(*EXACT, *GRID).run_directory
     plan(1, False)
@@ -105,8 +109,10 @@ def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
     assert groups[0.01]["train/tau"] == {"mean": None, "standard_error": None, "uncensored": 0, "censored": 2}
 
 
-def test_tau_is_the_first_step_above_the_threshold(small):
-    """Against accuracies logged at every step, and a test at every step."""
+@pytest.mark.parametrize("sample", [1000, 5])
+def test_tau_is_the_first_step_above_the_threshold(small, monkeypatch, sample):
+    """Against accuracies logged at every step, and a test at every step; also by way of a sample of the test set."""
+    monkeypatch.setattr("orthontk.callbacks.tau.SAMPLE", sample)
     settings = ("trainer.max_steps=40", *TAU, "callbacks.tau.threshold=0.31", "optimizer.lr=8")
     run = small(*settings).run_directory
     rows = read_metrics(run / "metrics.csv")
@@ -146,6 +152,22 @@ def test_a_replica_ends_as_a_single_run_that_diverges(small):
     assert_curves_agree(alone, together[0, "gaussian", 1e30], 1e-8)
 
 
+@pytest.mark.slow
+def test_one_wandb_run_has_means_and_bands(small):
+    run = small(*GRID, "logger=wandb").run_directory
+    (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(recorded)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    records = [json.loads(line) for line in printed.splitlines()]
+    items = [record["history"]["item"] for record in records if record["type"] == "history"]
+    losses = [curve[0]["train/loss"] for replica, curve in curves(run).items() if replica[1:] == ("gaussian", 0.5)]
+    first = {name: float(value) for name, value in items[0].items() if name.startswith("train/loss/gaussian/lr0.5/")}
+    mean = sum(losses) / len(losses)
+    assert len(losses) == 2 and first["train/loss/gaussian/lr0.5/mean"] == pytest.approx(mean)
+    assert first["train/loss/gaussian/lr0.5/lower"] < mean < first["train/loss/gaussian/lr0.5/upper"]
+    assert any(name.startswith("replicas/train/loss/orthogonal/lr1") for item in items for name in item)
+
+
 REFUSED = {
     "ensemble.seeds=0": "ensemble.seeds=0",
     "ensemble.seeds=[1,1]": "ensemble.seeds",
@@ -170,8 +192,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_refusals(small, arguments):
-    import re
-
     refused = small(*arguments.split(" "))
     assert refused.code == 1 and refused.err.count("\n") == 1
     assert re.search(REFUSED[arguments].replace("[", "\\["), refused.err), refused.err
