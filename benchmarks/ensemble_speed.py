@@ -42,11 +42,11 @@ SETTINGS = (
 
 
 def jobs() -> None:
-    """Both commands, from start to end: seconds, and processor seconds, which other work on the machine changes less."""
+    """Both commands, from start to end: seconds, and processor seconds, which other work changes less."""
     found = {}
     for name, arguments in (
         ("ensemble", [f"ensemble.seeds={REPLICAS}"]),
-        ("multirun of 20 jobs", ["-m", "seed=range(20)"]),
+        ("multirun of 20 jobs", ["-m", f"seed=range({REPLICAS})"]),
     ):
         with tempfile.TemporaryDirectory() as directory:
             command = [
