@@ -49,14 +49,7 @@ def jobs() -> None:
         ("multirun of 20 jobs", ["-m", f"seed=range({REPLICAS})"]),
     ):
         with tempfile.TemporaryDirectory() as directory:
-            command = [
-                sys.executable,
-                "train.py",
-                *SETTINGS,
-                "trainer=cpu",
-                f"paths.output_dir={directory}",
-                *arguments,
-            ]
+            command = [sys.executable, "train.py", *arguments, *SETTINGS, f"paths.output_dir={directory}"]
             start, used = time.perf_counter(), _processor_seconds()
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
             found[name] = time.perf_counter() - start, _processor_seconds() - used
