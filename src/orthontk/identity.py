@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from orthontk.checks import InvalidValue
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures")
+ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 
@@ -19,6 +20,8 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration less what cannot change the result."""
     # Key by key, each resolved where it stands: `hydra` refers to this hash and so cannot be part of it.
     identity = {key: _plain(config[key]) for key in config if key not in WITHOUT_EFFECT}
+    if not any(identity.get("ensemble", {}).get(axis) is not None for axis in ENSEMBLE_AXES):
+        identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
         identity["resume"] = str(config.get("resume"))
     for key in WITHOUT_EFFECT_IN_TRAINER:
@@ -51,15 +54,16 @@ def run_name(config: DictConfig) -> str:
 def _prefix(config: DictConfig) -> str:
     model, init = config.get("model") or {}, config.get("init") or {}
     trained = config.get("mode") != "test"
+    axes = {axis: (config.get("ensemble") or {}).get(axis) for axis in ENSEMBLE_AXES}
     parts = [
         str(_last_word(model.get("_target_"))).lower(),
-        _last_word(init.get("scheme")) if trained else None,
+        (_several(axes["inits"]) or _last_word(init.get("scheme"))) if trained else None,
         _last_word(model.get("activation")),
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
         (config.get("data") or {}).get("source"),
-        _learning_rate(config.get("optimizer") or {}) if trained else None,
-        f"seed{config.get('seed')}" if trained else "test",
+        _learning_rates(axes["learning_rates"], config.get("optimizer") or {}) if trained else None,
+        _seeds(axes["seeds"], config.get("seed")) if trained else "test",
     ]
     return _as_file_name("-".join(str(part) for part in parts if part))[:120]
 
@@ -68,6 +72,24 @@ def _learning_rate(optimizer: Mapping[str, Any]) -> str:
     """`lr0.1`, or `lr0.5max` for a fraction of the largest stable one."""
     fraction = optimizer.get("lr_fraction")
     return f"lr{_plain(optimizer.get('lr'))}" if fraction is None else f"lr{_plain(fraction)}max"
+
+
+def _several(inits: Any) -> str | None:
+    return "+".join(map(str, inits)) if isinstance(inits, Sequence) and not isinstance(inits, str) else None
+
+
+def _learning_rates(rates: Any, optimizer: Mapping[str, Any]) -> str:
+    """`lr0.1..2` for several."""
+    if not isinstance(rates, Sequence) or not all(isinstance(rate, int | float) for rate in rates) or not rates:
+        return _learning_rate(optimizer)
+    return f"lr{_plain(min(rates))}..{_plain(max(rates))}"
+
+
+def _seeds(seeds: Any, seed: Any) -> str:
+    """`seed0`, or `20seeds` for several."""
+    if seeds is None:
+        return f"seed{seed}"
+    return f"{len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds}seeds"
 
 
 def _group_directory(root: str, config: DictConfig) -> Path:

@@ -5,6 +5,7 @@ from orthontk.callbacks.kernel_regression import KernelRegression
 from orthontk.callbacks.ntk import NTKRecorder
 from orthontk.callbacks.prediction import Prediction
 from orthontk.callbacks.progress import Progress
+from orthontk.callbacks.tau import Tau
 from orthontk.callbacks.weights import WeightDrift
 
-__all__ = ["Checkpoints", "KernelRegression", "NTKRecorder", "Prediction", "Progress", "WeightDrift"]
+__all__ = ["Checkpoints", "KernelRegression", "NTKRecorder", "Prediction", "Progress", "Tau", "WeightDrift"]
