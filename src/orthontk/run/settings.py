@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, number, one_of
+from orthontk.grids import SCALES
 
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
@@ -32,6 +33,8 @@ def check_settings(config: DictConfig) -> None:
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
+    if config.scale is not None:
+        one_of("scale", config.scale, SCALES)
     if integer("seed", config.seed, minimum=0) >= 2**63:
         raise InvalidValue("seed", config.seed, "an integer below 2^63")
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
