@@ -1,4 +1,4 @@
-"""What the studies of initialization share: other draws of a run's network, and a file for what was measured on them."""
+"""What the studies of initialization share: other draws of a run's network, and a file for what they gave."""
 
 import copy
 import json

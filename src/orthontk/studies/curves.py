@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from orthontk.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE
 from orthontk.report.statistics import bootstrap
@@ -32,5 +33,6 @@ def band(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: st
 
 def log_axes(axes: Axes, x_label: str, y_label: str, title: str) -> None:
     axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(title, fontsize=9)
     axes.grid(alpha=0.25, which="both")
