@@ -8,6 +8,7 @@ from orthontk.callbacks.kernel_regression import KernelRegression
 from orthontk.callbacks.ntk import NTKRecorder
 from orthontk.callbacks.prediction import Prediction
 from orthontk.callbacks.progress import Progress
+from orthontk.callbacks.stable_rate import LargestStableRate
 from orthontk.callbacks.weights import WeightDrift
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "KernelConvergence",
     "KernelFluctuation",
     "KernelRegression",
+    "LargestStableRate",
     "NTKRecorder",
     "Prediction",
     "Progress",

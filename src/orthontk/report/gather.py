@@ -1,5 +1,6 @@
 """Read a folder of runs: finished ones are kept, everything else is named with what is wrong with it."""
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any
 import yaml
 
 from orthontk.files import read_json
-from orthontk.loggers.metrics_csv import Row, read_metrics
 from orthontk.run.directory import CONFIG, SUMMARY
+
+TEXTS, INTEGERS = ("init",), ("step", "seed")  # among the columns of metrics.csv
 
 
 @dataclass
@@ -36,9 +38,10 @@ class Run:
         return node
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """Of `metrics.csv`."""
-        return read_metrics(self.directory / "metrics.csv")
+    def rows(self) -> list[dict[str, Any]]:
+        """Of `metrics.csv`, in order, each with what it holds only; an ensemble's name the initialization."""
+        with open(self.directory / "metrics.csv", newline="", encoding="utf-8") as file:
+            return [{name: _value(name, text) for name, text in row.items() if text} for row in csv.DictReader(file)]
 
     def at_end(self, metric: str) -> float | None:
         """The last value of a metric, None if it was never measured."""
@@ -111,6 +114,12 @@ def _read(directory: Path) -> Run:
     except ValueError as error:
         raise _Unusable("metrics.csv cannot be read") from error
     return run
+
+
+def _value(name: str, text: str) -> Any:
+    if name in TEXTS:
+        return text
+    return int(text) if name in INTEGERS else float(text)
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,16 @@ from orthontk.studies.depth_fluctuation import DepthFluctuation
 from orthontk.studies.dynamical_isometry import DynamicalIsometry
 from orthontk.studies.kernel_convergence import KernelConvergence
 from orthontk.studies.kernel_drift import KernelDrift
+from orthontk.studies.lazy_training import LazyTraining
+from orthontk.studies.learning_speed import LearningSpeed
 from orthontk.studies.study import Study
 
-__all__ = ["DepthFluctuation", "DynamicalIsometry", "KernelConvergence", "KernelDrift", "Study"]
+__all__ = [
+    "DepthFluctuation",
+    "DynamicalIsometry",
+    "KernelConvergence",
+    "KernelDrift",
+    "LazyTraining",
+    "LearningSpeed",
+    "Study",
+]
