@@ -78,6 +78,11 @@ def log_slope(widths: Sequence[float], transform: Callable[..., np.ndarray] = np
     return slope
 
 
+def geometric_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Of positive values; one seed with a large value weighs less in it than in the mean."""
+    return np.exp(np.mean(np.log(values), axis=axis))
+
+
 def relative_variance(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Var/E²."""
     return np.var(values, axis=axis, ddof=1) / np.mean(values, axis=axis) ** 2

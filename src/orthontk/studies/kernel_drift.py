@@ -10,7 +10,7 @@ import pandas as pd
 from orthontk.figures.style import new_figure, save
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
-from orthontk.report.statistics import Interval, bootstrap, log_slope
+from orthontk.report.statistics import Interval, bootstrap, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, band, log_axes
 from orthontk.studies.study import Study, by
 
@@ -25,7 +25,7 @@ MARKERS = {"NTK": "-", "first layer": ":", "hidden layers": "--", "last layer": 
 
 
 class KernelDrift(Study):
-    """Relative Frobenius changes of the NTK and of each layer's weights, and their slopes in n.
+    """Relative Frobenius changes of the NTK and of each layer's weights, and the slopes of their geometric means in n.
 
     Args:
         ntk_slope_above: what −slope of the NTK's change exceeds.
@@ -75,7 +75,7 @@ class KernelDrift(Study):
         widths, changes = self._samples(part)
         if len(widths) < 3:
             return None
-        return widths, bootstrap(_negative(log_slope(widths)), *changes)
+        return widths, bootstrap(_negative(log_slope(widths, geometric_mean)), *changes)
 
     def _samples(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         wide = part[part.width >= self.smallest.get(part.family.iloc[0], 0)].dropna(subset=["change"])
@@ -135,7 +135,7 @@ def _negative(statistic):
 
 
 def _ordering(widths: list[float]):
-    slope, count = log_slope(widths), len(widths)
+    slope, count = log_slope(widths, geometric_mean), len(widths)
 
     def margin(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
         first, hidden, last = (slope(*samples[i * count : (i + 1) * count], axis=axis) for i in range(3))
