@@ -13,6 +13,7 @@ from orthontk.grids import at_scale
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
+ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 
@@ -20,6 +21,8 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration less what cannot change the result."""
     # Key by key, each resolved where it stands: `hydra` refers to this hash and so cannot be part of it.
     identity = {key: _plain(config[key]) for key in config if key not in WITHOUT_EFFECT}
+    if not any(identity.get("ensemble", {}).get(axis) is not None for axis in ENSEMBLE_AXES):
+        identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
         identity["resume"] = str(config.get("resume"))
     for key in WITHOUT_EFFECT_IN_TRAINER:

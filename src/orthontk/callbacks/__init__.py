@@ -9,6 +9,7 @@ from orthontk.callbacks.ntk import NTKRecorder
 from orthontk.callbacks.prediction import Prediction
 from orthontk.callbacks.progress import Progress
 from orthontk.callbacks.stable_rate import LargestStableRate
+from orthontk.callbacks.tau import Tau
 from orthontk.callbacks.weights import WeightDrift
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "NTKRecorder",
     "Prediction",
     "Progress",
+    "Tau",
     "WeightDrift",
 ]

@@ -26,12 +26,15 @@ class Progress(pl.callbacks.ProgressBar):
         self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._open(total=trainer.max_steps, initial=trainer.global_step)
+
+    def _open(self, total: int, initial: int) -> None:
         self.plain = not sys.stderr.isatty()
         self.interval = 60 if self.plain else 0.1
         self.next_update = 0.0
         self.bar = tqdm(
-            total=trainer.max_steps,
-            initial=trainer.global_step,
+            total=total,
+            initial=initial,
             unit="step",
             disable=not self.enabled,
             dynamic_ncols=not self.plain,
@@ -59,6 +62,9 @@ class Progress(pl.callbacks.ProgressBar):
         metrics = trainer.callback_metrics
         shown = {label: f"{metrics[name]:.3g}" for name, label in SHOWN.items() if name in metrics}
         self.bar.set_postfix(shown, refresh=False)
-        self.bar.update(trainer.global_step - self.bar.n)
+        self.bar.update(self._done(trainer) - self.bar.n)
         if self.plain:
             print(self.bar, file=sys.stderr, flush=True)
+
+    def _done(self, trainer: pl.Trainer) -> int:
+        return trainer.global_step

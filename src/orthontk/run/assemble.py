@@ -3,6 +3,7 @@
 import inspect
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -170,6 +171,13 @@ def build_trainer(
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
             loggers.append(instantiate(node, directory.path, first_step))
+    return make_trainer(config, directory.path, data, callbacks, loggers)
+
+
+def make_trainer(
+    config: DictConfig, path: Path, data: TensorDataModule, callbacks: list[pl.Callback], loggers: list[Any], **own: Any
+) -> pl.Trainer:
+    """Lightning's Trainer as this project uses it; `own` replaces settings of `trainer`."""
     with naming("trainer"):
         return instantiate(
             config.trainer,
@@ -180,9 +188,10 @@ def build_trainer(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,  # our batches are split over devices already
             enable_model_summary=False,
-            default_root_dir=directory.path,
+            default_root_dir=path,
             callbacks=callbacks,
             logger=loggers,
+            **own,
         )
 
 

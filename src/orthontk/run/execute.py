@@ -12,6 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
+from orthontk.ensemble.replicas import is_ensemble
+from orthontk.ensemble.report import show_ensemble
+from orthontk.ensemble.run import run_ensemble
 from orthontk.files import read_json, write_json, write_text
 from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
@@ -36,12 +39,16 @@ def run(config: DictConfig) -> None:
     directory = _claim_directory(config)
     if directory.is_finished:
         print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
-        show_summary(directory.path)
+        (show_ensemble if is_ensemble(config) else show_summary)(directory.path)
         return
     start = time.perf_counter()
     config.model = resolved_model(config.model)
+    if is_ensemble(config):
+        write_settings(config, directory)
+        run_ensemble(config, directory, start)
+        return
     experiment = assemble(config, directory)
-    _write_settings(config, directory)  # with what assembling found the learning rate to be
+    write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
         if config.mode == "test":
@@ -81,7 +88,7 @@ def _claim_directory(config: DictConfig) -> RunDirectory:
     return directory
 
 
-def _write_settings(config: DictConfig, directory: RunDirectory) -> None:
+def write_settings(config: DictConfig, directory: RunDirectory) -> None:
     made_by = directory.path / PROVENANCE
     now = provenance()
     if directory.checkpoint is not None and made_by.exists():

@@ -8,6 +8,8 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, number, one_of
+from orthontk.ensemble.replicas import is_ensemble
+from orthontk.ensemble.settings import check_ensemble
 from orthontk.grids import SCALES
 
 MODES = ("fit", "test")
@@ -42,6 +44,8 @@ def check_settings(config: DictConfig) -> None:
         for name in NUMBERS & set(config[group]):
             number(f"{group}.{name}", config[group][name])
     _check_trainer(config.trainer)
+    if is_ensemble(config):
+        check_ensemble(config)
 
 
 def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:

@@ -14,8 +14,8 @@ class OneHotMSE(nn.Module):
     tensor(0.5000)
     """
 
-    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:  # (N, O), (N,) -> ()
-        return (outputs - targets(labels, outputs.shape[-1]).to(outputs.dtype)).square().sum(-1).mean()
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:  # (..., N, O), (..., N) -> (...)
+        return (outputs - targets(labels, outputs.shape[-1]).to(outputs.dtype)).square().sum(-1).mean(-1)
 
 
 def targets(labels: Tensor, out_features: int) -> Tensor:

@@ -26,9 +26,9 @@ def accuracy_metric(out_features: int) -> MulticlassAccuracy | BinaryAccuracy:
 
 
 def minibatch_accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """The same for one minibatch, without the cost of a metric's state. Shapes (N, O), (N,) -> ()."""
-    predictions = outputs[:, 0] > 0 if outputs.shape[-1] == 1 else outputs.argmax(-1)
-    return (predictions == labels).double().mean()
+    """The same for one minibatch, without the cost of a metric's state. Shapes (..., N, O), (..., N) -> (...)."""
+    predictions = outputs[..., 0] > 0 if outputs.shape[-1] == 1 else outputs.argmax(-1)
+    return (predictions == labels).double().mean(-1)
 
 
 def evaluation_metrics(out_features: int, prefix: str) -> MetricCollection:

@@ -1,6 +1,6 @@
 """The LightningModule: one network, one loss, one optimizer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from orthontk.data.batches import EvaluationBatches
+from orthontk.data.split import Split
 from orthontk.training.metrics import evaluation_metrics, log_metrics, minibatch_accuracy
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)
+ScheduleFactory = Callable[[Optimizer], LRScheduler]
 
 
 class TrainingModule(pl.LightningModule):
@@ -30,7 +33,7 @@ class TrainingModule(pl.LightningModule):
         network: nn.Module,
         loss: nn.Module,
         optimizer: Callable[[Iterable[Tensor]], Optimizer],
-        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        schedule: ScheduleFactory | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -46,7 +49,9 @@ class TrainingModule(pl.LightningModule):
         return self.network(x)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer_factory(self.network.parameters())
+        return self._with_schedule(self.optimizer_factory(self.network.parameters()))
+
+    def _with_schedule(self, optimizer: Optimizer) -> dict[str, Any]:
         if self.schedule_factory is None:
             return {"optimizer": optimizer}
         schedule = {"scheduler": self.schedule_factory(optimizer), "interval": "step"}
@@ -56,8 +61,9 @@ class TrainingModule(pl.LightningModule):
         x, y = batch
         outputs = self.network(x)
         loss = self.loss(outputs, y)
+        self.minibatch = outputs.detach(), y
         if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
-            self._log_minibatch(loss.detach(), minibatch_accuracy(outputs.detach(), y))
+            self._log_minibatch(loss.detach(), minibatch_accuracy(*self.minibatch))
         return loss
 
     def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
@@ -66,6 +72,39 @@ class TrainingModule(pl.LightningModule):
         log_metrics(self.trainer, {"train/loss": loss, "train/accuracy": accuracy}, self.global_step)
         if not torch.isfinite(torch.tensor(loss)):
             self.trainer.should_stop = True
+
+    # A single network is an ensemble of one, with the number 0, to callbacks that look at replicas.
+    numbers: Sequence[int] = (0,)
+    stop: str | None = None
+
+    def accuracies_of_step(self) -> tuple[Tensor, int]:
+        """The accuracy (1,) on the whole minibatch of the step, before its update, and the minibatch's size."""
+        accuracy = self.trainer.strategy.reduce(minibatch_accuracy(*self.minibatch), reduce_op="mean")
+        return accuracy.reshape(1), len(self.minibatch[1]) * self.trainer.world_size
+
+    def data_of_split(self, split: str) -> Split:
+        return self.trainer.datamodule.splits[split]
+
+    @torch.no_grad()
+    def evaluate(self, split: str, rows: Sequence[int], sample: int | None = None) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy (1,) on a split or a class-balanced sample of it, computed by every process alike."""
+        data = self.trainer.datamodule
+        batches = (
+            EvaluationBatches(data.splits[split], data.eval_batch_size)
+            if sample is None
+            else [data.probe(sample, split)[:2]]
+        )
+        totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        with self.trainer.precision_plugin.forward_context():
+            for x, y in batches:
+                outputs = self.network(x.to(next(self.network.parameters()).dtype))
+                sums = self.loss(outputs, y) * len(y), minibatch_accuracy(outputs, y) * len(y), y.new_tensor(len(y))
+                totals += torch.stack([value.double() for value in sums])
+        return totals[0:1] / totals[2], totals[1:2] / totals[2]
+
+    def log_replicas(self, metrics: dict[str, Sequence[float]], step: int, rows: Sequence[int] | None = None) -> None:
+        """Log values of the one network that there is."""
+        log_metrics(self.trainer, {name: float(values[0]) for name, values in metrics.items()}, step)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate("val", batch)

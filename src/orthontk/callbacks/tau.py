@@ -1,0 +1,112 @@
+"""τ, the learning speed: after how many updates a network first exceeds an accuracy; SPEC §5."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from orthontk.checks import InvalidValue, number
+from orthontk.training.module import TrainingModule
+
+SPLITS = ("train", "test")
+SIGMAS = 4.0  # by how many standard deviations a sample may mislead
+SAMPLE = 1000  # test inputs that are looked at before all are
+
+
+class Tau(pl.Callback):
+    """Logs, for a network or each replica of an ensemble:
+
+    - `train/tau`: the number of updates after which the accuracy on the step's minibatch, measured before the step's
+      own update, first exceeds the threshold;
+    - `test/tau`: the number of updates, at least one, after which the accuracy on the whole test set first does;
+    - `train/censored`, `test/censored`: 0 with a τ, and 1 at the end of a training that had none. There is no τ then.
+
+    The whole test set is evaluated only where τ is near: after updates whose next minibatch (a sample of what the same
+    parameters get right) is at most four standard deviations of the difference between such a sample and the test set
+    below the threshold, and then at first on a class-balanced sample of 1,000 test inputs, with the same margin. What
+    is missed is a test accuracy above the threshold that both samples put more than that below it: less than one in
+    10,000 such updates if the test inputs are as easy as the training inputs. Full-batch training accuracies, which
+    the network was fitted to, are above the test accuracy rather than below it. After the last update all is evaluated.
+
+    Args:
+        threshold: an accuracy in (0, 1).
+        test: whether to measure `test/tau`.
+    """
+
+    def __init__(self, threshold: float = 0.25, test: bool = True) -> None:
+        self.threshold = number("threshold", threshold, above=0)
+        if self.threshold >= 1:
+            raise InvalidValue("threshold", threshold, "a number above 0 and below 1")
+        if not isinstance(test, bool):
+            raise InvalidValue("test", test, "true or false")
+        self.splits = SPLITS if test else SPLITS[:1]
+        self.reached: dict[str, dict[int, int]] = {split: {} for split in self.splits}
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: TrainingModule, loss: Tensor) -> None:
+        """After the step's outputs are known and before its update."""
+        accuracies, examples = pl_module.accuracies_of_step()
+        accuracies = accuracies.tolist()
+        above = [row for row in self._open("train", pl_module) if accuracies[row] > self.threshold]
+        self._note("train", above, pl_module)
+        if trainer.global_step > 0 and "test" in self.splits:
+            least = self.threshold - self._margin(examples, pl_module)
+            near = [row for row in self._open("test", pl_module) if accuracies[row] > least]
+            self._note("test", self._above_on_test(near, pl_module), pl_module)
+
+    def on_replicas_end(self, trainer: pl.Trainer, pl_module: TrainingModule, rows: Sequence[int]) -> None:
+        """The last update of these replicas has been made; `rows` of a single network is [0]."""
+        if "test" in self.splits and trainer.global_step > 0:
+            still_open = [row for row in self._open("test", pl_module) if row in rows]
+            self._note("test", self._above(pl_module, still_open), pl_module)
+        for split in self.splits:
+            censored = [row for row in self._open(split, pl_module) if row in rows]
+            if censored:
+                values = {f"{split}/censored": [1.0] * len(censored)}
+                pl_module.log_replicas(values, trainer.global_step, censored)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: TrainingModule) -> None:
+        self.on_replicas_end(trainer, pl_module, range(len(pl_module.numbers)))
+
+    def _open(self, split: str, module: TrainingModule) -> list[int]:
+        """The rows of replicas that have no τ yet."""
+        return [row for row, number in enumerate(module.numbers) if number not in self.reached[split]]
+
+    def _note(self, split: str, rows: list[int], module: TrainingModule) -> None:
+        step = module.global_step
+        self.reached[split].update({module.numbers[row]: step for row in rows})
+        if rows:
+            values = {f"{split}/tau": [float(step)] * len(rows), f"{split}/censored": [0.0] * len(rows)}
+            module.log_replicas(values, step, rows)
+        stop = module.stop
+        if stop is not None and (stop == f"{split}_tau" or stop == "both"):
+            needed = self.splits if stop == "both" else (split,)
+            done = [row for row in rows if all(module.numbers[row] in self.reached[name] for name in needed)]
+            module.end(done, "stopped")
+
+    def _above_on_test(self, rows: list[int], module: TrainingModule) -> list[int]:
+        """Those of `rows` that are above the threshold on the whole test set, found by way of a sample of it."""
+        size = len(module.data_of_split("test"))
+        if rows and size >= 3 * SAMPLE:
+            least = self.threshold - self._margin(SAMPLE, module)
+            accuracies = module.evaluate("test", rows, SAMPLE)[1].tolist()
+            rows = [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > least]
+        return self._above(module, rows)
+
+    def _above(self, module: TrainingModule, rows: list[int]) -> list[int]:
+        if not rows:
+            return []
+        accuracies = module.evaluate("test", rows)[1].tolist()
+        return [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > self.threshold]
+
+    def _margin(self, examples: int, module: TrainingModule) -> float:
+        """How far a sample's accuracy may be below the test set's, when that is at the threshold."""
+        variance = self.threshold * (1 - self.threshold)
+        return SIGMAS * math.sqrt(variance * (1 / examples + 1 / len(module.data_of_split("test"))))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"reached": self.reached}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.reached = state_dict["reached"]

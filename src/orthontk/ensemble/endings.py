@@ -1,0 +1,34 @@
+"""Replicas that end before the others: a last evaluation, then nothing of them is left."""
+
+import pytorch_lightning as pl
+
+from orthontk.ensemble.module import EnsembleModule
+
+
+class Endings(pl.Callback):
+    """Removes the replicas whose ending the step has brought. It comes after the callbacks that bring it.
+
+    A replica that ends is measured as a single run that stops there: on the validation and the test set, and by the
+    callbacks that measure the end.
+    """
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, *batch: object) -> None:
+        if not pl_module.ending:
+            return
+        step = trainer.global_step
+        rows = [row for row, replica in enumerate(pl_module.replicas) if replica.number in pl_module.ending]
+        for split in ("val", "test"):
+            if split == "test" or pl_module.data.first.val is not None:
+                losses, accuracies = pl_module.evaluate(split, rows)
+                pl_module.log_replicas({f"{split}/loss": losses, f"{split}/accuracy": accuracies}, step, rows)
+        for callback in trainer.callbacks:
+            if hasattr(callback, "on_replicas_end"):
+                callback.on_replicas_end(trainer, pl_module, rows)
+        for number, status in pl_module.ending.items():
+            pl_module.ended[number] = {"status": status, "steps": step}
+        if len(rows) < len(pl_module.replicas):
+            pl_module.remove([*pl_module.ending])
+        else:  # Lightning needs something to go on with until it has stopped
+            pl_module.replicas = []
+            trainer.should_stop = True
+        pl_module.ending = {}

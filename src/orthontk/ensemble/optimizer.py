@@ -1,0 +1,148 @@
+"""A learning rate a replica with torch's own optimizers: parameter groups of views into the stack."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from orthontk.checks import InvalidValue
+from orthontk.ensemble.stack import StackedNetwork
+
+OptimizerFactory = Callable[[Any], Optimizer]
+
+
+class Leaves:
+    """What the optimizer updates: for each learning rate, views of the stacked parameters.
+
+    Replicas are ordered by learning rate, so the replicas of one rate are a contiguous part of every stacked tensor. An
+    elementwise optimizer then treats every replica as it would treat it alone, in place and without knowing of replicas.
+
+    Args:
+        stack: its tensors are viewed, so a stack that is moved or made smaller needs new leaves.
+        rates: the learning rate of each replica, ascending.
+        groups: every learning rate that there was at the beginning; those whose replicas have all ended keep an empty
+            group, so that schedules and checkpoints still find theirs.
+    """
+
+    def __init__(self, stack: StackedNetwork, rates: Sequence[float], groups: Sequence[float]) -> None:
+        self.rates, self.groups, self.batched = list(rates), list(groups), stack.batched
+        self.parts = {rate: self._parts(rate) for rate in self.groups}
+        self.views: dict[float, list[Tensor]] = {
+            rate: [value.detach()[part].requires_grad_() for part in self.parts[rate] for value in stack.parameters()]
+            for rate in self.groups
+        }
+
+    def _parts(self, rate: float) -> list[slice | int]:
+        """The replicas of a rate: all of them together in a batched stack, otherwise each by itself."""
+        rows = [row for row, other in enumerate(self.rates) if other == rate]
+        if not self.batched or not rows:
+            return rows
+        return [slice(rows[0], rows[-1] + 1)]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": self.views[rate], "lr": rate} for rate in self.groups]
+
+    def place(self, gradients: list[list[Tensor]]) -> None:
+        """Hand the leaves their parts of the stack's gradients."""
+        for rate in self.groups:
+            views = iter(self.views[rate])
+            for part in self.parts[rate]:
+                for gradient in gradients[0] if self.batched else gradients[part]:
+                    next(views).grad = gradient[part] if self.batched else gradient
+
+
+@torch.no_grad()
+def keep_replicas(optimizer: Optimizer, before: Leaves, after: Leaves, kept: Sequence[int]) -> None:
+    """Let `optimizer` go on with the leaves `after`, of which `kept` are the replicas of `before` that are left."""
+    old_state = optimizer.state
+    state = type(old_state)(dict)
+    for group, rate in zip(optimizer.param_groups, before.groups, strict=True):
+        parameters = len(before.views[rate]) // max(len(before.parts[rate]), 1)
+        rows = [row for row, other in enumerate(before.rates) if other == rate]
+        local = [rows.index(row) for row in kept if row in rows]
+        for place, view in enumerate(after.views[rate]):
+            part, parameter = divmod(place, parameters)
+            source = part if before.batched else local[part]
+            old = before.views[rate][source * parameters + parameter]
+            if old in old_state:
+                state[view] = {
+                    name: _rows_of(value, old, local if before.batched else None)
+                    for name, value in old_state[old].items()
+                }
+        group["params"] = after.views[rate]
+    optimizer.state = state
+
+
+def _rows_of(value: Any, leaf: Tensor, rows: list[int] | None) -> Any:
+    """What an optimizer keeps of a leaf, for some of the leaf's replicas; a step count is that of all."""
+    if rows is None or not isinstance(value, Tensor) or value.shape != leaf.shape:
+        return value
+    return value[torch.tensor(rows, device=value.device)]
+
+
+def check_elementwise(factory: OptimizerFactory) -> None:
+    """Refuse an optimizer whose update of one replica would depend on the others.
+
+    Decided by trial: three steps on a stack of two matrices against the same on each of them.
+
+    Raises:
+        InvalidValue: the two differ, or the optimizer takes no such parameters.
+    """
+    generator = torch.Generator().manual_seed(0)
+    steps = [10 * torch.randn(2, 4, 3, dtype=torch.float64, generator=generator) for _ in range(3)]
+    name = type(factory([torch.zeros(1, requires_grad=True)])).__name__
+    try:
+        together = _trial(factory, [torch.ones(2, 4, 3, dtype=torch.float64)], [[step] for step in steps])[0]
+        alone = [
+            _trial(factory, [torch.ones(4, 3, dtype=torch.float64)], [[step[r]] for step in steps])[0] for r in (0, 1)
+        ]
+        elementwise = torch.allclose(together, torch.stack(alone), rtol=1e-10, atol=1e-12)
+    except (RuntimeError, ValueError, TypeError):
+        elementwise = False
+    if not elementwise:
+        raise InvalidValue("optimizer", name, "an elementwise optimizer in an ensemble, as others mix its replicas")
+
+
+def _trial(factory: OptimizerFactory, parameters: list[Tensor], steps: list[list[Tensor]]) -> list[Tensor]:
+    leaves = [parameter.requires_grad_() for parameter in parameters]
+    optimizer = factory([{"params": leaves}])
+    for gradients in steps:
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            leaf.grad = gradient.clone()
+        optimizer.step()
+    return [leaf.detach() for leaf in leaves]
+
+
+@torch.no_grad()
+def clip_by_norm(gradients: list[list[Tensor]], limit: float, batched: bool) -> None:
+    """Scale each replica's gradient, in place, to a norm of at most `limit`, as `clip_grad_norm_` does for one."""
+    if not batched:
+        for own in gradients:
+            torch.nn.utils.clip_grads_with_norm_(_with_gradients(own), limit, torch.nn.utils.get_total_norm(own))
+        return
+    (stacked,) = gradients
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in stacked]).norm(dim=0)  # (R,)
+    factors = (limit / (norms + 1e-6)).clamp(max=1.0)
+    for gradient in stacked:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+
+
+def _with_gradients(gradients: list[Tensor]) -> list[Tensor]:
+    leaves = [torch.empty_like(gradient) for gradient in gradients]
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        leaf.grad = gradient
+    return leaves
+
+
+def distinct(rates: Sequence[float]) -> list[float]:
+    """The different values of an ascending sequence.
+
+    >>> distinct([0.1, 0.1, 0.5])
+    [0.1, 0.5]
+    """
+    if any(first > second for first, second in pairwise(rates)):
+        raise InvalidValue("rates", list(rates), "learning rates in ascending order")
+    return [rate for rate, _ in groupby(rates)]

@@ -1,0 +1,149 @@
+"""Callbacks that look at one network, for the replicas of an ensemble: kernels, weight drift, predictions."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.ensemble.module import EnsembleModule
+from orthontk.ensemble.replicas import Replica
+from orthontk.files import write_json
+
+
+class ReplicaModule:
+    """What a callback uses of a LightningModule, for the replica in a row of the stack."""
+
+    def __init__(self, module: EnsembleModule, row: int, config: dict[str, Any]) -> None:
+        self.module, self.row, self.config = module, row, config
+        self.loss, self.schedule_factory = module.loss, module.schedule_factory
+
+    @cached_property
+    def network(self) -> nn.Module:
+        return self.module.network.network(self.row)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.network.parameters()).device
+
+    def optimizer_factory(self, parameters: Any) -> torch.optim.Optimizer:
+        rate = self.module.replicas[self.row].learning_rate
+        return self.module.optimizer_factory([{"params": list(parameters), "lr": rate}])
+
+
+class ReplicaTrainer:
+    """The trainer as one replica's callback sees it: with its own directory, data and rows in `metrics.csv`."""
+
+    def __init__(self, trainer: pl.Trainer, replica: Replica, directory: Path) -> None:
+        self.trainer, self.replica, self.default_root_dir = trainer, replica, directory
+        self.loggers = [self]
+        self.callback_metrics: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trainer, name)
+
+    @property
+    def datamodule(self) -> pl.LightningDataModule:
+        return self.trainer.datamodule.of(self.replica)
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        for name, value in metrics.items():
+            for logger in self.trainer.loggers:
+                logger.log_replicas(name, [value], step, [self.replica])
+
+
+class PerReplica(pl.Callback):
+    """Runs a callback of its own for each of some replicas, with files under `replicas/<name>/`.
+
+    Args:
+        name: of the callback in the configuration.
+        make: makes a new callback.
+        chosen: the replicas to run it for.
+        directory: of the run.
+        config_of: the settings of a replica's single run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], ScheduledCallback],
+        chosen: Sequence[Replica],
+        directory: Path,
+        config_of: Callable[[Replica], dict[str, Any]],
+    ) -> None:
+        self.name, self.directory, self.config_of = name, directory, config_of
+        self.callbacks = {replica.number: make() for replica in chosen}
+
+    @property
+    def state_key(self) -> str:
+        return f"PerReplica.{self.name}"
+
+    def check(self, module: EnsembleModule) -> None:
+        """Refuse what the callback refuses for one network and its data."""
+        for row, replica in enumerate(module.replicas):
+            if replica.number in self.callbacks and hasattr(self.callbacks[replica.number], "check_module"):
+                self.callbacks[replica.number].check_module(ReplicaModule(module, row, self.config_of(replica)))
+
+    def _each(self, hook: str, trainer: pl.Trainer, module: EnsembleModule, *arguments: Any) -> None:
+        for row, replica in enumerate(module.replicas):
+            if replica.number in self.callbacks:
+                self._call(hook, trainer, module, row, *arguments)
+
+    def _call(self, hook: str, trainer: pl.Trainer, module: EnsembleModule, row: int, *arguments: Any) -> None:
+        replica = module.replicas[row]
+        directory = self.directory / "replicas" / replica.name
+        directory.mkdir(parents=True, exist_ok=True)
+        own = ReplicaModule(module, row, self.config_of(replica))
+        getattr(self.callbacks[replica.number], hook)(ReplicaTrainer(trainer, replica, directory), own, *arguments)
+
+    def setup(self, trainer: pl.Trainer, pl_module: EnsembleModule, stage: str) -> None:
+        if stage == "fit":
+            self._each("setup", trainer, pl_module, stage)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
+        for replica in pl_module.replicas:
+            if replica.number in self.callbacks:
+                directory = self.directory / "replicas" / replica.name
+                write_json(directory / "replica.json", replica.identity)
+        self._each("on_fit_start", trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
+        self._each("on_train_start", trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, *batch: object) -> None:
+        one = next(iter(self.callbacks.values()), None)
+        if one is not None and trainer.global_step in one.due:
+            self._each("on_train_batch_end", trainer, pl_module, *batch)
+
+    def on_replicas_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, rows: Sequence[int]) -> None:
+        """What the callback does when a single training ends, for replicas that end before the others."""
+        for row in rows:
+            if pl_module.replicas[row].number in self.callbacks:
+                self._call("on_fit_end", trainer, pl_module, row)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
+        self._each("on_fit_end", trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: EnsembleModule, checkpoint: dict[str, Any]) -> None:
+        self._each("on_save_checkpoint", trainer, pl_module, checkpoint)
+
+    def state_dict(self) -> dict[int, dict[str, Any]]:
+        return {number: callback.state_dict() for number, callback in self.callbacks.items()}
+
+    def load_state_dict(self, state_dict: dict[int, dict[str, Any]]) -> None:
+        for number, state in state_dict.items():
+            self.callbacks[number].load_state_dict(state)
+
+
+def chosen_replicas(replicas: Sequence[Replica], kernels: str | int) -> list[Replica]:
+    """Those that `ensemble.kernels` names: all, none, or the first few seeds of each initialization and rate."""
+    if kernels == "all":
+        return list(replicas)
+    if kernels == "none":
+        return []
+    seeds = list(dict.fromkeys(replica.seed for replica in replicas))[:kernels]
+    return [replica for replica in replicas if replica.seed in seeds]

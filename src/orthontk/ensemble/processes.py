@@ -1,0 +1,72 @@
+"""Several devices: each process trains chunks of its own, and they exchange nothing but files."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from orthontk.run.settings import naming
+
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class Processes:
+    """The processes that `trainer` asks for, started and numbered by Lightning's own strategy and its launcher.
+
+    Replicas have nothing to synchronize: no process group is made, every process trains as if it were alone on its
+    device, and the first one waits for what the others leave on disk.
+    """
+
+    def __init__(self, settings: DictConfig) -> None:
+        with naming("trainer"):
+            self.trainer: pl.Trainer = instantiate(settings, logger=False, enable_checkpointing=False)
+        strategy = self.trainer.strategy
+        self.count = self.trainer.num_devices * self.trainer.num_nodes
+        environment = getattr(strategy, "cluster_environment", None)
+        self.local_rank = environment.local_rank() if environment is not None and self.count > 1 else 0
+        node = environment.node_rank() if environment is not None and self.count > 1 else 0
+        self.rank = node * self.trainer.num_devices + self.local_rank
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def own_devices(self) -> Any:
+        """What the Trainer of this process is to use."""
+        return 1 if self.device.type == "cpu" else [self.device.index or 0]
+
+    @property
+    def device(self) -> torch.device:
+        if self.count == 1:
+            return self.trainer.strategy.root_device
+        return self.trainer.strategy.parallel_devices[self.local_rank]
+
+    def launch(self) -> None:
+        """Start the other processes, which run this very command up to here."""
+        if self.count > 1:
+            self.trainer.strategy.launcher.launch(lambda: None, trainer=self.trainer)
+            _let_every_process_write()
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """Every so many of `items`, so that neighbours, which take about as long, go to different processes."""
+        return list(items)[self.rank :: self.count]
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait in the first process; a process that dies ends all of them, which Lightning sees to."""
+        while self.is_first and not done():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _let_every_process_write() -> None:
+    """Undo Lightning's rule that the first process writes for all: every chunk has its own files."""
+    from lightning_fabric.utilities import rank_zero as fabric
+    from pytorch_lightning.utilities import rank_zero
+
+    for module in (fabric, rank_zero):
+        module.rank_zero_only.rank = 0

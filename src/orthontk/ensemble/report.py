@@ -1,0 +1,65 @@
+"""The end of an ensemble's run: tables, figures, the W&B run, and a few lines in the terminal."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from orthontk.ensemble.plan import Plan
+from orthontk.ensemble.results import gather_tables, write_ensemble_summary
+from orthontk.files import read_json
+from orthontk.run.settings import naming
+
+SHOWN = {"train/tau": "train τ", "test/tau": "test τ", "train/loss": "train loss", "test/accuracy": "test accuracy"}
+
+
+def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds: float) -> None:
+    """Gather what the chunks left, draw, log, and make the run a finished one."""
+    results = gather_tables(directory, chunks)
+    for name, node in (config.logger or {}).items():
+        with naming(f"logger.{name}"):
+            logger = instantiate(node, directory, 0)
+        if hasattr(logger, "log_ensemble"):
+            logger.log_ensemble(directory / "metrics.csv", directory / "replicas.csv")
+            logger.finish()
+    if config.figures:
+        from orthontk.figures.ensemble import draw_ensemble  # matplotlib takes a second to import
+
+        draw_ensemble(directory)
+    write_ensemble_summary(directory, results, asdict(plan), seconds)
+    show_ensemble(directory)
+
+
+def show_ensemble(directory: Path) -> None:
+    """Print a row for each initialization and learning rate, and where everything is."""
+    summary = read_json(directory / "summary.json")
+    groups = summary["groups"]
+    shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
+    table = Table(
+        caption="mean ± standard error over seeds; a mean τ leaves out the censored, whose number is behind it"
+    )
+    for column in ("init", "learning rate", "replicas", "diverged", *shown.values()):
+        table.add_column(column, justify="left" if column == "init" else "right")
+    for group in groups:
+        cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]
+        table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
+    console = Console()
+    console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False)
+    console.print(table)
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))
+    seconds = summary["metrics"]["time/total"]
+    console.print(
+        f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", soft_wrap=True, highlight=False
+    )
+
+
+def _cell(value: dict[str, Any] | None) -> str:
+    if value is None or (value["mean"] is None and not value.get("censored")):
+        return ""
+    mean = "none" if value["mean"] is None else f"{value['mean']:.4g}"
+    error = f" ± {value['standard_error']:.2g}" if value["standard_error"] is not None else ""
+    return mean + error + (f" ({value['censored']} censored)" if value.get("censored") else "")

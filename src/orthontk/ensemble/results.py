@@ -1,0 +1,136 @@
+"""What is left of an ensemble: the chunks' own files, and in the end one table of steps and one of replicas."""
+
+import csv
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from orthontk.ensemble.replicas import IDENTITY, Replica
+from orthontk.ensemble.rows import COLUMNS, ReplicaRows, write_rows
+from orthontk.files import read_json, write_json
+
+CHUNKS, CHUNK_RESULT = "chunks", "replicas.json"
+METRICS, REPLICAS = "metrics.csv", "replicas.csv"
+SPLITS = ("train", "test")  # of which there may be a τ
+
+Result = dict[str, Any]
+
+
+def chunk_is_done(directory: Path, number: int) -> bool:
+    return (directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT).exists()
+
+
+def write_chunk(
+    path: Path, replicas: Sequence[Replica], rows: ReplicaRows, ended: dict[int, dict[str, Any]], steps: int
+) -> None:
+    """Write a chunk's rows and each replica's result; the presence of the latter is what makes the chunk done."""
+    rows.save()
+    results = {replica.number: {**replica.identity, "status": "finished", "steps": steps} for replica in replicas}
+    for (number, _), row in sorted(rows.rows.items()):
+        results[number].update({name: value for name, value in row.items() if name not in COLUMNS})
+    for number, ending in ended.items():
+        results[number].update(ending)
+    for result in results.values():
+        if not math.isfinite(result.get("train/loss", 0.0)):
+            result["status"] = "diverged"  # at the last minibatch that was looked at
+    write_json(path / CHUNK_RESULT, [_plain(result) for result in results.values()])
+
+
+def _plain(result: Result) -> Result:
+    """JSON knows no NaN; a τ is a whole number, and no τ says so."""
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()
+    }
+    for split in SPLITS:
+        if f"{split}/censored" in plain:
+            plain[f"{split}/censored"] = bool(plain[f"{split}/censored"])
+            tau = plain.get(f"{split}/tau")
+            plain[f"{split}/tau"] = None if tau is None else int(tau)
+    return plain
+
+
+def read_results(directory: Path, chunks: int) -> list[Result]:
+    """The results of all replicas, in the grid's order."""
+    paths = [directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT for number in range(chunks)]
+    return [result for path in paths for result in read_json(path)]
+
+
+def gather_tables(directory: Path, chunks: int) -> list[Result]:
+    """Write `metrics.csv` and `replicas.csv` from the chunks' files, and return the replicas' results."""
+    results = read_results(directory, chunks)
+    names = sorted({name for result in results for name in result} - {*IDENTITY, "status", "steps"})
+    write_rows(directory / REPLICAS, results, [*IDENTITY, "status", "steps", *names])
+    _concatenate([directory / CHUNKS / f"{number:04d}" / METRICS for number in range(chunks)], directory / METRICS)
+    return results
+
+
+def _concatenate(parts: Sequence[Path], path: Path) -> None:
+    """One table of several, whose columns need not be the same; a row at a time, as there may be millions."""
+    columns: dict[str, None] = dict.fromkeys(COLUMNS)
+    for part in parts:
+        with open(part, newline="", encoding="utf-8") as file:
+            columns |= dict.fromkeys(next(csv.reader(file)))
+    ordered = [*COLUMNS, *sorted(set(columns) - {*COLUMNS})]
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, ordered, lineterminator="\n")
+        writer.writeheader()
+        for part in parts:
+            with open(part, newline="", encoding="utf-8") as file:
+                writer.writerows(csv.DictReader(file))
+    os.replace(partial, path)
+
+
+def summarize(results: Sequence[Result]) -> list[Result]:
+    """For each initialization and learning rate: how many replicas, how they ended, means of what they measured.
+
+    Diverged replicas are counted and in no mean of a loss or accuracy; a mean τ is that of the replicas that have one,
+    beside the number of those that do not.
+    """
+    groups: dict[tuple[str, float], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result["init"], result["learning_rate"]), []).append(result)
+    return [_group(init, rate, members) for (init, rate), members in groups.items()]
+
+
+def _group(init: str, rate: float, members: Sequence[Result]) -> Result:
+    group: Result = {"init": init, "learning_rate": rate, "replicas": len(members)}
+    group["diverged"] = sum(member["status"] == "diverged" for member in members)
+    for split in SPLITS:
+        if any(f"{split}/censored" in member for member in members):
+            taus = [member[f"{split}/tau"] for member in members if member.get(f"{split}/tau") is not None]
+            group[f"{split}/tau"] = {**_mean(taus), "uncensored": len(taus), "censored": len(members) - len(taus)}
+    skipped = {*IDENTITY, "status", "steps", *(f"{split}/{name}" for split in SPLITS for name in ("tau", "censored"))}
+    for name in sorted({name for member in members for name in member} - skipped):
+        values = [member.get(name) for member in members if member["status"] != "diverged"]
+        group[name] = _mean([value for value in values if value is not None])
+    return group
+
+
+def _mean(values: Iterable[float]) -> dict[str, float | None]:
+    """The mean and its standard error, where there are enough values for them."""
+    values = list(values)
+    count = len(values)
+    if not count:
+        return {"mean": None, "standard_error": None}
+    mean = sum(values) / count
+    if count == 1:
+        return {"mean": mean, "standard_error": None}
+    variance = sum((value - mean) ** 2 for value in values) / (count - 1)
+    return {"mean": mean, "standard_error": math.sqrt(variance / count)}
+
+
+def write_ensemble_summary(directory: Path, results: Sequence[Result], plan: dict[str, Any], seconds: float) -> None:
+    """Write `summary.json`; its presence is what makes the run a finished one."""
+    summary = {
+        "status": "finished",
+        "replicas": len(results),
+        "diverged": sum(result["status"] == "diverged" for result in results),
+        "plan": plan,
+        "groups": summarize(results),
+        "results": list(results),
+        "metrics": {"time/total": round(seconds, 3)},
+    }
+    write_json(directory / "summary.json", summary)

@@ -1,0 +1,91 @@
+"""The rows of `metrics.csv` of an ensemble: one for each step and replica."""
+
+import csv
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+from orthontk.ensemble.replicas import IDENTITY, Replica
+from orthontk.files import write_text
+
+COLUMNS = ("step", *IDENTITY)
+TEXTS = ("init", "status")
+SHARE_OF_TIME = 0.02  # that writing may take, between checkpoints
+
+
+class ReplicaRows(Logger):
+    """Collects what is logged for the replicas of a chunk. The file is always replaced whole.
+
+    Args:
+        path: of the file.
+        first_step: the step that training starts from; rows after it, left by a killed run, are dropped.
+    """
+
+    def __init__(self, path: Path, replicas: Sequence[Replica], first_step: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: dict[tuple[int, int], dict[str, Any]] = {}
+        numbers = {tuple(replica.identity.values()): replica.number for replica in replicas}
+        for row in read_rows(path) if path.exists() and first_step > 0 else ():
+            if row["step"] <= first_step:
+                self.rows[numbers[tuple(row[name] for name in IDENTITY)], row["step"]] = row
+        self.next_write = time.monotonic() + 5
+
+    @property
+    def name(self) -> str:
+        return "rows"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run directory has its config.yaml."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Nothing: whatever is measured is measured for a replica."""
+
+    def log_replicas(self, name: str, values: Sequence[float], step: int, replicas: Sequence[Replica]) -> None:
+        for value, replica in zip(values, replicas, strict=True):
+            row = self.rows.get((replica.number, step))
+            if row is None:
+                row = self.rows[replica.number, step] = {"step": step, **replica.identity}
+            row[name] = value
+        if time.monotonic() > self.next_write:
+            self.save()
+
+    def save(self) -> None:
+        start = time.monotonic()
+        write_rows(self.path, (self.rows[key] for key in sorted(self.rows)), self.columns())
+        self.next_write = time.monotonic() + max(5, (time.monotonic() - start) / SHARE_OF_TIME)
+
+    def columns(self) -> list[str]:
+        return [*COLUMNS, *sorted({name for row in self.rows.values() for name in row} - {*COLUMNS})]
+
+    def finalize(self, status: str) -> None:
+        """Nothing: a chunk's rows are written with its checkpoints and at its end."""
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table of replicas, each with what it holds only."""
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield {name: _value(name, text) for name, text in row.items() if text}
+
+
+def _value(name: str, text: str) -> Any:
+    if name in TEXTS:
+        return text
+    return int(text) if name in ("step", "steps", "seed") else float(text)

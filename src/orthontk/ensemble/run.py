@@ -1,0 +1,156 @@
+"""One run of an ensemble: a chunk of replicas after the other, each trained to its end, and then one result of all."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.callbacks import Checkpoints, Tau
+from orthontk.callbacks.checkpoints import latest_checkpoint
+from orthontk.ensemble.data import EnsembleData
+from orthontk.ensemble.drawing import Drawing
+from orthontk.ensemble.endings import Endings
+from orthontk.ensemble.module import EnsembleModule
+from orthontk.ensemble.optimizer import OptimizerFactory, check_elementwise
+from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
+from orthontk.ensemble.plan import Plan, Work, make_plan
+from orthontk.ensemble.processes import Processes
+from orthontk.ensemble.progress import EnsembleProgress
+from orthontk.ensemble.replicas import Replica, grid
+from orthontk.ensemble.report import report
+from orthontk.ensemble.results import CHUNKS, chunk_is_done, write_chunk
+from orthontk.ensemble.rows import ReplicaRows
+from orthontk.ensemble.settings import config_of
+from orthontk.ensemble.stack import StackedNetwork
+from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint
+from orthontk.run.directory import RunDirectory
+from orthontk.run.learning_rate import without_fraction
+from orthontk.run.settings import naming
+
+
+class EnsembleRun:
+    """What the chunks of an ensemble have in common, made once."""
+
+    def __init__(self, config: DictConfig, directory: RunDirectory, processes: Processes) -> None:
+        self.config, self.path, self.processes = config, directory.path, processes
+        self.replicas = grid(config)
+        self.settings_of: Callable[[Replica], DictConfig] = cache(lambda replica: config_of(config, replica))
+        self.plain_settings_of = cache(lambda replica: OmegaConf.to_container(self.settings_of(replica), resolve=True))
+        self.data = self._build_data()
+        with naming("loss"):
+            self.loss = instantiate(config.loss)
+        self.optimizer: OptimizerFactory = instantiate(without_fraction(config.optimizer))
+        self.schedule = instantiate(config.schedule) if config.schedule else None
+        self.template = build_network(self.settings_of(self.replicas[0]), self.data.first)
+        self._check()
+        self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
+        self.draw = Drawing(lambda replica: build_network(self.settings_of(replica), self.data.first))
+
+    def _build_data(self) -> EnsembleData:
+        if self.config.ensemble.shared_batches:
+            return EnsembleData({None: build_data(self.config)})
+        first_of_seed = {replica.seed: replica for replica in reversed(self.replicas)}
+        seeds = dict.fromkeys(replica.seed for replica in self.replicas)
+        return EnsembleData({seed: build_data(self.settings_of(first_of_seed[seed])) for seed in seeds})
+
+    def _check(self) -> None:
+        """Refuse what only fails once training has begun, where the refusal can still name its key."""
+        with naming("optimizer"):
+            trial = self.optimizer(self.template.parameters())
+        check_elementwise(self.optimizer)
+        if self.schedule is not None:
+            with naming("schedule"):
+                trial_schedule = self.schedule(trial)
+                trial.step()  # without gradients, so nothing moves
+                trial_schedule.step()
+        for replica in {replica.init: replica for replica in self.replicas}.values():
+            build_network(self.settings_of(replica), self.data.first)  # refuses a scheme that the network cannot have
+
+    def plan(self, device: torch.device) -> Plan:
+        loader = self.data.first
+        x, y = loader.train.images, loader.train.labels
+        if loader.batch_size != "full":
+            x, y = x[: loader.batch_size], y[: loader.batch_size]
+        work = Work(
+            self.template.to(device), self.optimizer, self.loss, x.to(device), y.to(device), loader.eval_batch_size
+        )
+        return make_plan(self.path, work, len(self.replicas), self.processes.count, self.config.ensemble)
+
+    def train(self, number: int, replicas: Sequence[Replica], batched: bool, progress: EnsembleProgress | None) -> None:
+        """Train a chunk to its end, from its last checkpoint if there is one, and leave its results on disk."""
+        path = self.path / CHUNKS / f"{number:04d}"
+        path.mkdir(parents=True, exist_ok=True)
+        stack = StackedNetwork(self.template, len(replicas), batched)
+        for row, replica in enumerate(replicas):
+            stack.fill(row, self.draw(replica))
+        settings = OmegaConf.to_container(self.config, resolve=True)
+        module = EnsembleModule(
+            stack, replicas, self.loss, self.optimizer, self.schedule, settings, self.config.ensemble.stop
+        )
+        checkpoint = latest_checkpoint(path)
+        first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
+        rows = ReplicaRows(path / "metrics.csv", replicas, first_step)
+        trainer = self._trainer(path, module, rows, progress)
+        try:
+            trainer.fit(module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+        if module.replicas:
+            if self.data.first.val is not None and trainer.global_step % trainer.val_check_interval != 0:
+                trainer.validate(module, datamodule=self.data, verbose=False)
+            trainer.test(module, datamodule=self.data, verbose=False)
+        write_chunk(path, replicas, rows, module.ended, trainer.global_step)
+        if self.config.checkpoint.keep == "last":  # of an ensemble's weights nothing stays unless all of them do
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+
+    def _trainer(
+        self, path: Path, module: EnsembleModule, rows: ReplicaRows, progress: EnsembleProgress | None
+    ) -> pl.Trainer:
+        with naming("checkpoint"):
+            checkpoints = Checkpoints(**self.config.checkpoint)
+        callbacks = [*self._callbacks(module), Endings(), *([progress] if progress else []), checkpoints]
+        own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
+        return make_trainer(self.config, path, self.data.first, callbacks, [rows], **own)
+
+    def _callbacks(self, module: EnsembleModule) -> list[pl.Callback]:
+        """Those of the configuration: τ looks at all replicas, any other at one."""
+        callbacks: list[pl.Callback] = []
+        chosen = [replica for replica in module.replicas if replica in self.chosen]
+        for name, node in (self.config.callbacks or {}).items():
+            with naming(f"callbacks.{name}"):
+                one = instantiate(node)
+                if hasattr(one, "check_data"):
+                    one.check_data(self.data.first)
+                if isinstance(one, Tau):
+                    callbacks.append(one)
+                    continue
+                make = lambda node=node: instantiate(node)  # noqa: E731
+                callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of))
+                callbacks[-1].check(module)
+        return callbacks
+
+
+def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> None:
+    """Train every chunk that is not done, gather, report."""
+    processes = Processes(config.trainer)
+    ensemble = EnsembleRun(config, directory, processes)
+    plan = ensemble.plan(processes.device)
+    processes.launch()
+    chunks = plan.chunks(ensemble.replicas)
+    own = processes.share(list(enumerate(chunks)))
+    progress = EnsembleProgress(own) if config.trainer.enable_progress_bar and processes.is_first else None
+    for number, replicas in own:
+        if not chunk_is_done(directory.path, number):
+            ensemble.train(number, replicas, plan.batched, progress)
+        elif progress:
+            progress.skip(len(replicas))
+    processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))
+    if processes.is_first:
+        report(config, directory.path, plan, len(chunks), seconds=time.perf_counter() - start)

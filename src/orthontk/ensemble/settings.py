@@ -1,0 +1,94 @@
+"""What an ensemble accepts, refused by the key a user would change."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.ensemble.replicas import Replica, grid
+
+STOPS = ("train_tau", "test_tau", "both")
+
+
+def check_ensemble(config: DictConfig) -> None:
+    """Check `ensemble`, and what else cannot be had in one.
+
+    Raises:
+        InvalidValue: naming the key and what is accepted.
+    """
+    ensemble = config.ensemble
+    grid(config)
+    if ensemble.inits is not None:
+        for name in ensemble.inits:
+            init_settings(config, name)
+    if not isinstance(ensemble.shared_batches, bool):
+        raise InvalidValue("ensemble.shared_batches", ensemble.shared_batches, "true or false")
+    if ensemble.kernels not in ("all", "none"):
+        if isinstance(ensemble.kernels, str):
+            raise InvalidValue("ensemble.kernels", ensemble.kernels, "all, none, or a number of seeds")
+        integer("ensemble.kernels", ensemble.kernels, minimum=0)
+    if ensemble.stop is not None:
+        _check_stop(config)
+    _check_the_rest(config)
+
+
+def _check_stop(config: DictConfig) -> None:
+    stop = one_of("ensemble.stop", config.ensemble.stop, (*STOPS,))
+    taus = [node for node in (config.callbacks or {}).values() if str(node.get("_target_")).endswith(".Tau")]
+    if not taus:
+        raise InvalidValue(
+            "ensemble.stop", stop, "callbacks=tau, or several such as callbacks=[ntk,tau], which measures it"
+        )
+    if stop != "train_tau" and not taus[0].get("test", True):
+        raise InvalidValue("ensemble.stop", stop, "callbacks.tau.test=true, which measures it")
+
+
+def _check_the_rest(config: DictConfig) -> None:
+    refused: dict[str, tuple[Any, str]] = {
+        "mode": (config.mode != "fit", "fit: ensembles leave no single network to test"),
+        "resume": (config.resume not in ("auto", "never"), "auto or never for an ensemble"),
+        "trainer.precision": (
+            config.trainer.precision == "16-mixed",
+            "another precision in an ensemble, whose replicas would share one loss scale; bf16-mixed has none",
+        ),
+        "optimizer.lr_fraction": (
+            config.optimizer.get("lr_fraction") is not None,
+            "null in an ensemble, whose replicas have their largest stable rates each; give ensemble.learning_rates",
+        ),
+    }
+    for key, (is_refused, accepted) in refused.items():
+        if is_refused:
+            raise InvalidValue(key, OmegaConf.select(config, key), accepted)
+
+
+def init_settings(config: DictConfig, name: str) -> DictConfig:
+    """The settings in conf/init/`name`.yaml, coupled as `init.coupled` says.
+
+    Raises:
+        InvalidValue: there is no such file.
+    """
+    if config.ensemble.inits is None:
+        return config.init
+    folders = [
+        Path(source.path) / "init" for source in HydraConfig.get().runtime.config_sources if source.schema == "file"
+    ]
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            settings = OmegaConf.load(folder / f"{name}.yaml")
+            return OmegaConf.merge(settings, {"coupled": config.init.get("coupled", False)})
+    there = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    raise InvalidValue("ensemble.inits", name, "names from " + ", ".join(there))
+
+
+def config_of(config: DictConfig, replica: Replica) -> DictConfig:
+    """The settings of the single run that `replica` equals."""
+    own = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    own.init = init_settings(config, replica.init)
+    own.seed, own.optimizer.lr = replica.seed, replica.learning_rate
+    if not config.ensemble.shared_batches:
+        own.data.seed = replica.seed
+    for axis in ("seeds", "inits", "learning_rates"):
+        own.ensemble[axis] = None
+    return own

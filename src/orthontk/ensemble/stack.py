@@ -1,0 +1,146 @@
+"""Many networks of one architecture as one: every parameter stacked on a leading axis."""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from orthontk.ensemble.batched_fcn import batched_fcn
+from orthontk.networks import FCN
+from orthontk.training.losses import OneHotMSE
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class StackedNetwork(nn.Module):
+    """R networks whose parameters are tensors (R, …); they start at zero, `fill` sets those of one.
+
+    Args:
+        template: a network of the architecture; it is not changed.
+        replicas: R.
+        batched: whether the replicas go through each operation together (fewer, larger operations: faster for narrow
+            networks) or one after another (nothing more than as many single networks: faster for wide ones on a CPU).
+            The two agree to rounding.
+    """
+
+    def __init__(self, template: nn.Module, replicas: int, batched: bool) -> None:
+        super().__init__()
+        self.batched, self.replicas = batched, replicas
+        self.skeleton = [copy.deepcopy(template).to("meta")]  # in a list, so that it is no submodule
+        for name, value in template.named_parameters():
+            self.register_parameter(_flat(name), nn.Parameter(value.new_zeros(replicas, *value.shape).detach()))
+        for name, value in template.named_buffers():
+            self.register_buffer(_flat(name), value.new_zeros(replicas, *value.shape))
+        self.parameter_names = [name for name, _ in template.named_parameters()]
+        self.buffer_names = [name for name, _ in template.named_buffers()]
+
+    @property
+    def out_features(self) -> int:
+        return self.skeleton[0].out_features
+
+    def stacked(self) -> dict[str, Tensor]:
+        """Parameters (R, …) by their names in a single network."""
+        return {name: getattr(self, _flat(name)) for name in self.parameter_names}
+
+    def _buffers_by_name(self) -> dict[str, Tensor]:
+        return {name: getattr(self, _flat(name)) for name in self.buffer_names}
+
+    @torch.no_grad()
+    def fill(self, index: int, network: nn.Module) -> None:
+        for name, value in (*network.named_parameters(), *network.named_buffers()):
+            getattr(self, _flat(name))[index].copy_(value)
+
+    def network(self, index: int) -> nn.Module:
+        """The replica at `index` as a network of its own, which shares the stack's memory."""
+        network = copy.deepcopy(self.skeleton[0])
+        values = {**self.stacked(), **self._buffers_by_name()}
+        network.load_state_dict({name: value.detach()[index] for name, value in values.items()}, assign=True)
+        return network
+
+    @torch.no_grad()
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop every replica but those at `kept`, in their order."""
+        rows = torch.tensor(list(kept), dtype=torch.long)
+        for value in (*self.parameters(), *self.buffers()):
+            value.data = value.data[rows.to(value.device)]
+        self.replicas = len(kept)
+
+    def forward(self, x: Tensor, shared: bool = True) -> Tensor:  # -> (R, N, O)
+        """Outputs of every replica on inputs (N, …) that all see, or (R, N, …) if not `shared`."""
+        if not self.batched:
+            return torch.stack([self._single(r, x if shared else x[r]) for r in range(self.replicas)])
+        return self._together(self.stacked(), x, shared)
+
+    def some(self, rows: Sequence[int], x: Tensor, shared: bool = True) -> Tensor:  # -> (len(rows), N, O)
+        """The same for the replicas at `rows`; x is (N, …), or (len(rows), N, …) if not `shared`."""
+        if list(rows) == list(range(self.replicas)):
+            return self(x, shared)
+        if not self.batched:
+            return torch.stack([self._single(r, x if shared else x[i]) for i, r in enumerate(rows)])
+        chosen = copy.copy(self)
+        chosen._parameters = {name: value.detach()[list(rows)] for name, value in self._parameters.items()}
+        chosen._buffers = {name: value[list(rows)] for name, value in self._buffers.items()}
+        return chosen(x, shared)
+
+    def _together(self, parameters: dict[str, Tensor], x: Tensor, shared: bool) -> Tensor:
+        skeleton = self.skeleton[0]
+        if type(skeleton) is FCN and not self.buffer_names:
+            if len(parameters) == 2 * len(skeleton.layers):  # φ has no parameters
+                return batched_fcn(skeleton, parameters, x, shared)
+
+        def single(values: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            return functional_call(skeleton, (values, buffers), (inputs,))
+
+        return vmap(single, in_dims=(0, 0, None if shared else 0))(parameters, self._buffers_by_name(), x)
+
+    def _single(self, index: int, x: Tensor) -> Tensor:
+        values = {name: value[index] for name, value in {**self.stacked(), **self._buffers_by_name()}.items()}
+        return functional_call(self.skeleton[0], values, (x,))
+
+    def gradients(self, x: Tensor, y: Tensor, loss: Loss, shared: bool) -> tuple[Tensor, Tensor, list[list[Tensor]]]:
+        """Outputs (R, N, O), losses (R,) and the gradient of each replica's own loss.
+
+        The gradients are lists over parameters: one list of stacked tensors if `batched`, otherwise one a replica.
+        """
+        if self.batched:
+            with torch.enable_grad():
+                outputs = self._together(self.stacked(), x, shared)
+                losses = replica_losses(loss, outputs, y)
+            # Replicas share no parameter, so the gradient of the sum is each one's own, and NaN stays where it is.
+            return outputs.detach(), losses.detach(), [list(torch.autograd.grad(losses.sum(), [*self.parameters()]))]
+        parts = [self._single_gradients(r, x if shared else x[r], y if shared else y[r], loss) for r in self._range()]
+        outputs, losses, gradients = zip(*parts, strict=True)
+        return torch.stack(outputs), torch.stack(losses), list(gradients)
+
+    def _range(self) -> range:
+        return range(self.replicas)
+
+    def _single_gradients(self, index: int, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The same for one replica, whose activations are freed before the next one's turn."""
+        parameters = {name: value.detach()[index].requires_grad_() for name, value in self.stacked().items()}
+        buffers = {name: value[index] for name, value in self._buffers_by_name().items()}
+        with torch.enable_grad():
+            outputs = functional_call(self.skeleton[0], (parameters, buffers), (x,))
+            value = loss(outputs, y)
+        return outputs.detach(), value.detach(), list(torch.autograd.grad(value, list(parameters.values())))
+
+
+def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    """The loss of each replica: outputs (R, N, O), labels (N,) or (R, N) -> (R,)."""
+    if isinstance(loss, OneHotMSE):
+        return loss(outputs, labels)
+    labels = labels.expand(outputs.shape[:2])
+    if type(loss) is nn.CrossEntropyLoss and loss.reduction == "mean" and loss.weight is None:
+        flat = F.cross_entropy(
+            outputs.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=loss.label_smoothing
+        )
+        return flat.view(labels.shape).mean(1)
+    return torch.stack([loss(*pair) for pair in zip(outputs, labels, strict=True)])
+
+
+def _flat(name: str) -> str:
+    """A name without the dots that torch does not allow in a parameter's own."""
+    return name.replace(".", "-")
