@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
 from orthontk.cli import JobsFailed, describe
-from orthontk.grids import Grid, grids_at_scale, refuse_several, with_choices
+from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 
 
 class OrthontkSweeper(BasicSweeper):
@@ -56,7 +56,7 @@ def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[s
     parser = OverridesParser.create()
     jobs = []
     for grid in with_choices(grids, overrides):
-        own = parser.parse_overrides([f"{key}={value}" for key, value in grid.items()])
+        own = parser.parse_overrides([f"{key}={as_override(value)}" for key, value in grid.items()])
         (product,) = BasicSweeper.split_arguments([*own, *overrides], None)
         jobs += [job for job in product if job not in jobs]
     return jobs

@@ -47,9 +47,18 @@ def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[G
     chosen = list(grids)
     for override in overrides:
         key, values = override.get_key_element(), _values(override)
-        matching = [grid for grid in chosen if _is_fixed(grid.get(key)) and str(grid[key]) in values]
+        matching = [grid for grid in chosen if _is_fixed(grid.get(key)) and as_override(grid[key]) in values]
         chosen = matching or chosen
     return chosen
+
+
+def as_override(value: Any) -> str:
+    """A grid's value as the command line would give it.
+
+    >>> as_override(None), as_override(True), as_override("32,64")
+    ('null', 'true', '32,64')
+    """
+    return str(value) if not isinstance(value, bool | None) else {None: "null", True: "true", False: "false"}[value]
 
 
 def _values(override: Override) -> list[str]:

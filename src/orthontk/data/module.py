@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.checks import InvalidValue, integer, one_of
@@ -32,6 +33,7 @@ class TensorDataModule(pl.LightningDataModule):
         shape, classes: of `gaussian` inputs: (d,) or (C, H, W), and the number of classes.
         train_size, val_size, test_size: examples of class-balanced subsets (counts differ by at most one); null: all.
             Validation examples are taken from the source's training set first; 0: none. `gaussian` needs all three.
+        pool: images are averaged over squares of that side; 4 turns 28 × 28 pixels into 7 × 7.
         keep_classes: the labels to keep, which then count from 0 in this order; null: all. Not for `gaussian`.
         batch_size: examples of one step over all processes, or "full" for full-batch gradient descent.
         eval_batch_size: examples a process evaluates at once.
@@ -55,6 +57,7 @@ class TensorDataModule(pl.LightningDataModule):
         train_size: int | None = None,
         val_size: int = 0,
         test_size: int | None = None,
+        pool: int = 1,
         keep_classes: Sequence[int] | None = None,
         batch_size: int | str = 128,
         eval_batch_size: int = 1000,
@@ -72,6 +75,7 @@ class TensorDataModule(pl.LightningDataModule):
             name, value = ("shape", shape) if shape is not None else ("classes", classes)
             raise InvalidValue(name, value, f"null, as {source} has its own")
         self.keep_classes = self._check_kept(keep_classes)
+        self.pool = integer("pool", pool)
         self.shape, self.classes = shape, classes or len(self.keep_classes or range(hub.CLASSES))
         self.train_size = self._check_size("train_size", train_size)
         self.val_size = (
@@ -229,4 +233,8 @@ class TensorDataModule(pl.LightningDataModule):
 
     def _read(self, examples: sources.Examples, rows: np.ndarray) -> Split:
         images, labels = torch.from_numpy(examples.images(rows)), torch.from_numpy(examples.labels[rows])
+        if self.pool > 1:
+            if images.dim() != 4 or self.pool > min(images.shape[-2:]):
+                raise InvalidValue("pool", self.pool, "1, or at most the side of the images")
+            images = F.avg_pool2d(images, self.pool)
         return Split(images, labels, torch.from_numpy(rows))

@@ -23,7 +23,7 @@ AUTHORS = {0.1: (224.9, 34.8), 0.0316: (41.3, 18.0), 0.01: (30.8, 17.1), 0.001: 
 
 
 class LearningSpeed(Study):
-    """τ, the updates until 25 % accuracy, of one initialization against Gaussian weights.
+    """τ, the updates until an accuracy (25 % on CIFAR-10), of one initialization against Gaussian weights.
 
     Equal η confounds speed with the stable range, so the ratio of τ is also taken at equal η/η_max, where runs with the
     callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs that never
@@ -48,15 +48,8 @@ class LearningSpeed(Study):
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
-        rows, stable = [], []
-        for run in runs:
-            if run.at_end(LARGEST_STABLE) is not None:
-                settings = next(replica_rows(run))
-                stable.append(settings | {"stable": run.at_end(LARGEST_STABLE)})
-            else:
-                rows += _taus(run)
-        table = pd.DataFrame(rows)
-        table["fraction"] = table.learning_rate / _stable_rates(table, stable, self.PANEL)
+        table = pd.DataFrame([row for run in runs for row in _taus(run)])
+        table["fraction"] = table.learning_rate / _stable_rates(table, self.PANEL)
         return table
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
@@ -125,8 +118,8 @@ class LearningSpeed(Study):
                     band(at_share, own, "fraction", "tau", COLOURS[init], label, line)
                 censored = own.groupby("learning_rate").censored.mean()
                 shares.plot(censored.index, censored, line, marker="o", markersize=3, color=COLOURS[init])
-            log_axes(at_rate, "learning rate η", "τ (updates to 25 %)", where)
-            log_axes(at_share, "η/η_max", "τ (updates to 25 %)", where)
+            log_axes(at_rate, "learning rate η", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
+            log_axes(at_share, "η/η_max", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
             shares.set(xscale="log", ylim=(-0.05, 1.05), xlabel="learning rate η", ylabel="share censored")
             shares.grid(alpha=0.25)
             at_rate.legend(fontsize=6)
@@ -160,14 +153,12 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
         for split in SPLITS:
             if f"{split}/censored" in training:
                 tau = training.get(f"{split}/tau", np.nan)
-                yield settings | {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
+                found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
+                threshold, stable = run.get("callbacks.tau.threshold"), training.get(LARGEST_STABLE, np.nan)
+                yield settings | found | {"threshold": threshold, "stable": stable}
 
 
-def _stable_rates(table: pd.DataFrame, stable: list[dict[str, Any]], panel: Sequence[str]) -> np.ndarray:
-    """η_max of each row's network, the geometric mean over the seeds that it was measured for; NaN where it was not."""
-    if not stable:
-        return np.full(len(table), np.nan)
-    keys = [*panel, "init"]
-    rates = pd.DataFrame(stable)
-    rates = rates.assign(stable=np.log(rates.stable)).groupby(keys, as_index=False).stable.mean()
-    return np.exp(table.merge(rates, on=keys, how="left").stable.to_numpy())
+def _stable_rates(table: pd.DataFrame, panel: Sequence[str]) -> pd.Series:
+    """η_max of each row's network: the geometric mean over the seeds that it was measured for, NaN where for none."""
+    logs = table.assign(log=np.log(table.stable)).groupby([*panel, "init"]).log
+    return np.exp(logs.transform("mean"))  # which leaves out NaN
