@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,16 @@ def run_name(config: DictConfig) -> str:
 def _prefix(config: DictConfig) -> str:
     model, init = config.get("model") or {}, config.get("init") or {}
     trained = config.get("mode") != "test"
+    axes = {axis: (config.get("ensemble") or {}).get(axis) for axis in ENSEMBLE_AXES}
     parts = [
         str(_last_word(model.get("_target_"))).lower(),
-        _last_word(init.get("scheme")) if trained else None,
+        (_several(axes["inits"]) or _last_word(init.get("scheme"))) if trained else None,
         _last_word(model.get("activation")),
         f"L{model.get('depth')}" if "depth" in model else None,
         f"n{model.get('width')}" if "width" in model else None,
         (config.get("data") or {}).get("source"),
-        _learning_rate(config.get("optimizer") or {}) if trained else None,
-        f"seed{config.get('seed')}" if trained else "test",
+        _learning_rates(axes["learning_rates"], config.get("optimizer") or {}) if trained else None,
+        _seeds(axes["seeds"], config.get("seed")) if trained else "test",
     ]
     return _as_file_name("-".join(str(part) for part in parts if part))[:120]
 
@@ -72,6 +73,24 @@ def _learning_rate(optimizer: Mapping[str, Any]) -> str:
     """`lr0.1`, or `lr0.5max` for a fraction of the largest stable one."""
     fraction = optimizer.get("lr_fraction")
     return f"lr{_plain(optimizer.get('lr'))}" if fraction is None else f"lr{_plain(fraction)}max"
+
+
+def _several(inits: Any) -> str | None:
+    return "+".join(map(str, inits)) if isinstance(inits, Sequence) and not isinstance(inits, str) else None
+
+
+def _learning_rates(rates: Any, optimizer: Mapping[str, Any]) -> str:
+    """`lr0.1..2` for several."""
+    if not isinstance(rates, Sequence) or not all(isinstance(rate, int | float) for rate in rates) or not rates:
+        return _learning_rate(optimizer)
+    return f"lr{_plain(min(rates))}..{_plain(max(rates))}"
+
+
+def _seeds(seeds: Any, seed: Any) -> str:
+    """`seed0`, or `20seeds` for several."""
+    if seeds is None:
+        return f"seed{seed}"
+    return f"{len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds}seeds"
 
 
 def _group_directory(root: str, config: DictConfig) -> Path:

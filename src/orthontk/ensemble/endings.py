@@ -12,6 +12,10 @@ class Endings(pl.Callback):
     callbacks that measure the end.
     """
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
+        if not pl_module.replicas:  # resumed from where the last one had ended
+            trainer.should_stop = True
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, *batch: object) -> None:
         if not pl_module.ending:
             return
@@ -26,9 +30,6 @@ class Endings(pl.Callback):
                 callback.on_replicas_end(trainer, pl_module, rows)
         for number, status in pl_module.ending.items():
             pl_module.ended[number] = {"status": status, "steps": step}
-        if len(rows) < len(pl_module.replicas):
-            pl_module.remove([*pl_module.ending])
-        else:  # Lightning needs something to go on with until it has stopped
-            pl_module.replicas = []
-            trainer.should_stop = True
+        pl_module.remove([*pl_module.ending])
         pl_module.ending = {}
+        trainer.should_stop = not pl_module.replicas

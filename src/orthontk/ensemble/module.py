@@ -147,10 +147,14 @@ class EnsembleModule(TrainingModule):
         self.totals = []
 
     def _evaluate(self, split: str, batch: Batch) -> None:
+        if not self.replicas:  # Lightning validates once more after the last one has ended
+            return
         x, y, shared = self.data.select(batch, self.replicas)
         self.totals.append(self._sums(self.network(x, shared), y))
 
     def _log_evaluation(self, split: str) -> None:
+        if not self.replicas:
+            return
         losses, accuracies = _means(self.totals)
         step = max(self.global_step, self.loaded_steps)
         self.log_replicas({f"{split}/loss": losses, f"{split}/accuracy": accuracies}, step)

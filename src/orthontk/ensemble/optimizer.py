@@ -18,7 +18,7 @@ class Leaves:
     """What the optimizer updates: for each learning rate, views of the stacked parameters.
 
     Replicas are ordered by learning rate, so the replicas of one rate are a contiguous part of every stacked tensor. An
-    elementwise optimizer then treats every replica as it would treat it alone, in place and without knowing of replicas.
+    elementwise optimizer then treats every replica as it would treat it alone, in place and unaware of replicas.
 
     Args:
         stack: its tensors are viewed, so a stack that is moved or made smaller needs new leaves.

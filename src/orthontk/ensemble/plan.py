@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Plan:
         """
         count = math.ceil(len(replicas) / self.chunk)
         bounds = [len(replicas) * place // count for place in range(count + 1)]
-        return [list(replicas[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+        return [list(replicas[start:end]) for start, end in pairwise(bounds)]
 
 
 @dataclass(frozen=True)

@@ -62,4 +62,4 @@ def _cell(value: dict[str, Any] | None) -> str:
         return ""
     mean = "none" if value["mean"] is None else f"{value['mean']:.4g}"
     error = f" ± {value['standard_error']:.2g}" if value["standard_error"] is not None else ""
-    return mean + error + (f" ({value['censored']} censored)" if value.get("censored") else "")
+    return mean + error + (f" +{value['censored']}" if value.get("censored") else "")

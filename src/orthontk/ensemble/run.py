@@ -12,8 +12,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.callbacks import Checkpoints, Tau
+from orthontk.callbacks import Tau
 from orthontk.callbacks.checkpoints import latest_checkpoint
+from orthontk.ensemble.checkpoints import ChunkCheckpoints
 from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.drawing import Drawing
 from orthontk.ensemble.endings import Endings
@@ -114,7 +115,7 @@ class EnsembleRun:
         self, path: Path, module: EnsembleModule, rows: ReplicaRows, progress: EnsembleProgress | None
     ) -> pl.Trainer:
         with naming("checkpoint"):
-            checkpoints = Checkpoints(**self.config.checkpoint)
+            checkpoints = ChunkCheckpoints(**self.config.checkpoint)
         callbacks = [*self._callbacks(module), Endings(), *([progress] if progress else []), checkpoints]
         own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
         return make_trainer(self.config, path, self.data.first, callbacks, [rows], **own)

@@ -87,9 +87,9 @@ class StackedNetwork(nn.Module):
 
     def _together(self, parameters: dict[str, Tensor], x: Tensor, shared: bool) -> Tensor:
         skeleton = self.skeleton[0]
-        if type(skeleton) is FCN and not self.buffer_names:
-            if len(parameters) == 2 * len(skeleton.layers):  # φ has no parameters
-                return batched_fcn(skeleton, parameters, x, shared)
+        phi_is_fixed = len(parameters) + len(self.buffer_names) == 2 * len(getattr(skeleton, "layers", ()))
+        if type(skeleton) is FCN and phi_is_fixed:
+            return batched_fcn(skeleton, parameters, x, shared)
 
         def single(values: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
             return functional_call(skeleton, (values, buffers), (inputs,))

@@ -114,6 +114,15 @@ class WandbRun(Logger):
         self.experiment.log(_kernel_media(theta), step=step)
 
     @rank_zero_only
+    def log_ensemble(self, metrics: Path, replicas: Path) -> None:
+        """The tables of an ensemble's directory; see `orthontk.loggers.wandb_ensemble`."""
+        from orthontk.loggers.wandb_ensemble import log_ensemble
+
+        for earlier in self.run_directory.glob("wandb/offline-run-*"):  # of a run that was killed while it logged
+            shutil.rmtree(earlier)
+        log_ensemble(self.experiment, metrics, replicas)
+
+    @rank_zero_only
     def finish(self, failed: bool = False) -> None:
         """End the W&B run, so that the next job of a multirun starts its own."""
         if self._run is not None:

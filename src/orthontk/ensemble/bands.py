@@ -1,0 +1,50 @@
+"""Curves of an ensemble, and their mean with a band for each initialization and learning rate."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from orthontk.ensemble.rows import COLUMNS, read_rows
+
+Kind = tuple[str, float]  # initialization, learning rate
+Curves = dict[int, dict[int, float]]  # by seed and step
+
+
+class Point(NamedTuple):
+    """What the seeds of one kind had at a step: `lower` and `upper` are a standard deviation from the mean."""
+
+    step: int
+    mean: float
+    lower: float
+    upper: float
+    replicas: int
+
+
+def read_curves(path: Path) -> dict[str, dict[Kind, Curves]]:
+    """By metric and kind, every replica's curve in a `metrics.csv`; wall-clock times and τ are no curves."""
+    curves: dict[str, dict[Kind, Curves]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for row in read_rows(path):
+        kind, seed, step = (row["init"], row["learning_rate"]), row["seed"], row["step"]
+        for name, value in row.items():
+            if name not in COLUMNS and not name.startswith("time/") and not name.endswith(("/tau", "/censored")):
+                curves[name][kind][seed][step] = value
+    return curves
+
+
+def band(curves: Curves) -> list[Point]:
+    """At each step, over the replicas that have a finite value there: those that diverged or ended have none."""
+    by_step: dict[int, list[float]] = defaultdict(list)
+    for curve in curves.values():
+        for step, value in curve.items():
+            if math.isfinite(value):
+                by_step[step].append(value)
+    return [_point(step, by_step[step]) for step in sorted(by_step)]
+
+
+def _point(step: int, values: Iterable[float]) -> Point:
+    values = list(values)
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1))
+    return Point(step, mean, mean - spread, mean + spread, len(values))
