@@ -14,8 +14,8 @@ ONE_AT_A_TIME = ("experiment", "scale")
 
 
 def at_scale(quick: Any, paper: Any, *, _root_: DictConfig) -> Any:
-    """What `${at_scale:QUICK,PAPER}` stands for in a preset."""
-    return {"quick": quick, "paper": paper}[one_of("scale", _root_.get("scale"), SCALES)]
+    """What `${at_scale:QUICK,PAPER}` stands for in a preset; an unknown scale is refused with the other settings."""
+    return paper if _root_.get("scale") == "paper" else quick
 
 
 def refuse_several(arguments: Sequence[str]) -> None:

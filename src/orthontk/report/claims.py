@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orthontk.report.statistics import Interval
 
@@ -59,7 +59,7 @@ def sameness(
     margin: float,
     *,
     around: float = 0.0,
-    shrinking: Interval | None = None,
+    shrinking: "Shrinking | None" = None,
     **text: str,
 ) -> Claim:
     """A claim that something is `around`, an equivalence test: supported if the whole interval is within `margin`.
@@ -67,22 +67,42 @@ def sameness(
     An interval that merely contains `around` proves nothing.
 
     Args:
-        shrinking: of the gap at the narrowest less the gap at the widest networks, for a claim about infinite width: it
-            has to be above zero as well.
+        shrinking: for a claim about infinite width, how the gap changes with width. A gap that can be seen, in the
+            widest networks or in the narrowest, has to shrink as well.
     """
     low, high = around - margin, around + margin
+    expected = f"in [{low:.4g}, {high:.4g}]"
     if _too_few(interval):
         verdict = UNDECIDED
-    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.high < 0):
+    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
         verdict = NOT_SUPPORTED
     else:
         inside = low <= interval.low and interval.high <= high
-        verdict = SUPPORTED if inside and (shrinking is None or shrinking.low > 0) else UNDECIDED
-    expected = f"in [{low:.4g}, {high:.4g}]" + (", shrinking with width" if shrinking is not None else "")
+        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(interval)) else UNDECIDED
     if shrinking is not None:
-        change = f"narrowest − widest: {shrinking.estimate:.3g} [{shrinking.low:.3g}, {shrinking.high:.3g}]"
-        text["note"] = "; ".join(filter(None, [text.get("note", ""), change]))
+        expected += ", shrinking with width"
+        text["note"] = "; ".join(filter(None, [text.get("note", ""), shrinking.described()]))
     return Claim(claim, where, statistic, interval, expected, verdict, **text)
+
+
+class Shrinking(NamedTuple):
+    """The gap of the narrowest networks, and by how much its size exceeds that of the widest."""
+
+    narrowest: Interval
+    decrease: Interval
+
+    @property
+    def grows(self) -> bool:
+        return self.decrease.high < 0
+
+    def allows(self, widest: Interval) -> bool:
+        """Whether it shrinks, or there is none to be seen at either end."""
+        seen = any(gap.low > 0 or gap.high < 0 for gap in (self.narrowest, widest))
+        return self.decrease.low > 0 or not seen
+
+    def described(self) -> str:
+        (gap, gap_low, gap_high, _), (less, low, high, _) = self
+        return f"narrowest {gap:.3g} [{gap_low:.3g}, {gap_high:.3g}], decrease {less:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def below(claim: str, where: str, statistic: str, interval: Interval, bound: float, **text: str) -> Claim:

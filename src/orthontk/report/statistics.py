@@ -66,7 +66,7 @@ def expanded_level(seeds: int, level: float = LEVEL) -> float:
 def log_slope(widths: Sequence[float], transform: Callable[..., np.ndarray] = np.mean) -> Callable[..., np.ndarray]:
     """A statistic: the slope of log `transform`(sample) in log width, a sample for each width.
 
-    >>> float(log_slope([1, 10])(np.ones(3), 100 * np.ones(3), axis=-1))
+    >>> round(float(log_slope([1, 10])(np.ones(3), 100 * np.ones(3), axis=-1)), 6)
     2.0
     """
     x = np.log(np.asarray(widths, dtype=float))

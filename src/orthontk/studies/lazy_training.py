@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.style import STEPS, new_figure, save
-from orthontk.report.claims import Claim, sameness
+from orthontk.report.claims import Claim, Shrinking, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
 from orthontk.studies.curves import COLOURS, band
@@ -66,7 +66,7 @@ class LazyTraining(Study):
                     f"log({init}/Gaussian {curve}), mean over steps",
                     bootstrap(np.mean, gaps[-1]),
                     self.loss_margin,
-                    shrinking=bootstrap(_shrinking, gaps[0], gaps[-1]),
+                    shrinking=_shrinking(gaps) if len(widths) > 1 else None,
                     reason=self.margin_reason,
                     note="delta-orthogonal networks have another kernel" if init == "delta_orthogonal" else "",
                 )
@@ -109,5 +109,10 @@ class LazyTraining(Study):
         return rows
 
 
-def _shrinking(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
+def _shrinking(gaps: Sequence[np.ndarray]) -> Shrinking:
+    """From the gaps of each seed, narrowest networks first."""
+    return Shrinking(bootstrap(np.mean, gaps[0]), bootstrap(_decrease, gaps[0], gaps[-1]))
+
+
+def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.abs(np.mean(narrow, axis=axis)) - np.abs(np.mean(wide, axis=axis))
