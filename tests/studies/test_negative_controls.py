@@ -79,13 +79,22 @@ def twin(tmp_path, monkeypatch):
 
 
 def test_gaussian_against_gaussian_with_other_draws_is_no_speed_up(train, twin, tmp_path):
-    result = train(twin, "-m", *SPEED, "init.coupled=false", "ensemble.inits=[gaussian,twin]", "ensemble.seeds=12")
+    result = train(
+        twin,
+        "-m",
+        *SPEED,
+        "init.coupled=false",
+        "ensemble.inits=[gaussian,twin]",
+        "ensemble.seeds=16",
+        "study.ratio_above=1.5",
+    )
     assert result.code == 0, result.err
     claims = verdicts(tmp_path / "outputs", "learning_speed")
     assert len(claims) == 8  # four for each split
     assert SUPPORTED not in {claim["verdict"] for claim in claims}
-    assert NOT_SUPPORTED in {claim["verdict"] for claim in claims}
-    assert all(claim["seeds"] == 12 for claim in claims)
+    faster = [claim for claim in claims if claim["claim"].startswith("twin networks learn faster")]
+    assert NOT_SUPPORTED in {claim["verdict"] for claim in faster}
+    assert all(claim["seeds"] == 16 for claim in claims)
 
 
 def test_few_seeds_of_a_real_speed_up_decide_nothing(train, tmp_path):
@@ -103,7 +112,8 @@ def test_runs_alone_are_judged_as_an_ensemble_is(train, tmp_path):
         run.unlink()
     alone = train(
         "-m", *SPEED, "ensemble.seeds=null", "ensemble.inits=null", "ensemble.learning_rates=null",
-        "ensemble.stop=null", "seed=0,1,2,3,4", "init=gaussian,orthogonal", "optimizer.lr=0.1,0.3", "init.coupled=false",
+        "ensemble.stop=null", "seed=0,1,2,3,4", "init=gaussian,orthogonal", "optimizer.lr=0.1,0.3",
+        "init.coupled=false",
     )  # fmt: skip
     assert alone.code == 0, alone.err
     apart = verdicts(tmp_path / "outputs", "learning_speed")
