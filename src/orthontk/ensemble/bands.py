@@ -2,9 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from orthontk.ensemble.rows import COLUMNS, read_rows
 
@@ -43,8 +45,8 @@ def band(curves: Curves) -> list[Point]:
     return [_point(step, by_step[step]) for step in sorted(by_step)]
 
 
-def _point(step: int, values: Iterable[float]) -> Point:
-    values = list(values)
-    mean = sum(values) / len(values)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1))
+def _point(step: int, values: Sequence[float]) -> Point:
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss on its way to infinity
+        mean = float(np.mean(values))
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return Point(step, mean, mean - spread, mean + spread, len(values))

@@ -138,7 +138,7 @@ class EnsembleModule(TrainingModule):
         """Summed losses, correct answers and examples of a batch: (3, R)."""
         losses, accuracies = replica_losses(self.loss, outputs, y).double(), minibatch_accuracy(outputs, y)
         examples = y.shape[-1]
-        return torch.stack([losses * examples, accuracies * examples, torch.full_like(losses, examples)])
+        return torch.stack([losses * examples, (accuracies * examples).round(), torch.full_like(losses, examples)])
 
     def on_validation_epoch_start(self) -> None:
         self.totals: list[Tensor] = []

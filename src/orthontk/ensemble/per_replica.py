@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.callbacks.schedule import ScheduledCallback, measured_steps
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.replicas import Replica
 from orthontk.files import write_json
@@ -112,11 +112,12 @@ class PerReplica(pl.Callback):
         self._each("on_fit_start", trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
+        steps = next((callback.steps for callback in self.callbacks.values()), [])
+        self.due = frozenset(measured_steps(steps, trainer.max_steps))
         self._each("on_train_start", trainer, pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, *batch: object) -> None:
-        one = next(iter(self.callbacks.values()), None)
-        if one is not None and trainer.global_step in one.due:
+        if trainer.global_step in self.due:
             self._each("on_train_batch_end", trainer, pl_module, *batch)
 
     def on_replicas_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, rows: Sequence[int]) -> None:

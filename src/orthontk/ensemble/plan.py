@@ -71,7 +71,7 @@ def make_plan(directory: Path, work: Work, replicas: int, processes: int, settin
     if path.exists():
         return Plan(**read_json(path))
     most = min(math.ceil(replicas / processes), _most_in_memory(work, settings.memory_limit))
-    plan = _measured(work, most, None if settings.chunk is None else integer("ensemble.chunk", settings.chunk))
+    plan = measured_plan(work, most, None if settings.chunk is None else integer("ensemble.chunk", settings.chunk))
     write_json(path, asdict(plan))
     return plan
 
@@ -110,7 +110,7 @@ def _activations(network: nn.Module, x: Tensor) -> list[int]:
     return sizes
 
 
-def _measured(work: Work, most: int, chunk: int | None) -> Plan:
+def measured_plan(work: Work, most: int, chunk: int | None = None) -> Plan:
     """The fastest of what is tried, all of it within `most` replicas or, if given, `chunk`."""
     deadline = time.perf_counter() + SECONDS
     largest = most if chunk is None else min(most, chunk)

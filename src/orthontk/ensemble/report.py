@@ -39,10 +39,8 @@ def show_ensemble(directory: Path) -> None:
     summary = read_json(directory / "summary.json")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
-    table = Table(
-        caption="mean ± standard error over seeds; a mean τ leaves out the censored, whose number is behind it"
-    )
-    for column in ("init", "learning rate", "replicas", "diverged", *shown.values()):
+    table = Table(caption="mean ± standard error over seeds; +k: k runs never reached τ and are in no mean")
+    for column in ("init", "lr", "runs", "diverged", *shown.values()):
         table.add_column(column, justify="left" if column == "init" else "right")
     for group in groups:
         cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]

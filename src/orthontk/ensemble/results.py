@@ -3,9 +3,11 @@
 import csv
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from orthontk.ensemble.replicas import IDENTITY, Replica
 from orthontk.ensemble.rows import COLUMNS, ReplicaRows, write_rows
@@ -61,7 +63,8 @@ def gather_tables(directory: Path, chunks: int) -> list[Result]:
     """Write `metrics.csv` and `replicas.csv` from the chunks' files, and return the replicas' results."""
     results = read_results(directory, chunks)
     names = sorted({name for result in results for name in result} - {*IDENTITY, "status", "steps"})
-    write_rows(directory / REPLICAS, results, [*IDENTITY, "status", "steps", *names])
+    numbers = ({name: int(value) if isinstance(value, bool) else value for name, value in r.items()} for r in results)
+    write_rows(directory / REPLICAS, numbers, [*IDENTITY, "status", "steps", *names])
     _concatenate([directory / CHUNKS / f"{number:04d}" / METRICS for number in range(chunks)], directory / METRICS)
     return results
 
@@ -109,17 +112,14 @@ def _group(init: str, rate: float, members: Sequence[Result]) -> Result:
     return group
 
 
-def _mean(values: Iterable[float]) -> dict[str, float | None]:
-    """The mean and its standard error, where there are enough values for them."""
-    values = list(values)
-    count = len(values)
-    if not count:
-        return {"mean": None, "standard_error": None}
-    mean = sum(values) / count
-    if count == 1:
-        return {"mean": mean, "standard_error": None}
-    variance = sum((value - mean) ** 2 for value in values) / (count - 1)
-    return {"mean": mean, "standard_error": math.sqrt(variance / count)}
+def _mean(values: Sequence[float]) -> dict[str, float | None]:
+    """The mean and its standard error, where there are enough values for them and they are not about to overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(np.mean(values)) if len(values) > 0 else math.nan
+        error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return {
+        name: value if math.isfinite(value) else None for name, value in (("mean", mean), ("standard_error", error))
+    }
 
 
 def write_ensemble_summary(directory: Path, results: Sequence[Result], plan: dict[str, Any], seconds: float) -> None:

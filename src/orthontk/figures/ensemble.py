@@ -58,7 +58,7 @@ def draw_bands(name: str, kinds: dict[Kind, Curves], path: Path) -> Path:
 
 
 def _draw_band(axes: Axes, curves: Curves, colour: str, label: str, positive: bool) -> None:
-    points = [point for point in band(curves) if point.mean > 0 or not positive]
+    points = [p for p in band(curves) if math.isfinite(p.upper) and (p.mean > 0 or not positive)]
     steps = [point.step for point in points]
     lower = [max(point.lower, point.mean / 10) if positive else point.lower for point in points]
     marker = "o" if len(points) < 10 else None
@@ -74,7 +74,7 @@ def _spread(rates: list[float]) -> list[float]:
 
 
 def draw_tau(results: list[dict[str, Any]], path: Path) -> Path:
-    """τ of every replica and its mean over those that have one; triangles at the step where the censored ended."""
+    """τ of every replica and its mean over those that have one; the others at the step where they ended."""
     splits = [split for split in ("train", "test") if any(f"{split}/censored" in result for result in results)]
     figure, all_axes = new_figure(columns=len(splits))
     inits = list(dict.fromkeys(result["init"] for result in results))
@@ -92,12 +92,15 @@ def draw_tau(results: list[dict[str, Any]], path: Path) -> Path:
 
 def _draw_taus(axes: Axes, split: str, results: list[dict], colour: str, label: str, shift: float) -> None:
     reached = [(result["learning_rate"], result[f"{split}/tau"]) for result in results if f"{split}/tau" in result]
-    censored = [(r["learning_rate"], r["steps"]) for r in results if f"{split}/tau" not in r]
+    without = [result for result in results if f"{split}/tau" not in result]
+    diverged = [(r["learning_rate"], r["steps"]) for r in without if r["status"] == "diverged"]
+    censored = [(r["learning_rate"], r["steps"]) for r in without if r["status"] != "diverged"]
     axes.plot([rate * shift for rate, _ in reached], [tau for _, tau in reached], ".", color=colour, alpha=0.35)
     rates = sorted({rate for rate, _ in reached})
     taus = [[tau for other, tau in reached if other == rate] for rate in rates]
     axes.plot([rate * shift for rate in rates], [sum(own) / len(own) for own in taus], "o-", color=colour, label=label)
-    if censored:
-        many = f"{label}: {len(censored)} censored"
-        places = [rate * shift for rate, _ in censored], [steps for _, steps in censored]
-        axes.plot(*places, "^", color=colour, markerfacecolor="none", label=many)
+    for points, marker, what in ((censored, "^", "censored"), (diverged, "x", "diverged")):
+        if points:
+            places = [rate * shift for rate, _ in points], [steps for _, steps in points]
+            many = f"{label}: {len(points)} {what}"
+            axes.plot(*places, marker, color=colour, markerfacecolor="none", clip_on=False, label=many)

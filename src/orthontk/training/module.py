@@ -98,7 +98,11 @@ class TrainingModule(pl.LightningModule):
         with self.trainer.precision_plugin.forward_context():
             for x, y in batches:
                 outputs = self.network(x.to(next(self.network.parameters()).dtype))
-                sums = self.loss(outputs, y) * len(y), minibatch_accuracy(outputs, y) * len(y), y.new_tensor(len(y))
+                sums = (
+                    self.loss(outputs, y) * len(y),
+                    (minibatch_accuracy(outputs, y) * len(y)).round(),
+                    y.new_tensor(len(y)),
+                )
                 totals += torch.stack([value.double() for value in sums])
         return totals[0:1] / totals[2], totals[1:2] / totals[2]
 

@@ -1,0 +1,176 @@
+"""Twenty replicas as an ensemble, as a multirun of single jobs, and as bare training loops one after another.
+
+    python benchmarks/ensemble_speed.py                 # all of it: about three minutes on two cores
+    python benchmarks/ensemble_speed.py --only loops --widths 64 256 --batch 128
+
+Jobs: FCN L=5 n=64, batch 128 on real digits, the ensemble's command against Hydra's multirun of its twenty jobs, both
+from start to end with tests and without kernels and figures. The goal is at most 1/4 of the time.
+
+Loops: seconds a step of all twenty replicas, in turns, the fastest of some rounds: networks that PyTorch trains by hand
+one after another, against the ensemble's own step in the chunk and the manner that its plan chose by measurement, and
+what the naive way (`vmap` over all twenty) takes. The goal is never slower.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from orthontk.ensemble.optimizer import Leaves
+from orthontk.ensemble.plan import Plan, Work, measured_plan
+from orthontk.ensemble.stack import StackedNetwork, replica_losses
+from orthontk.init import initialize
+from orthontk.networks import FCN
+
+REPLICAS, STEPS = 20, 300
+ROOT = Path(__file__).parent.parent
+LOSS = torch.nn.CrossEntropyLoss()
+SETTINGS = (
+    "model=fcn",
+    "model.width=64",
+    f"trainer.max_steps={STEPS}",
+    "callbacks=none",
+    "figures=false",
+    "logger=csv",
+)
+
+
+def jobs() -> None:
+    """Both commands, from start to end."""
+    seconds = {}
+    for name, arguments in (
+        ("multirun of 20 jobs", ["-m", "seed=range(20)"]),
+        ("ensemble", [f"ensemble.seeds={REPLICAS}"]),
+    ):
+        with tempfile.TemporaryDirectory() as directory:
+            command = [
+                sys.executable,
+                "train.py",
+                *SETTINGS,
+                "trainer=cpu",
+                f"paths.output_dir={directory}",
+                *arguments,
+            ]
+            start = time.perf_counter()
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            seconds[name] = time.perf_counter() - start
+            print(f"{name:<20} {seconds[name]:7.1f} s", flush=True)
+    print(f"ratio                {seconds['ensemble'] / seconds['multirun of 20 jobs']:7.2f}    (goal: at most 0.25)")
+
+
+def network(width: int, depth: int, inputs: int, seed: int) -> FCN:
+    return initialize(FCN(inputs, 10, width=width, depth=depth), "gaussian", torch.Generator().manual_seed(seed))
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
+def bare_loops(work: Work, width: int, depth: int):
+    networks = [network(width, depth, work.x.shape[1], seed).to(work.x.device) for seed in range(REPLICAS)]
+    optimizers = [sgd(net.parameters()) for net in networks]
+
+    def step() -> None:
+        for net, optimizer in zip(networks, optimizers, strict=True):
+            optimizer.zero_grad()
+            LOSS(net(work.x), work.y).backward()
+            optimizer.step()
+
+    return step
+
+
+def ensemble(work: Work, plan: Plan):
+    """The step of every chunk, one after another: what a run does in its chunks' trainings."""
+    stacks = [StackedNetwork(work.template, len(chunk), plan.batched) for chunk in plan.chunks(range(REPLICAS))]
+    parts = []
+    for stack in stacks:
+        for row in range(stack.replicas):
+            stack.fill(row, work.template)
+        stack.to(work.x.device)
+        leaves = Leaves(stack, [0.1] * stack.replicas, [0.1])
+        parts.append((stack, leaves, sgd(leaves.parameter_groups())))
+
+    def step() -> None:
+        for stack, leaves, optimizer in parts:
+            leaves.place(stack.gradients(work.x, work.y, LOSS, True)[2])
+            optimizer.step()
+
+    return step
+
+
+def naive(work: Work):
+    parameters, _ = stack_module_state([work.template] * REPLICAS)
+    parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    optimizer = sgd(parameters.values())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        outputs = vmap(lambda own: functional_call(work.template, own, (work.x,)))(parameters)
+        replica_losses(LOSS, outputs, work.y).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+def fastest(steps: dict, rounds: int) -> dict[str, float]:
+    """Milliseconds of each, in turns, so that whatever else the machine does hits all."""
+    best = dict.fromkeys(steps, float("inf"))
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            _wait()
+            start = time.perf_counter()
+            step()
+            _wait()
+            if turn > 0:
+                best[name] = min(best[name], 1e3 * (time.perf_counter() - start))
+    return best
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def loops(widths: list[int], depth: int, batch: int, inputs: int, device: str, rounds: int) -> None:
+    print(
+        f"\nFCN L={depth}, batch {batch}, {inputs} inputs, {REPLICAS} replicas on {device} ({torch.get_num_threads()} threads)"
+    )
+    print(f"{'n':>5} {'bare loops':>12} {'ensemble':>10} {'naive vmap':>11} {'speed-up':>9}  chunk and manner chosen")
+    for width in widths:
+        x, y = torch.rand(batch, inputs, device=device), torch.randint(10, (batch,), device=device)
+        work = Work(network(width, depth, inputs, 0).to(device), sgd, LOSS, x, y, 1000)
+        plan = measured_plan(work, REPLICAS)
+        steps = {"bare": bare_loops(work, width, depth), "ensemble": ensemble(work, plan), "naive": naive(work)}
+        best = fastest(steps, rounds)
+        chosen = f"{plan.chunk}, {'batched' if plan.batched else 'one after another'}"
+        print(
+            f"{width:>5} {best['bare']:>9.2f} ms {best['ensemble']:>7.2f} ms {best['naive']:>8.2f} ms "
+            f"{best['bare'] / best['ensemble']:>8.2f}×  {chosen}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("jobs", "loops"))
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 64, 128, 256, 400])
+    parser.add_argument("--depth", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--inputs", type=int, default=784)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    if arguments.only != "loops":
+        jobs()
+    if arguments.only != "jobs":
+        sizes = arguments.depth, arguments.batch, arguments.inputs
+        loops(arguments.widths, *sizes, arguments.device, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Ensembles through the command: files, τ, endings, data of their own, refusals."""
+
+import math
+
+import pytest
+import torch
+from ensemble_runs import assert_curves_agree, curves, single_curve
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.ensemble.rows import read_rows
+from orthontk.files import read_json
+from orthontk.loggers import read_metrics
+
+GRID = ("ensemble.seeds=2", "ensemble.inits=[gaussian,orthogonal]", "ensemble.learning_rates=[0.5,1.0]")
+TAU = ("callbacks=[ntk,tau]", "callbacks.ntk.steps=[]")
+EXACT = ("trainer.precision=64-true", "callbacks.ntk.steps=[]")
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """Force how replicas are stacked, which is measured otherwise."""
+    from orthontk.ensemble.plan import Plan
+
+    def force(chunk, batched):
+        monkeypatch.setattr("orthontk.ensemble.plan.measured_plan", lambda *work: Plan(chunk, batched, {}))
+
+    return force
+
+
+def results(directory):
+    return {(r["seed"], r["init"], r["learning_rate"]): r for r in read_rows(directory / "replicas.csv")}
+
+
+def test_directory_of_an_ensemble(small):
+    run = small(*GRID, "logger=wandb", "figures=true", "callbacks=[ntk,tau]", "ensemble.kernels=1").run_directory
+    present = {path.name for path in run.iterdir()}
+    assert {"metrics.csv", "replicas.csv", "summary.json", "ensemble.json", "figures", "wandb", "replicas"} <= present
+    assert not list(run.rglob("*.partial*")) and not list(run.rglob("*.ckpt"))
+    assert len(list(run.glob("wandb/offline-run-*"))) == 1
+    assert {path.name for path in run.glob("figures/*")} >= {"train_loss.png", "tau.png", "ntk_change.png"}
+    summary = read_json(run / "summary.json")
+    assert summary["replicas"] == len(summary["results"]) == 8 and len(summary["groups"]) == 4
+    kernels = {path.parent.name: KernelSeries.read(path).steps for path in run.glob("replicas/*/ntk.safetensors")}
+    assert set(kernels) == {f"seed0-{init}-lr{lr}" for init in ("gaussian", "orthogonal") for lr in (0.5, 1.0)}
+    assert all(steps == [0, 6] for steps in kernels.values())
+    assert "gaussian+orthogonal" in run.name and "lr0.5..1" in run.name and "2seeds" in run.name
+
+
+def test_one_row_a_step_and_replica(small):
+    run = small(*GRID).run_directory
+    names = [tuple(row[k] for k in ("step", "seed", "init", "learning_rate")) for row in read_rows(run / "metrics.csv")]
+    assert len(names) == len(set(names)) == 7 * 8
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("chunk", [8, 3])
+def test_chunks_change_nothing(small, plan, tmp_path, batched, chunk):
+    plan(chunk, batched)
+    run = small(*EXACT, *GRID).run_directory
+    plan(1, False)
+    alone = small(*EXACT, *GRID, "resume=never").run_directory
+    for replica, curve in curves(alone).items():
+        assert_curves_agree(curve, curves(run)[replica], 1e-10)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_data_of_their_own(small, plan, batched):
+    """Without shared batches a replica is the single run whose data.seed is its seed: subsets and batches differ."""
+    plan(4, batched)
+    grid = ("ensemble.seeds=[0,5]", "ensemble.inits=[gaussian,orthogonal]", "ensemble.shared_batches=false")
+    settings = ("trainer.precision=64-true", "callbacks=[ntk,tau]")
+    together = curves(small(*settings, *grid).run_directory)
+    alone = small(*settings, "seed=5", "data.seed=5", "init=orthogonal").run_directory
+    assert_curves_agree(single_curve(alone), together[5, "orthogonal", 2.0], 1e-9)
+
+
+def test_coupled_replicas_come_from_one_draw(small):
+    """Orthogonal from its Gaussian twin: the biases are the same, and W_gaussian = Q R with R upper triangular."""
+    pair = ("ensemble.seeds=1", "ensemble.inits=[gaussian,orthogonal]", "checkpoint.keep=all", "trainer.max_steps=0")
+    (path,) = small(*pair, "init.coupled=true", "callbacks.ntk.steps=[]").run_directory.glob(
+        "chunks/*/checkpoints/*.ckpt"
+    )
+    state = torch.load(path, weights_only=True)["state_dict"]
+    gaussian, orthogonal = state["network.layers-1-weight"].double()
+    r = torch.linalg.solve(orthogonal, gaussian)
+    assert torch.equal(*state["network.layers-1-bias"])
+    assert r.tril(-1).abs().max() < 1e-4 * r.abs().max()
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
+    plan(4, batched)
+    settings = ("trainer.max_steps=40", *EXACT, *TAU, "callbacks.tau.threshold=0.5")
+    settings = (*settings, "trainer.val_check_interval=40")
+    run = small(*settings, "ensemble.seeds=2", "ensemble.learning_rates=[0.01,4]").run_directory
+    found = results(run)
+    assert found[0, "gaussian", 4.0]["train/tau"] > 0
+    slow = found[0, "gaussian", 0.01]
+    assert slow["train/censored"] == 1 and "train/tau" not in slow
+    alone = small(*settings, "optimizer.lr=4").run_directory
+    expected = read_json(alone / "summary.json")["metrics"]
+    for name in ("train/tau", "train/censored", "test/tau", "test/censored"):
+        assert expected.get(name) == found[0, "gaussian", 4.0].get(name), name
+    groups = {group["learning_rate"]: group for group in read_json(run / "summary.json")["groups"]}
+    assert groups[0.01]["train/tau"] == {"mean": None, "standard_error": None, "uncensored": 0, "censored": 2}
+
+
+def test_tau_is_the_first_step_above_the_threshold(small):
+    """Against accuracies logged at every step, and a test at every step."""
+    settings = ("trainer.max_steps=40", *TAU, "callbacks.tau.threshold=0.31", "optimizer.lr=8")
+    run = small(*settings).run_directory
+    rows = read_metrics(run / "metrics.csv")
+    above = [row["step"] for row in rows if row.get("train/accuracy", 0) > 0.31]
+    metrics = read_json(run / "summary.json")["metrics"]
+    assert metrics["train/tau"] == above[0]
+    tested = []
+    for steps in range(1, int(metrics["test/tau"]) + 1):
+        stopped = small("optimizer.lr=8", f"trainer.max_steps={steps}", "callbacks.ntk.steps=[]").run_directory
+        tested.append(read_json(stopped / "summary.json")["metrics"]["test/accuracy"])
+    assert tested[-1] > 0.31 and max(tested[:-1]) <= 0.31
+
+
+def test_stopped_and_diverged_replicas_end(small, plan):
+    """Those that are left go on as if the others had never been there."""
+    plan(6, True)
+    settings = (*EXACT, *TAU, "trainer.max_steps=60", "data.batch_size=full", "callbacks.tau.threshold=0.3", "loss=mse")
+    rates = "ensemble.learning_rates=[0.001,2,1e300]"
+    run = small(*settings, "ensemble.seeds=2", rates, "ensemble.stop=train_tau").run_directory
+    found = results(run)
+    for seed in (0, 1):
+        slow, fast, diverged = (found[seed, "gaussian", rate] for rate in (0.001, 2.0, 1e300))
+        assert slow["status"] == "finished" and slow["steps"] == 60
+        assert fast["status"] == "stopped" and fast["steps"] == fast["train/tau"] + 1
+        assert diverged["status"] == "diverged" and diverged["steps"] < 60 and diverged["train/censored"] == 1
+    alone = small(*settings, "optimizer.lr=0.001").run_directory
+    assert_curves_agree(single_curve(alone), curves(run)[0, "gaussian", 0.001], 1e-10)
+    for row in read_json(run / "summary.json")["groups"]:
+        assert row["learning_rate"] < 1e300 or (row["diverged"] == 2 and row["test/loss"]["mean"] is None)
+
+
+def test_a_replica_ends_as_a_single_run_that_diverges(small):
+    settings = (*EXACT, "trainer.max_steps=30", "loss=mse", "optimizer.lr=1e30", "model.activation=relu")
+    together = curves(small(*settings, "ensemble.seeds=2").run_directory)
+    alone = single_curve(small(*settings).run_directory)
+    assert any(not math.isfinite(row.get("train/loss", 0)) for row in alone.values())
+    assert_curves_agree(alone, together[0, "gaussian", 1e30], 1e-8)
+
+
+REFUSED = {
+    "ensemble.seeds=0": "ensemble.seeds=0",
+    "ensemble.seeds=[1,1]": "ensemble.seeds",
+    "ensemble.seeds=[]": "ensemble.seeds",
+    "ensemble.inits=[gaussian,uniform]": "one of|names from",
+    "ensemble.inits=gaussian": "ensemble.inits",
+    "ensemble.learning_rates=[0.1,-1]": "ensemble.learning_rates=-1",
+    "ensemble.inits=[delta_orthogonal]": "init.scheme=delta_orthogonal",
+    "ensemble.seeds=2 ensemble.stop=train_tau": "callbacks=tau",
+    "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
+    "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",
+    "ensemble.seeds=2 ensemble.chunk=0": "ensemble.chunk=0",
+    "ensemble.seeds=2 ensemble.memory_limit=10": "ensemble.memory_limit=10",
+    "ensemble.seeds=2 ensemble.shared_batches=3": "ensemble.shared_batches=3",
+    "ensemble.seeds=2 optimizer.lr_fraction=0.5": "optimizer.lr_fraction=0.5",
+    "ensemble.seeds=2 trainer.precision=16-mixed": "trainer.precision=16-mixed",
+    "ensemble.seeds=2 optimizer._target_=torch.optim.Adafactor": "optimizer=Adafactor",
+    "ensemble.seeds=2 mode=test ckpt_path=x": "mode=test",
+    "callbacks=[ntk,tau] callbacks.tau.threshold=2": "callbacks.tau.threshold=2",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_refusals(small, arguments):
+    import re
+
+    refused = small(*arguments.split(" "))
+    assert refused.code == 1 and refused.err.count("\n") == 1
+    assert re.search(REFUSED[arguments].replace("[", "\\["), refused.err), refused.err
+
+
+def test_bar_counts_the_whole(small):
+    shown = small(*GRID, "trainer.enable_progress_bar=true").err
+    assert "48/48" in shown
