@@ -80,7 +80,7 @@ class LearningSpeed(Study):
         if best is not None:
             yield difference(faster, where, "log(τ Gaussian/other), each at its best η", best, threshold, **settings)
         if same.shape[-1] > 1:
-            slopes = bootstrap(np.mean, ratios.slopes(same))
+            slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
             statistic = "slope of log(τ Gaussian/other) in log η"
             yield difference("the more so, the larger the learning rate", where, statistic, slopes, 0.0, note=note)
 

@@ -31,9 +31,13 @@ def log_ratios(table: pd.DataFrame, init: str) -> np.ndarray:
     return (both[0] - both[1]).dropna().to_numpy()
 
 
-def slopes(ratios: np.ndarray) -> np.ndarray:
-    """The least-squares slope of each row over evenly spaced columns, per column."""
-    x = np.arange(ratios.shape[-1]) - (ratios.shape[-1] - 1) / 2
+def slopes(ratios: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """The least-squares slope of each row in the log of the learning rates.
+
+    >>> slopes(np.array([[0.0, 1.0, 2.0]]), np.exp([0.0, 0.5, 1.0]))
+    array([2.])
+    """
+    x = np.log(rates) - np.log(rates).mean()
     return ratios @ x / (x @ x)
 
 
