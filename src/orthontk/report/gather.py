@@ -61,6 +61,7 @@ class Run:
             "depth": self.get("model.depth"),
             "width": self.get("model.width"),
             "seed": self.get("seed"),
+            "data": self.get("data.source"),
         }
 
 

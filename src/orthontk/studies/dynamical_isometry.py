@@ -48,8 +48,15 @@ class DynamicalIsometry(Study):
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         return [
             *(claim for where, part in self.panels(table) for claim in self._at_initialization(where, part)),
-            *self._between_initializations(table),
+            *(
+                claim
+                for networks, part in table.groupby(list(self.PANEL[:-1]))
+                for claim in self._between_initializations(self._name(networks), part)
+            ),
         ]
+
+    def _name(self, values: Sequence[object]) -> str:
+        return " ".join(self.describe(name, value) for name, value in zip(self.PANEL, values, strict=False))
 
     def _at_initialization(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         for init, own in by(part[part.step == 0], "init"):
@@ -63,7 +70,7 @@ class DynamicalIsometry(Study):
                     reason="finite width at this L/n",
                 )
 
-    def _between_initializations(self, table: pd.DataFrame) -> Iterator[Claim]:
+    def _between_initializations(self, where: str, table: pd.DataFrame) -> Iterator[Claim]:
         ratios = {}
         for (critical, when), part in _ends(table):
             gaussian, orthogonal = (_by_seed(part, init) for init in ("gaussian", "orthogonal"))
@@ -74,7 +81,7 @@ class DynamicalIsometry(Study):
             if len(ratios.get((linear, when), ())):
                 yield difference(
                     "in the linear regime orthogonal weights are nearer an isometry",
-                    f"q*={linear} {when}",
+                    f"{where} q*={linear}, {when}",
                     "log(Gaussian/orthogonal relative variance)",
                     bootstrap(np.mean, ratios[linear, when]),
                     np.log(self.spread_ratio_above),
@@ -83,7 +90,7 @@ class DynamicalIsometry(Study):
             if linear != nonlinear and len(ratios.get((nonlinear, when), ())) and len(ratios.get((linear, when), ())):
                 yield difference(
                     "the more so, the more linear the regime",
-                    f"q*={linear} against q*={nonlinear}, {when}",
+                    f"{where} q*={linear} against q*={nonlinear}, {when}",
                     "log ratio, linear − nonlinear",
                     bootstrap(_decrease, ratios[linear, when], ratios[nonlinear, when]),
                     0.0,

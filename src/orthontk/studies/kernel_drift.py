@@ -104,11 +104,12 @@ class KernelDrift(Study):
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []
-        for (quantity, init), part in table[table.family == "FCN"].groupby(["quantity", "init"]):
+        for (data, quantity, init), part in table[table.family == "FCN"].groupby(["data", "quantity", "init"]):
             found = self._slope(part)
             if found is not None and init in AUTHORS.get(quantity, {}):
                 widths, (estimate, low, high, seeds) = found
-                name = f"slope {quantity} {init}, n = {widths[0]:g}…{widths[-1]:g} (authors 64…4096)"
+                span = f"n = {widths[0]:g}…{widths[-1]:g} (authors 64…4096)"
+                name = f"slope {quantity} {init}, {data}, {span}"
                 here = {"estimate": -estimate, "low": -high, "high": -low, "seeds": seeds}
                 rows.append({"quantity": name, "authors": AUTHORS[quantity][init], **here})
         return rows

@@ -94,7 +94,6 @@ class LazyTraining(Study):
         save(figure, path)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        """At step 1000 of the authors' networks, on whatever data these were trained on."""
         rows = []
         for (depth, width), figures in AUTHORS.items():
             part = table[

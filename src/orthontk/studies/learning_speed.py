@@ -128,17 +128,15 @@ class LearningSpeed(Study):
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         part = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
+        part = part[(part.data == "cifar10") & (part.normalize == "none")]
         rows = []
         for rate, published in AUTHORS.items():
             for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
-                near = np.isclose(part.learning_rate, rate, rtol=0.01)
-                for normalize, own in by(part[near & (part.init == init)], "normalize"):
-                    kind = self.describe("normalize", normalize)
+                own = part[np.isclose(part.learning_rate, rate, rtol=0.01) & (part.init == init)]
+                if own.tau.notna().any():
                     censored = f", {int(own.censored.sum())} censored" * bool(own.censored.any())
-                    name = f"mean τ (train), η={rate:g}, L=50 n=400 {kind}, {init}{censored}".replace(" ,", ",")
-                    here = bootstrap(np.mean, own.tau.dropna().to_numpy())._asdict() if own.tau.notna().any() else None
-                    if here is not None:
-                        rows.append({"quantity": name, "authors": value, **here})
+                    name = f"mean τ (train), L=50 n=400, η={rate:g}, {init}{censored}"
+                    rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.tau.dropna())._asdict()})
         return rows
 
 
