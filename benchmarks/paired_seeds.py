@@ -33,6 +33,7 @@ SETTINGS = (
     "model.width=64",
     "optimizer.lr=0.3",
     "trainer.max_steps=400",
+    "data.val_size=0",
     "callbacks=tau",
     "logger=csv",
     "figures=false",
@@ -110,11 +111,14 @@ def main() -> None:
 
 
 def show(rows: list[tuple]) -> None:
-    print(f"{'':<30}{'τ of':<7}{'pairs':>6}{'lost':>6}{'r':>7}{'paired':>17}{'unpaired':>17}{'seeds needed':>14}")
+    head = f"{'':<30}{'τ of':<7}{'pairs':>6}{'lost':>6}{'correlation':>22}"
+    print(f"{head}{'paired':>17}{'unpaired':>17}{'seeds needed':>14}")
     for arm, split, pairs, lost, correlation, paired, unpaired in rows:
         cells = [f"{c.difference:.3f} ± {c.half_width:.3f}" for c in (paired, unpaired)]
+        low, high = np.tanh(np.arctanh(correlation) + np.array([-1.96, 1.96]) / np.sqrt(pairs - 3))  # Fisher
+        related = f"{correlation:.2f} [{low:.2f}, {high:.2f}]"
         needed = f"{paired.variance / unpaired.variance:.2f}×"
-        print(f"{arm:<30}{split:<7}{pairs:>6}{lost:>6}{correlation:>7.2f}{cells[0]:>17}{cells[1]:>17}{needed:>14}")
+        print(f"{arm:<30}{split:<7}{pairs:>6}{lost:>6}{related:>22}{cells[0]:>17}{cells[1]:>17}{needed:>14}")
     print("log τ(gaussian) − log τ(orthogonal) with 95 % intervals; seeds needed in pairs, by those needed unpaired")
 
 

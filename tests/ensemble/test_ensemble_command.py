@@ -1,6 +1,10 @@
 """Ensembles through the command: files, τ, endings, data of their own, refusals."""
 
+import json
 import math
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -31,6 +35,7 @@ def results(directory):
     return {(r["seed"], r["init"], r["learning_rate"]): r for r in read_rows(directory / "replicas.csv")}
 
 
+@pytest.mark.slow
 def test_directory_of_an_ensemble(small):
     run = small(*GRID, "logger=wandb", "figures=true", "callbacks=[ntk,tau]", "ensemble.kernels=1").run_directory
     present = {path.name for path in run.iterdir()}
@@ -52,9 +57,8 @@ def test_one_row_a_step_and_replica(small):
     assert len(names) == len(set(names)) == 7 * 8
 
 
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("chunk", [8, 3])
-def test_chunks_change_nothing(small, plan, tmp_path, batched, chunk):
+@pytest.mark.parametrize("chunk, batched", [(8, True), (3, True), (3, False)])
+def test_chunks_change_nothing(small, plan, chunk, batched):
     plan(chunk, batched)
     run = small(*EXACT, *GRID).run_directory
     plan(1, False)
@@ -105,8 +109,10 @@ def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
     assert groups[0.01]["train/tau"] == {"mean": None, "standard_error": None, "uncensored": 0, "censored": 2}
 
 
-def test_tau_is_the_first_step_above_the_threshold(small):
-    """Against accuracies logged at every step, and a test at every step."""
+@pytest.mark.parametrize("sample", [1000, 5])
+def test_tau_is_the_first_step_above_the_threshold(small, monkeypatch, sample):
+    """Against accuracies logged at every step, and a test at every step; also by way of a sample of the test set."""
+    monkeypatch.setattr("orthontk.callbacks.tau.SAMPLE", sample)
     settings = ("trainer.max_steps=40", *TAU, "callbacks.tau.threshold=0.31", "optimizer.lr=8")
     run = small(*settings).run_directory
     rows = read_metrics(run / "metrics.csv")
@@ -146,6 +152,22 @@ def test_a_replica_ends_as_a_single_run_that_diverges(small):
     assert_curves_agree(alone, together[0, "gaussian", 1e30], 1e-8)
 
 
+@pytest.mark.slow
+def test_one_wandb_run_has_means_and_bands(small):
+    run = small(*GRID, "logger=wandb").run_directory
+    (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(recorded)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    records = [json.loads(line) for line in printed.splitlines()]
+    items = [record["history"]["item"] for record in records if record["type"] == "history"]
+    losses = [curve[0]["train/loss"] for replica, curve in curves(run).items() if replica[1:] == ("gaussian", 0.5)]
+    first = {name: float(value) for name, value in items[0].items() if name.startswith("train/loss/gaussian/lr0.5/")}
+    mean = sum(losses) / len(losses)
+    assert len(losses) == 2 and first["train/loss/gaussian/lr0.5/mean"] == pytest.approx(mean)
+    assert first["train/loss/gaussian/lr0.5/lower"] < mean < first["train/loss/gaussian/lr0.5/upper"]
+    assert any(name.startswith("replicas/train/loss/orthogonal/lr1") for item in items for name in item)
+
+
 REFUSED = {
     "ensemble.seeds=0": "ensemble.seeds=0",
     "ensemble.seeds=[1,1]": "ensemble.seeds",
@@ -170,8 +192,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_refusals(small, arguments):
-    import re
-
     refused = small(*arguments.split(" "))
     assert refused.code == 1 and refused.err.count("\n") == 1
     assert re.search(REFUSED[arguments].replace("[", "\\["), refused.err), refused.err
@@ -180,3 +200,27 @@ def test_refusals(small, arguments):
 def test_bar_counts_the_whole(small):
     shown = small(*GRID, "trainer.enable_progress_bar=true").err
     assert "48/48" in shown
+
+
+def test_a_limit_is_computed_once_for_those_that_share_it(small, monkeypatch, plan):
+    from orthontk.callbacks import infinite_limit
+
+    plan(3, True)
+    calls, original = [], infinite_limit.kernels_of_limit
+    monkeypatch.setattr(infinite_limit, "kernels_of_limit", lambda *a: calls.append(a) or original(*a))
+    run = small(*GRID, "callbacks.ntk.infinite=true").run_directory
+    assert len(calls) == 2  # of an initialization each
+    alone = small("callbacks.ntk.infinite=true", "optimizer.lr=0.5", "init=orthogonal").run_directory
+    distances = [
+        row["ntk/distance_to_infinite"] for row in read_metrics(alone / "metrics.csv") if row["step"] in (0, 6)
+    ]
+    curve = curves(run)[0, "orthogonal", 0.5]
+    assert [curve[step]["ntk/distance_to_infinite"] for step in (0, 6)] == pytest.approx(distances, rel=1e-5)
+
+
+def test_predictions_of_replicas(small):
+    """Another callback for one network, in two replicas: the same predictions as in a single run."""
+    settings = ("loss=mse", "data.batch_size=full", "callbacks=[ntk,prediction]", "callbacks.prediction.test_size=20")
+    run = small(*settings, "ensemble.learning_rates=[0.1,0.5]", "trainer.precision=64-true").run_directory
+    alone = small(*settings, "optimizer.lr=0.5", "trainer.precision=64-true").run_directory
+    assert_curves_agree(single_curve(alone), curves(run)[0, "gaussian", 0.5], 1e-6)

@@ -73,7 +73,9 @@ def without_times(row):
 
 
 @pytest.mark.parametrize("optimizer", RATES)
-@pytest.mark.parametrize("update", [2, 14, 31])  # before a checkpoint, in the first chunk, in a later one
+@pytest.mark.parametrize(  # before a checkpoint, in the first chunk, in a later one
+    "update", [pytest.param(2, marks=pytest.mark.slow), 14, pytest.param(31, marks=pytest.mark.slow)]
+)
 def test_resumed_equals_uninterrupted(small, interrupt, tmp_path, optimizer, update):
     settings = (*SETTINGS, f"optimizer={optimizer}", f"ensemble.learning_rates={RATES[optimizer]}", "schedule=cosine")
     for name in ("whole", "stopped"):  # a plan is measured, so two runs may have different ones

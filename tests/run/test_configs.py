@@ -21,7 +21,7 @@ def options(root, group):
 
 def pytest_generate_tests(metafunc):
     root = metafunc.config.rootpath
-    groups = ["init", "optimizer", "schedule", "loss", "data", "logger", "trainer", "model"]
+    groups = ["init", "optimizer", "schedule", "loss", "data", "logger", "trainer", "model", "ensemble"]
     cases = [(group, name) for group in groups for name in options(root, group)]
     if "group" in metafunc.fixturenames:
         metafunc.parametrize("group, name", cases, ids=[f"{group}={name}" for group, name in cases])

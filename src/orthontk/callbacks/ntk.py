@@ -73,7 +73,11 @@ class NTKRecorder(ScheduledCallback):
             self.series.keep_until(self.last_measured)
             self.memory_limit = self.series.settings["memory_limit"]  # another would change the last bits
         if self.infinite and "infinite" not in self.series.probe:
-            self.series.probe["infinite"] = infinite_limit.kernels_of_limit(pl_module, self.x).ntk
+            self.series.probe["infinite"] = self.limit_of(pl_module, self.x)
+
+    def limit_of(self, module: pl.LightningModule, x: Tensor) -> Tensor:
+        """The kernel of infinite width on the probe; replicas of an ensemble share what they can of it."""
+        return infinite_limit.kernels_of_limit(module, x).ntk
 
     def check_module(self, module: pl.LightningModule) -> None:
         """Refuse to compare a network with a limit that it does not have."""

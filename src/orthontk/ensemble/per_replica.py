@@ -65,6 +65,7 @@ class PerReplica(pl.Callback):
         chosen: the replicas to run it for.
         directory: of the run.
         config_of: the settings of a replica's single run.
+        limits: kernels of infinite width that other chunks have computed; what is new is added.
     """
 
     def __init__(
@@ -74,9 +75,19 @@ class PerReplica(pl.Callback):
         chosen: Sequence[Replica],
         directory: Path,
         config_of: Callable[[Replica], dict[str, Any]],
+        limits: dict[Any, torch.Tensor],
     ) -> None:
         self.name, self.directory, self.config_of = name, directory, config_of
         self.callbacks = {replica.number: make() for replica in chosen}
+        self._share_limits({replica.number: replica for replica in chosen}, limits)
+
+    def _share_limits(self, replicas: dict[int, Replica], limits: dict[Any, torch.Tensor]) -> None:
+        """Compute a limit once for the replicas that have the same: those of one initialization, on the same data."""
+        for number, callback in self.callbacks.items():
+            if hasattr(callback, "limit_of"):
+                settings = self.config_of(replicas[number])
+                kind = self.name, replicas[number].init, settings["data"]["seed"]
+                callback.limit_of = _remembered(callback.limit_of, limits, kind)
 
     @property
     def state_key(self) -> str:
@@ -138,6 +149,15 @@ class PerReplica(pl.Callback):
     def load_state_dict(self, state_dict: dict[int, dict[str, Any]]) -> None:
         for number, state in state_dict.items():
             self.callbacks[number].load_state_dict(state)
+
+
+def _remembered(function: Callable[..., torch.Tensor], known: dict[Any, torch.Tensor], key: Any) -> Callable:
+    def remembered(*arguments: Any) -> torch.Tensor:
+        if key not in known:
+            known[key] = function(*arguments)
+        return known[key]
+
+    return remembered
 
 
 def chosen_replicas(replicas: Sequence[Replica], kernels: str | int) -> list[Replica]:

@@ -52,6 +52,7 @@ class EnsembleRun:
         self.template = build_network(self.settings_of(self.replicas[0]), self.data.first)
         self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
+        self.limits: dict[Any, torch.Tensor] = {}
         self.draw = Drawing(lambda replica: build_network(self.settings_of(replica), self.data.first))
 
     def _build_data(self) -> EnsembleData:
@@ -133,7 +134,7 @@ class EnsembleRun:
                     callbacks.append(one)
                     continue
                 make = lambda node=node: instantiate(node)  # noqa: E731
-                callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of))
+                callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of, self.limits))
                 callbacks[-1].check(module)
         return callbacks
 

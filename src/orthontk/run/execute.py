@@ -13,8 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
-from orthontk.ensemble.report import show_ensemble
-from orthontk.ensemble.run import run_ensemble
 from orthontk.files import read_json, write_json, write_text
 from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
@@ -39,11 +37,13 @@ def run(config: DictConfig) -> None:
     directory = _claim_directory(config)
     if directory.is_finished:
         print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
-        (show_ensemble if is_ensemble(config) else show_summary)(directory.path)
+        _show_finished(config, directory.path)
         return
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     if is_ensemble(config):
+        from orthontk.ensemble.run import run_ensemble  # which imports this package
+
         write_settings(config, directory)
         run_ensemble(config, directory, start)
         return
@@ -63,6 +63,12 @@ def run(config: DictConfig) -> None:
         if config.figures:
             draw_figures(directory.path)
         show_summary(directory.path)
+
+
+def _show_finished(config: DictConfig, directory: Path) -> None:
+    from orthontk.ensemble.report import show_ensemble  # which imports this package
+
+    (show_ensemble if is_ensemble(config) else show_summary)(directory)
 
 
 def _quiet_libraries() -> None:

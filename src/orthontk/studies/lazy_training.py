@@ -15,7 +15,9 @@ from orthontk.studies.curves import COLOURS, band
 from orthontk.studies.replicas import BASELINE, others, paired, replica_rows
 from orthontk.studies.study import Study, by
 
-CURVES = ("train/loss", "test/loss", "train/accuracy", "test/accuracy")
+# Of the training set, and of images held out of it; the test set is looked at once, at the end.
+CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
+LABELS = {curve: curve.replace("val/", "held-out ").replace("/", " ") for curve in CURVES}
 # Mean train loss and accuracy at step 1000, by (depth, width): Gaussian, orthogonal.
 AUTHORS = {
     (3, 400): {"train/loss": (0.422, 0.393), "train/accuracy": (0.920, 0.941)},
@@ -55,7 +57,7 @@ class LazyTraining(Study):
         return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
-        losses = part[part.curve.isin(("train/loss", "test/loss")) & (part.step > 0)]
+        losses = part[part.curve.isin(("train/loss", "val/loss")) & (part.step > 0)]
         widths = sorted(losses.width.unique())
         for curve, own in by(losses, "curve"):
             for init in others(own):
@@ -63,7 +65,7 @@ class LazyTraining(Study):
                 yield sameness(
                     f"lazy: {init} and Gaussian weights train alike",
                     f"{where} n={widths[-1]}",
-                    f"log({init}/Gaussian {curve}), mean over steps",
+                    f"log({init}/Gaussian {LABELS[curve]}), mean over steps",
                     bootstrap(np.mean, gaps[-1]),
                     self.loss_margin,
                     shrinking=_shrinking(gaps) if len(widths) > 1 else None,
@@ -86,7 +88,7 @@ class LazyTraining(Study):
             for axes, curve in zip(all_axes[4 * row : 4 * row + 4], CURVES, strict=True):
                 for init, own in by(part[part.curve == curve], "init"):
                     band(axes, own, "step", "value", COLOURS[init], init)
-                axes.set(xlabel=STEPS, ylabel=curve.replace("/", " "))
+                axes.set(xlabel=STEPS, ylabel=LABELS[curve])
                 axes.set_title(f"{where} n={part.width.iloc[0]}", fontsize=8)
                 axes.grid(alpha=0.25)
         all_axes[0].legend(fontsize=7)

@@ -1,0 +1,76 @@
+"""The grid of an ensemble, how it is cut into chunks, and that what is measured stays within a memory limit."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from orthontk.checks import InvalidValue
+from orthontk.ensemble.optimizer import distinct
+from orthontk.ensemble.plan import Plan, Work, bytes_of_replica, make_plan
+from orthontk.ensemble.replicas import grid
+from orthontk.files import read_json
+from orthontk.networks import FCN
+
+
+@given(st.integers(1, 50), st.integers(1, 60))
+def test_chunks_are_the_grid_in_order_and_of_nearly_equal_sizes(chunk, replicas):
+    chunks = Plan(chunk, True, {}).chunks(range(replicas))
+    assert [number for part in chunks for number in part] == list(range(replicas))
+    sizes = {len(part) for part in chunks}
+    assert max(sizes) <= chunk and max(sizes) - min(sizes) <= 1
+
+
+def config(**ensemble):
+    axes = {"seeds": None, "inits": None, "learning_rates": None, **ensemble}
+    return OmegaConf.create({"seed": 7, "init": {"scheme": "gaussian"}, "optimizer": {"lr": 0.1}, "ensemble": axes})
+
+
+def test_grid_holds_every_combination_ordered_by_learning_rate():
+    replicas = grid(config(seeds=2, inits=["gaussian", "orthogonal"], learning_rates=[1, 0.5]))
+    assert [replica.number for replica in replicas] == list(range(8))
+    assert distinct([replica.learning_rate for replica in replicas]) == [0.5, 1.0]
+    assert len({replica.name for replica in replicas}) == len({replica[1:] for replica in replicas}) == 8
+
+
+def test_axes_that_are_null_have_the_single_runs_value():
+    assert [replica[1:] for replica in grid(config(seeds=2))] == [(7, "gaussian", 0.1), (8, "gaussian", 0.1)]
+    assert [replica.seed for replica in grid(config(seeds=[3, 1]))] == [3, 1]
+    with pytest.raises(InvalidValue, match=r"ensemble\.seeds"):
+        grid(config(seeds=True))
+
+
+@pytest.fixture
+def work():
+    template = FCN(30, 10, width=20, depth=3)
+    x, y = torch.randn(16, 30), torch.randint(10, (16,))
+    return Work(template, lambda p: torch.optim.Adam(p, lr=0.1), torch.nn.CrossEntropyLoss(), x, y, 100)
+
+
+def settings(chunk=None, memory_limit=None):
+    return OmegaConf.create({"chunk": chunk, "memory_limit": memory_limit})
+
+
+def test_a_plan_fits_the_memory_and_the_processes(work, tmp_path):
+    each = bytes_of_replica(work)
+    plan = make_plan(tmp_path, work, 40, 1, settings(memory_limit=5 * each))
+    assert 1 <= plan.chunk <= 5
+    (tmp_path / "other").mkdir()
+    assert make_plan(tmp_path / "other", work, 8, 4, settings()).chunk <= 2
+    with pytest.raises(InvalidValue, match="memory_limit"):
+        (tmp_path / "third").mkdir()
+        make_plan(tmp_path / "third", work, 40, 1, settings(memory_limit=each - 1))
+
+
+def test_a_plan_is_the_fastest_of_what_was_measured_and_is_kept(work, tmp_path):
+    plan = make_plan(tmp_path, work, 12, 1, settings())
+    fastest = min(plan.milliseconds, key=plan.milliseconds.__getitem__)
+    assert fastest == f"{'batched' if plan.batched else 'separate'} {plan.chunk}"
+    written = read_json(tmp_path / "ensemble.json")
+    assert make_plan(tmp_path, work, 12, 1, settings(chunk=1)) == Plan(**written) == plan
+
+
+def test_memory_counts_what_a_replica_holds(work):
+    parameters = sum(value.numel() for value in work.template.parameters())
+    assert bytes_of_replica(work) >= 4 * 6 * parameters
