@@ -78,6 +78,7 @@ def twin(tmp_path, monkeypatch):
     return f"--config-dir={tmp_path / 'conf'}"
 
 
+@pytest.mark.slow
 def test_gaussian_against_gaussian_with_other_draws_is_no_speed_up(train, twin, tmp_path):
     result = train(
         twin,
@@ -103,6 +104,7 @@ def test_few_seeds_of_a_real_speed_up_decide_nothing(train, tmp_path):
     assert claims and {claim["verdict"] for claim in claims} == {UNDECIDED}
 
 
+@pytest.mark.slow
 def test_runs_alone_are_judged_as_an_ensemble_is(train, tmp_path):
     """The same trainings, once as replicas and once as a multirun of single runs, give the same verdicts."""
     small = ("ensemble.learning_rates=[0.1,0.3]", "ensemble.seeds=5", "init.coupled=false")

@@ -23,12 +23,12 @@ class LargestStableRate(ScheduledCallback):
         super().__init__([0])
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
-        from orthontk.run.learning_rate import largest_stable_lr  # which imports the callbacks
+        from orthontk.run.learning_rate import largest_stable_lr_of  # which imports the callbacks
 
         settings = {name: module.config[name] for name in DECIDING}
         settings["optimizer"] = {k: v for k, v in settings["optimizer"].items() if not k.startswith("lr")}
         key = json.dumps([settings, str(module.device)], sort_keys=True, default=str)
         if key not in self.known:
             optimizer = module.optimizer_factory
-            self.known[key] = largest_stable_lr(module.loss, optimizer, module.network, trainer.datamodule)
+            self.known[key] = largest_stable_lr_of(module.loss, optimizer, module.network, trainer.datamodule)
         log_metrics(trainer, {"lr/largest_stable": self.known[key]}, step)

@@ -41,13 +41,13 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     try:
         optimizer = instantiate(without_fraction(config.optimizer))
-        return fraction * largest_stable_lr(instantiate(config.loss), optimizer, network, data)
+        return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
         accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
         raise InvalidValue("optimizer.lr_fraction", fraction, accepted) from error
 
 
-def largest_stable_lr(
+def largest_stable_lr_of(
     loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module, data: TensorDataModule
 ) -> float:
     """N/λ_max(Θ)·(1+β), or the bound that cross-entropy has.
