@@ -93,7 +93,7 @@ class KernelConvergence(Study):
             first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
             axes.plot(widths, first * (widths / widths[0]) ** -0.5, color="grey", linewidth=0.8, label="slope −½")
             log_axes(axes, "width n", f"‖K̂−K∞‖ / ‖K∞‖, {KERNELS[kernel]}", f"{family}, {KERNELS[kernel]}")
-        all_axes[0].legend(fontsize=7)
+        all_axes[0].legend(fontsize=7, loc="lower left", framealpha=0.6)
         figure.suptitle(title, fontsize=9)
         save(figure, path)
 

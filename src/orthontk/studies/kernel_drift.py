@@ -98,7 +98,7 @@ class KernelDrift(Study):
                     band(axes, own, "width", "change", COLOURS[init], f"{init}, {quantity}", MARKERS[quantity])
                 names = "NTK" if quantities == ["NTK"] else "weights"
                 log_axes(axes, "width n", f"relative change of the {names}", f"{family}: {names}")
-                axes.legend(fontsize=6)
+                axes.legend(fontsize=6, loc="lower left", framealpha=0.6)
         figure.suptitle(title, fontsize=9)
         save(figure, path)
 
