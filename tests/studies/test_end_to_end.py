@@ -27,7 +27,7 @@ TINY = {
 }  # fmt: skip
 CLAIMS = {
     "kernel_convergence": 2 * 2 * 2,  # two for each initialization and kernel
-    "kernel_drift": 2 * 2,  # the kernel's slope and the layers', for each initialization
+    "kernel_drift": 3 * 2,  # the kernel's slope and change, the layers' order, for each initialization
     "dynamical_isometry": 2 * 2 + 2 * 2,  # theory for each initialization and regime, two ratios at both ends
     "lazy_full_batch": 2,  # the two losses
     "lazy_sgd": 2 * 2,  # of two initializations against the Gaussian one

@@ -1,6 +1,6 @@
 """Claim 2: the NTK hardly moves in training, the less the wider the network; Fig. 2."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.style import new_figure, save
-from orthontk.report.claims import Claim, difference
+from orthontk.report.claims import Claim, Shrinking, difference, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, band, log_axes
 from orthontk.studies.study import Study, by
 
+Statistic = Callable[..., np.ndarray]
 # Slopes over n ≥ 64 from the authors' data, by initialization.
 AUTHORS = {
     "NTK": {"gaussian": -0.87, "orthogonal": -0.91},
@@ -29,13 +30,16 @@ class KernelDrift(Study):
 
     Args:
         ntk_slope_above: what −slope of the NTK's change exceeds.
+        change_margin: the change of the NTK that counts as none, in the widest networks.
         smallest_width, smallest_channels: of the slopes, FCN and CNN.
     """
 
     PANEL = ("family", "activation", "depth", "init")
 
-    def __init__(self, ntk_slope_above: float, smallest_width: int, smallest_channels: int) -> None:
-        self.ntk_slope_above = ntk_slope_above
+    def __init__(
+        self, ntk_slope_above: float, change_margin: float, smallest_width: int, smallest_channels: int
+    ) -> None:
+        self.ntk_slope_above, self.change_margin = ntk_slope_above, change_margin
         self.smallest = {"FCN": smallest_width, "CNN": smallest_channels}
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
@@ -59,6 +63,17 @@ class KernelDrift(Study):
             interval,
             self.ntk_slope_above,
             reason="the theorem's bound; a kernel that keeps moving has slope 0",
+        )
+        changes = self._samples(part[part.quantity == "NTK"])[1]
+        narrowest, widest = changes[0], changes[-1]
+        yield sameness(
+            "the NTK of wide networks is constant in training",
+            f"{where} n={widths[-1]:g}",
+            "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
+            bootstrap(geometric_mean, widest),
+            self.change_margin,
+            shrinking=Shrinking(bootstrap(geometric_mean, narrowest), bootstrap(_decrease, narrowest, widest)),
+            reason="a tenth: predictions of the linearized training then err by about as much",
         )
         if {"first layer", "hidden layers", "last layer"} <= slopes.keys():
             yield difference(
@@ -131,11 +146,15 @@ def _number(layer: str) -> int:
     return int(layer.rpartition("layer")[2])
 
 
-def _negative(statistic):
+def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
+    return geometric_mean(narrow, axis) - geometric_mean(wide, axis)
+
+
+def _negative(statistic: Statistic) -> Statistic:
     return lambda *samples, axis=-1: -statistic(*samples, axis=axis)
 
 
-def _ordering(widths: list[float]):
+def _ordering(widths: list[float]) -> Statistic:
     slope, count = log_slope(widths, geometric_mean), len(widths)
 
     def margin(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
