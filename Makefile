@@ -1,10 +1,11 @@
 # make run: set everything up and train the main job. make test: set everything up and pass the tests.
+# make reproduce: run the paper's studies in small and judge its claims.
 PYTHON ?= python3
 BIN := .venv/bin
 # A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
-.PHONY: install run test test-all lint lock clean
+.PHONY: install run test test-all reproduce lint lock clean
 
 install: .venv/installed
 
@@ -22,6 +23,9 @@ test: install  ## what needs Python only, in a few minutes
 
 test-all: test  ## and what is slow
 	$(PYTEST) -m slow
+
+reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR
+	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA))
 
 lint: install
 	$(BIN)/ruff check

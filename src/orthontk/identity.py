@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
+from orthontk.grids import at_scale
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
-WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures")
+WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
 ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
@@ -114,7 +115,7 @@ def _last_word(value: Any) -> str | None:
 
 
 def register_resolvers() -> None:
-    """Make `${run_name:}`, `${group_directory:ROOT}` and `${run_directory:ROOT}` available to configurations."""
+    """Make `${run_name:}`, `${group_directory:ROOT}`, `${run_directory:ROOT}` and `${at_scale:QUICK,PAPER}` known."""
 
     def group(root: str, *, _root_: DictConfig) -> str:
         return str(_group_directory(root, _root_))
@@ -125,6 +126,7 @@ def register_resolvers() -> None:
     def name(*, _root_: DictConfig) -> str:
         return run_name(_root_)
 
+    OmegaConf.register_new_resolver("at_scale", at_scale, replace=True)
     OmegaConf.register_new_resolver("group_directory", group, replace=True)
     OmegaConf.register_new_resolver("run_directory", directory, replace=True)
     OmegaConf.register_new_resolver("run_name", name, replace=True)

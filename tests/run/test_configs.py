@@ -59,6 +59,7 @@ def test_experiments_compose(composed, request):
     for name in options(request.config.rootpath, "experiment"):
         config = composed(f"experiment={name}")
         assert config.name == name
+        config.ensemble.inits = None  # only within a run is it known where they are looked for
         check_settings(config)
 
 

@@ -1,5 +1,7 @@
 """The learning rate as a share of the largest stable one."""
 
+import csv
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -84,3 +86,23 @@ def test_a_resumed_run_keeps_its_learning_rate(small, monkeypatch):
     again = small(*settings)
     assert "continuing from" in again.out
     assert learning_rate(run) == kept and losses(run) == before
+
+
+def test_the_callback_logs_what_the_fraction_is_of(small):
+    fraction = learning_rate(small(*MSE, "optimizer.lr_fraction=0.5", "trainer.max_steps=0").run_directory)
+    without_ntk = [setting for setting in MSE if "ntk" not in setting]
+    run = small(*without_ntk, "callbacks=[ntk,largest_stable_rate]", "trainer.max_steps=0").run_directory
+    assert read_metrics(run / "metrics.csv")[0]["lr/largest_stable"] == pytest.approx(2 * fraction, rel=1e-9)
+
+
+def test_an_ensemble_logs_each_replicas_own(small):
+    """Replicas that differ in their rate have one largest stable rate, those of other seeds another."""
+    rates = ("ensemble.seeds=2", "ensemble.learning_rates=[0.1,0.2]")
+    run = small("callbacks=[ntk,largest_stable_rate]", *rates).run_directory
+    with open(run / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["lr/largest_stable"]]
+    found = {(row["seed"], row["learning_rate"]): float(row["lr/largest_stable"]) for row in rows}
+    assert len(found) == 4 and len(set(found.values())) == 2
+    alone = small("callbacks=[ntk,largest_stable_rate]", "seed=1", "optimizer.lr=0.2", "trainer.max_steps=0")
+    own = read_metrics(alone.run_directory / "metrics.csv")[0]["lr/largest_stable"]
+    assert found["1", "0.2"] == pytest.approx(own, rel=1e-5)

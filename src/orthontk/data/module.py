@@ -1,11 +1,13 @@
 """The data of a run: subsets, normalization, probe and batches."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.checks import InvalidValue, integer, one_of
@@ -31,6 +33,8 @@ class TensorDataModule(pl.LightningDataModule):
         shape, classes: of `gaussian` inputs: (d,) or (C, H, W), and the number of classes.
         train_size, val_size, test_size: examples of class-balanced subsets (counts differ by at most one); null: all.
             Validation examples are taken from the source's training set first; 0: none. `gaussian` needs all three.
+        pool: images are averaged over squares of that side; 4 turns 28 × 28 pixels into 7 × 7.
+        keep_classes: the labels to keep, which then count from 0 in this order; null: all. Not for `gaussian`.
         batch_size: examples of one step over all processes, or "full" for full-batch gradient descent.
         eval_batch_size: examples a process evaluates at once.
         normalize: see `orthontk.data.normalize.normalize`; `qstar` needs `set_first_layer` before the data are used.
@@ -53,6 +57,8 @@ class TensorDataModule(pl.LightningDataModule):
         train_size: int | None = None,
         val_size: int = 0,
         test_size: int | None = None,
+        pool: int = 1,
+        keep_classes: Sequence[int] | None = None,
         batch_size: int | str = 128,
         eval_batch_size: int = 1000,
         normalize: str = "none",
@@ -68,7 +74,9 @@ class TensorDataModule(pl.LightningDataModule):
         elif shape is not None or classes is not None:
             name, value = ("shape", shape) if shape is not None else ("classes", classes)
             raise InvalidValue(name, value, f"null, as {source} has its own")
-        self.shape, self.classes = shape, classes or hub.CLASSES
+        self.keep_classes = self._check_kept(keep_classes)
+        self.pool = integer("pool", pool)
+        self.shape, self.classes = shape, classes or len(self.keep_classes or range(hub.CLASSES))
         self.train_size = self._check_size("train_size", train_size)
         self.val_size = (
             0 if val_size == 0 and not isinstance(val_size, bool) else self._check_size("val_size", val_size)
@@ -176,6 +184,17 @@ class TensorDataModule(pl.LightningDataModule):
             raise InvalidValue(name, size, accepted + (", or 0" if name == "val_size" else ""))
         return size
 
+    def _check_kept(self, kept: Sequence[int] | None) -> list[int] | None:
+        if kept is None:
+            return None
+        classes = [] if isinstance(kept, str | int) else list(kept)
+        if self.name == "gaussian" or len(set(classes)) != len(classes) or not set(classes) <= set(range(hub.CLASSES)):
+            classes = []
+        if len(classes) < 2:
+            accepted = f"null, or two or more of the labels 0 to {hub.CLASSES - 1} of an image set"
+            raise InvalidValue("keep_classes", kept, accepted)
+        return classes
+
     def _generator(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream])
 
@@ -189,6 +208,8 @@ class TensorDataModule(pl.LightningDataModule):
 
     def _subsets(self) -> dict[str, Split]:
         train, test = sources.mnist_5k() if self.name == "mnist_5k" else hub.hub_images(self.name, self.path)
+        if self.keep_classes is not None:
+            train, test = (sources.of_classes(examples, self.keep_classes) for examples in (train, test))
         remaining = np.arange(len(train.labels))
         splits = {}
         if self.val_size > len(remaining) - self.classes:
@@ -212,4 +233,8 @@ class TensorDataModule(pl.LightningDataModule):
 
     def _read(self, examples: sources.Examples, rows: np.ndarray) -> Split:
         images, labels = torch.from_numpy(examples.images(rows)), torch.from_numpy(examples.labels[rows])
+        if self.pool > 1:
+            if images.dim() != 4 or self.pool > min(images.shape[-2:]):
+                raise InvalidValue("pool", self.pool, "1, or at most the side of the images")
+            images = F.avg_pool2d(images, self.pool)
         return Split(images, labels, torch.from_numpy(rows))

@@ -48,6 +48,14 @@ def gaussian(size: int, shape: tuple[int, ...], classes: int, seed: list[int]) -
     return Examples(labels, lambda rows: inputs[rows])
 
 
+def of_classes(examples: Examples, classes: list[int]) -> Examples:
+    """Only the examples of `classes`, which become 0, 1, … in this order."""
+    rows = np.flatnonzero(np.isin(examples.labels, classes))
+    number = {label: position for position, label in enumerate(classes)}
+    labels = np.array([number[label] for label in examples.labels[rows].tolist()], dtype=np.int64)
+    return Examples(labels, lambda chosen: examples.images(rows[chosen]))
+
+
 def check_shape(shape: object) -> tuple[int, ...]:
     """`shape` as a tuple (d,) or (C, H, W)."""
     try:

@@ -91,9 +91,10 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     """The network of `model`, drawn by `init` with `seed`, in the precision it is trained in."""
     model = resolved_model(config.model)
     model.pop("critical", None)  # a matter of configurations: networks know their variances only
+    outputs = _outputs(model.pop("out_features", None), data.classes)
     with naming("model"):
         family = instantiate(model, _partial_=True)
-        network = family(**_sizes(family.func, data))
+        network = family(**_sizes(family.func, data, outputs))
     if config.trainer.precision == "64-true":
         network = network.double()
     with naming("init"):
@@ -101,10 +102,19 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     return network
 
 
-def _sizes(family: type, data: TensorDataModule) -> dict[str, Any]:
+def _outputs(out_features: int | None, classes: int) -> int:
+    if out_features in (None, classes):
+        return classes
+    if out_features != 1 or classes > 2:
+        accepted = f"null or {classes}, the number of classes" + ", or 1" * (classes == 2)
+        raise InvalidValue("model.out_features", out_features, accepted)
+    return 1
+
+
+def _sizes(family: type, data: TensorDataModule, outputs: int) -> dict[str, Any]:
     """Those input and output sizes that a network's constructor asks for."""
     shape = data.input_shape
-    sizes = {"in_features": math.prod(shape), "out_features": data.classes}
+    sizes = {"in_features": math.prod(shape), "out_features": outputs}
     if len(shape) == 3:
         sizes |= {"in_channels": shape[0], "image_size": tuple(shape[1:])}
     parameters = inspect.signature(family).parameters

@@ -1,5 +1,6 @@
 """`optimizer.lr_fraction`: the learning rate as a share of the largest stable one; SPEC §4."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
@@ -38,21 +40,34 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     try:
-        momentum = heavy_ball(instantiate(without_fraction(config.optimizer))(network.parameters())).momentum
+        optimizer = instantiate(without_fraction(config.optimizer))
+        return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
         accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
         raise InvalidValue("optimizer.lr_fraction", fraction, accepted) from error
-    factor = _factor(instantiate(config.loss), fraction)
-    return fraction * (1 + momentum) * factor / mean_top_eigenvalue(network, inputs_of(data))
 
 
-def _factor(loss: nn.Module, fraction: float) -> int:
+def largest_stable_lr_of(
+    loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module, data: TensorDataModule
+) -> float:
+    """N/λ_max(Θ)·(1+β), or the bound that cross-entropy has.
+
+    Args:
+        optimizer: from parameters to an optimizer.
+
+    Raises:
+        InvalidValue: an optimizer or a loss that none is known of.
+    """
+    momentum = heavy_ball(optimizer(network.parameters())).momentum
+    return (1 + momentum) * _factor(loss) / mean_top_eigenvalue(network, inputs_of(data))
+
+
+def _factor(loss: nn.Module) -> int:
     if isinstance(loss, OneHotMSE):
         return 1
     if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean" and loss.weight is None:
         return 4
-    accepted = f"null, as no largest stable learning rate is known for {type(loss).__name__}"
-    raise InvalidValue("optimizer.lr_fraction", fraction, accepted)
+    raise InvalidValue("loss", type(loss).__name__, "mean squared error or cross-entropy")
 
 
 def inputs_of(data: TensorDataModule) -> Tensor:

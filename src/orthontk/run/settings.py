@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble
+from orthontk.grids import SCALES
 
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
@@ -34,6 +35,8 @@ def check_settings(config: DictConfig) -> None:
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
+    if config.scale is not None:
+        one_of("scale", config.scale, SCALES)
     if integer("seed", config.seed, minimum=0) >= 2**63:
         raise InvalidValue("seed", config.seed, "an integer below 2^63")
     number("optimizer.lr", config.optimizer.get("lr"), above=0)

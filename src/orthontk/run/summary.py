@@ -23,6 +23,10 @@ SHOWN = {
     "ntk/change": "NTK change ‖Θ_t−Θ_0‖/‖Θ_0‖",
     "ntk/alignment": "NTK alignment with the labels",
     "ntk/effective_rank": "NTK effective rank",
+    "convergence/nngp": "NNGP ‖K̂−K∞‖/‖K∞‖, mean over draws",
+    "convergence/ntk": "NTK ‖Θ̂−Θ∞‖/‖Θ∞‖, mean over draws",
+    "fluctuation/relative_variance": "Var[Θ(x,x)]/E[Θ(x,x)]² over draws",
+    "jacobian/relative_variance": "Jacobian: relative variance of σ²",
     "time/total": "seconds in all",
 }
 

@@ -1,0 +1,65 @@
+"""Whether a network is near a dynamical isometry, at initialization and while it trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from orthontk.callbacks import infinite_limit
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.checks import InvalidValue, integer
+from orthontk.meanfield import measured_spectrum, predicted_spectrum
+from orthontk.networks import CNN, FCN
+from orthontk.training.metrics import log_metrics
+
+FILE = "jacobian.safetensors"
+
+
+class JacobianSpectrum(ScheduledCallback):
+    """Singular values σ of the Jacobian between the first and the last hidden pre-activations, on a few inputs.
+
+    Logs `jacobian/mean_square` (mean of σ²) and `jacobian/relative_variance` (Var[σ²]/E[σ²]²), averaged over inputs,
+    and at initialization what mean-field theory predicts of them, `jacobian/predicted_…`. Writes all singular values to
+    `jacobian.safetensors`: `steps` (T,), `kernels` (T, inputs, M), descending.
+
+    Args:
+        inputs: training inputs, a class-balanced sample.
+        steps: see `measured_steps`.
+    """
+
+    def __init__(self, inputs: int = 5, steps: str | int | Sequence[int] = "log") -> None:
+        super().__init__(steps)
+        self.inputs = integer("inputs", inputs)
+
+    def check_module(self, module: pl.LightningModule) -> None:
+        if not isinstance(module.network, FCN | CNN) or len(module.network.layers) < 3:
+            raise InvalidValue("inputs", self.inputs, "an FCN or CNN of at least three weight layers")
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        x, _, indices = trainer.datamodule.probe(self.inputs)
+        self.x = x.to(next(pl_module.network.parameters()))
+        path = Path(trainer.default_root_dir) / FILE
+        self.series = KernelSeries(path, {"indices": indices}, {})
+        if self.last_measured >= 0 and path.exists():  # resumed
+            self.series = KernelSeries.read(path)
+            self.series.keep_until(self.last_measured)
+
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        spectra = [measured_spectrum(module.network, x) for x in self.x]
+        metrics = _means("", [moments for _, moments in spectra])
+        if step == 0 and infinite_limit.has_infinite_kernels(module):
+            scheme = infinite_limit.init_scheme(module)
+            metrics |= _means("predicted_", [predicted_spectrum(module.network, x, scheme) for x in self.x])
+        self.series.add(step, torch.stack([values for values, _ in spectra]))
+        if trainer.is_global_zero:
+            self.series.write()
+        log_metrics(trainer, metrics, step)
+
+
+def _means(prefix: str, moments: list) -> dict[str, float]:
+    return {
+        f"jacobian/{prefix}mean_square": sum(m.mean for m in moments) / len(moments),
+        f"jacobian/{prefix}relative_variance": sum(m.relative_variance for m in moments) / len(moments),
+    }

@@ -1,0 +1,64 @@
+"""How far the kernels of randomly drawn networks are from those of infinite width."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from orthontk.callbacks import infinite_limit
+from orthontk.callbacks.draws import drawn_networks, write_tensors
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.checks import InvalidValue, integer
+from orthontk.data import TensorDataModule
+from orthontk.kernels import empirical_ntk, infinite_kernels
+from orthontk.kernels.empirical_nngp import empirical_nngp
+from orthontk.training.metrics import log_metrics
+
+FILE = "kernel_draws.safetensors"
+
+
+class KernelConvergence(ScheduledCallback):
+    """Draws networks of the run's settings and compares their kernels with the limit; Fig. 1.
+
+    Writes `kernel_draws.safetensors`: `nngp` and `ntk` (M, N, N) of every draw, the initialization's own limits
+    `nngp_limit` and `ntk_limit` (N, N), and the Gaussian ones `nngp_gaussian` and `ntk_gaussian`. Logs
+    `convergence/<kernel>`, the mean over draws of ‖K̂−K∞‖_F/‖K∞‖_F. Needs no training: `trainer.max_steps=0`.
+
+    Args:
+        draws: M, networks; other ones for every `seed`.
+        inputs: N, a class-balanced sample of the training set.
+    """
+
+    def __init__(self, draws: int = 32, inputs: int = 20) -> None:
+        super().__init__([0])
+        self.draws, self.inputs = integer("draws", draws), integer("inputs", inputs)
+
+    def check_data(self, data: TensorDataModule) -> None:
+        if self.inputs > len(data.train):
+            raise InvalidValue("inputs", self.inputs, f"at most {len(data.train)}, the training examples")
+
+    def check_module(self, module: pl.LightningModule) -> None:
+        if not infinite_limit.has_infinite_kernels(module):
+            raise InvalidValue("draws", self.draws, "a network and an initialization whose limit is known")
+
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        x = trainer.datamodule.probe(self.inputs)[0].to(next(module.network.parameters()))
+        own = infinite_limit.kernels_of_limit(module, x)
+        gaussian = infinite_kernels(module.network, x)
+        kernels = {"nngp": [], "ntk": []}
+        for network in drawn_networks(module, self.draws):
+            kernels["nngp"].append(empirical_nngp(network, x).cpu())
+            kernels["ntk"].append(empirical_ntk(network, x, outputs="trace", dtype=torch.float64).double().cpu())
+        tensors = {name: torch.stack(draws) for name, draws in kernels.items()}
+        tensors |= {"nngp_limit": own.nngp, "ntk_limit": own.ntk}
+        tensors |= {"nngp_gaussian": gaussian.nngp, "ntk_gaussian": gaussian.ntk}
+        log_metrics(trainer, {f"convergence/{name}": _mean_error(tensors, name) for name in kernels}, step)
+        if trainer.is_global_zero:
+            write_tensors(Path(trainer.default_root_dir) / FILE, tensors, {"draws": self.draws})
+
+
+def _mean_error(tensors: dict[str, Tensor], kernel: str) -> float:
+    limit = tensors[f"{kernel}_limit"].cpu()
+    errors = torch.linalg.matrix_norm(tensors[kernel] - limit) / torch.linalg.matrix_norm(limit)
+    return errors.mean().item()

@@ -1,0 +1,66 @@
+"""How much the NTK of one input differs between draws of the weights."""
+
+import copy
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from orthontk.callbacks.draws import write_tensors
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.checks import InvalidValue, integer
+from orthontk.init.stacked import draw_stacked
+from orthontk.training.metrics import log_metrics
+
+FILE = "ntk_draws.safetensors"
+
+
+class KernelFluctuation(ScheduledCallback):
+    """Θ(x, x) of a network with one output over independent draws of its weights; claim 5 of SPEC §1.
+
+    x is the first input of the probe, rescaled so that ‖x‖² = n₀; for weights whose law no rotation changes, the law of
+    Θ(x, x) depends on x through its norm alone. Writes `ntk_draws.safetensors` with `theta` (draws,), and logs
+    `fluctuation/relative_variance`, Var[Θ]/E[Θ]², and `fluctuation/log_variance`, Var[log Θ]; of heavy tails the first
+    is hard to estimate. Needs no training: `trainer.max_steps=0`.
+
+    Args:
+        draws: networks; other ones for every `seed`.
+        batch: how many are drawn and differentiated at once; decides the random numbers, too.
+    """
+
+    def __init__(self, draws: int = 1000, batch: int = 50) -> None:
+        super().__init__([0])
+        self.draws, self.batch = integer("draws", draws, minimum=2), integer("batch", batch)
+
+    def check_module(self, module: pl.LightningModule) -> None:
+        if module.network.out_features != 1:
+            raise InvalidValue(
+                "draws", self.draws, "a network with one output (data.classes=1 or model.out_features=1)"
+            )
+
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        x = trainer.datamodule.probe(1)[0].double().cpu()
+        x = x * (x.numel() ** 0.5 / x.norm())
+        scheme = instantiate(module.config["init"]).keywords["scheme"]
+        network = copy.deepcopy(module.network).to("cpu", torch.float64)
+        generator = torch.Generator().manual_seed(module.config["seed"])
+        sizes = [min(self.batch, self.draws - start) for start in range(0, self.draws, self.batch)]
+        theta = torch.cat([self_kernels(network, draw_stacked(network, scheme, size, generator), x) for size in sizes])
+        relative = (theta.var() / theta.mean() ** 2).item()
+        metrics = {"fluctuation/relative_variance": relative, "fluctuation/log_variance": theta.log().var().item()}
+        log_metrics(trainer, metrics, step)
+        if trainer.is_global_zero:
+            write_tensors(Path(trainer.default_root_dir) / FILE, {"theta": theta}, {"draws": self.draws})
+
+
+def self_kernels(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    """Θ(x, x) of each of the stacked networks with one output. x is (1, …); parameters (D, …), result (D,)."""
+
+    def theta(own: dict[str, Tensor]) -> Tensor:
+        gradients = grad(lambda p: functional_call(network, p, (x,)).squeeze())(own)
+        return torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum()
+
+    return vmap(theta)(parameters)

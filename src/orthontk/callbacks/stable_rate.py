@@ -1,0 +1,34 @@
+"""The largest stable learning rate of a network at initialization."""
+
+import json
+
+import pytorch_lightning as pl
+
+from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.training.metrics import log_metrics
+
+DECIDING = ("model", "init", "seed", "data", "loss", "optimizer")  # settings, less the learning rate
+
+
+class LargestStableRate(ScheduledCallback):
+    """Logs `lr/largest_stable`, of which `optimizer.lr_fraction` is a share; SPEC §4.
+
+    For cross-entropy, which has none that holds in every state, it is the bound 4N/λ_max. The replicas of an ensemble
+    that differ in their learning rate alone have it computed once.
+    """
+
+    known: dict[str, float] = {}  # of this process, by what decides it
+
+    def __init__(self) -> None:
+        super().__init__([0])
+
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        from orthontk.run.learning_rate import largest_stable_lr_of  # which imports the callbacks
+
+        settings = {name: module.config[name] for name in DECIDING}
+        settings["optimizer"] = {k: v for k, v in settings["optimizer"].items() if not k.startswith("lr")}
+        key = json.dumps([settings, str(module.device)], sort_keys=True, default=str)
+        if key not in self.known:
+            optimizer = module.optimizer_factory
+            self.known[key] = largest_stable_lr_of(module.loss, optimizer, module.network, trainer.datamodule)
+        log_metrics(trainer, {"lr/largest_stable": self.known[key]}, step)

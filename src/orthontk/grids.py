@@ -1,0 +1,72 @@
+"""A preset's own sweep: several grids, of which the command line may choose or change parts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from orthontk.checks import InvalidValue, one_of
+
+Grid = Mapping[str, Any]  # keys to values as the command line gives them: "32,64" sweeps
+SCALES = ("quick", "paper")
+ONE_AT_A_TIME = ("experiment", "scale")
+
+
+def at_scale(quick: Any, paper: Any, *, _root_: DictConfig) -> Any:
+    """What `${at_scale:QUICK,PAPER}` stands for in a preset; an unknown scale is refused with the other settings."""
+    return paper if _root_.get("scale") == "paper" else quick
+
+
+def refuse_several(arguments: Sequence[str]) -> None:
+    """Refuse several presets or scales in one sweep: each brings a grid, and Hydra would drop them all.
+
+    >>> refuse_several(["experiment=kernel_drift,lazy_sgd"])
+    Traceback (most recent call last):
+    orthontk.checks.InvalidValue: experiment=kernel_drift,lazy_sgd: expected one at a time, since each has its own grid
+    """
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key in ONE_AT_A_TIME and ("," in value or "(" in value):
+            raise InvalidValue(key, value, "one at a time, since each has its own grid")
+
+
+def grids_at_scale(grids: Mapping[str, Sequence[Grid]] | None, scale: str | None) -> list[Grid]:
+    """The grids to run; a preset without any leaves the command line's, as if it were one empty grid."""
+    if grids is None:
+        return [{}]
+    return [dict(grid) for grid in grids[one_of("scale", scale, grids)]]
+
+
+def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[Grid]:
+    """The grids that the command line's `overrides` leave.
+
+    A grid fixes a key to one value (`model: cnn`) or sweeps it. A choice of the command line that some grids fix is a
+    choice among the grids; the others are left out. In all other cases the command line's values replace the grid's.
+    """
+    chosen = list(grids)
+    for override in overrides:
+        key, values = override.get_key_element(), _values(override)
+        matching = [grid for grid in chosen if _is_fixed(grid.get(key)) and as_override(grid[key]) in values]
+        chosen = matching or chosen
+    return chosen
+
+
+def as_override(value: Any) -> str:
+    """A grid's value as the command line would give it.
+
+    >>> as_override(None), as_override(True), as_override("32,64")
+    ('null', 'true', '32,64')
+    """
+    return str(value) if not isinstance(value, bool | None) else {None: "null", True: "true", False: "false"}[value]
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def _is_fixed(value: Any) -> bool:
+    """One value, a list in brackets included."""
+    return value is not None and ("," not in str(value) or str(value).startswith("["))

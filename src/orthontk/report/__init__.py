@@ -1,0 +1,1 @@
+"""Gathers runs and judges the claims that they were made for."""

@@ -1,0 +1,120 @@
+"""A claim of the paper as a statistic, its interval, and what follows from it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from orthontk.report.statistics import Interval
+
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided (needs more seeds)"
+# Below this no bootstrap interval deserves its name, whatever it looks like.
+LEAST_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed of which networks, and the verdict."""
+
+    claim: str
+    where: str
+    statistic: str
+    interval: Interval
+    expected: str
+    verdict: str
+    reason: str = ""  # of the margin or threshold
+    note: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON, which has no infinities."""
+        low, high, estimate = (v if math.isfinite(v) else None for v in (self.low, self.high, self.interval.estimate))
+        numbers = {"estimate": estimate, "low": low, "high": high, "seeds": self.interval.seeds}
+        texts = {name: getattr(self, name) for name in ("claim", "where", "statistic")}
+        return texts | numbers | {name: getattr(self, name) for name in ("expected", "verdict", "reason", "note")}
+
+    @property
+    def low(self) -> float:
+        return self.interval.low
+
+    @property
+    def high(self) -> float:
+        return self.interval.high
+
+
+def difference(claim: str, where: str, statistic: str, interval: Interval, threshold: float, **text: str) -> Claim:
+    """A claim that something is large: supported if the whole interval is above `threshold`."""
+    if _too_few(interval):
+        verdict = UNDECIDED
+    elif interval.low > threshold:
+        verdict = SUPPORTED
+    else:
+        verdict = NOT_SUPPORTED if interval.high < threshold else UNDECIDED
+    return Claim(claim, where, statistic, interval, f"> {threshold:.4g}", verdict, **text)
+
+
+def sameness(
+    claim: str,
+    where: str,
+    statistic: str,
+    interval: Interval,
+    margin: float,
+    *,
+    around: float = 0.0,
+    shrinking: "Shrinking | None" = None,
+    **text: str,
+) -> Claim:
+    """A claim that something is `around`, an equivalence test: supported if the whole interval is within `margin`.
+
+    An interval that merely contains `around` proves nothing.
+
+    Args:
+        shrinking: for a claim about infinite width, how the gap changes with width. A gap that can be seen, in the
+            widest networks or in the narrowest, has to shrink as well.
+    """
+    low, high = around - margin, around + margin
+    expected = f"in [{low:.4g}, {high:.4g}]"
+    if _too_few(interval):
+        verdict = UNDECIDED
+    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
+        verdict = NOT_SUPPORTED
+    else:
+        inside = low <= interval.low and interval.high <= high
+        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(interval)) else UNDECIDED
+    if shrinking is not None:
+        expected += ", shrinking with width"
+        text["note"] = "; ".join(filter(None, [text.get("note", ""), shrinking.described()]))
+    return Claim(claim, where, statistic, interval, expected, verdict, **text)
+
+
+class Shrinking(NamedTuple):
+    """The gap of the narrowest networks, and by how much its size exceeds that of the widest."""
+
+    narrowest: Interval
+    decrease: Interval
+
+    @property
+    def grows(self) -> bool:
+        return self.decrease.high < 0
+
+    def allows(self, widest: Interval) -> bool:
+        """Whether it shrinks, or there is none to be seen at either end."""
+        seen = any(gap.low > 0 or gap.high < 0 for gap in (self.narrowest, widest))
+        return self.decrease.low > 0 or not seen
+
+    def described(self) -> str:
+        (gap, gap_low, gap_high, _), (less, low, high, _) = self
+        return f"narrowest {gap:.3g} [{gap_low:.3g}, {gap_high:.3g}], decrease {less:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def below(claim: str, where: str, statistic: str, interval: Interval, bound: float, **text: str) -> Claim:
+    """A claim that a quantity that is never negative is small: the whole interval is below `bound`."""
+    if _too_few(interval):
+        verdict = UNDECIDED
+    elif interval.high < bound:
+        verdict = SUPPORTED
+    else:
+        verdict = NOT_SUPPORTED if interval.low > bound else UNDECIDED
+    return Claim(claim, where, statistic, interval, f"< {bound:.4g}", verdict, **text)
+
+
+def _too_few(interval: Interval) -> bool:
+    return interval.seeds < LEAST_SEEDS or not math.isfinite(interval.estimate)

@@ -1,0 +1,65 @@
+"""The table of claims, in the terminal and as Markdown."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
+
+if TYPE_CHECKING:
+    from orthontk.report.write import Judged
+
+COLUMNS = ("study", "claim", "where", "statistic", "estimate [95 %]", "expected", "seeds", "verdict")
+STYLES = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
+
+
+def show(judged: Sequence["Judged"], skipped: Mapping[Path, str], out: Path) -> None:
+    """Print the claims, the comparison with published figures, and what was skipped."""
+    console = Console()
+    console = console if console.is_terminal else Console(width=200)
+    table = Table(*COLUMNS, show_lines=False)
+    for study in judged:
+        for claim in study.claims:
+            table.add_row(*_cells(study, claim), style=STYLES.get(claim.verdict, "yellow"))
+    console.print(table)
+    if rows := [row for study in judged for row in study.comparison]:
+        comparison = Table("quantity", "authors", "here [95 %]", "seeds")
+        for row in rows:
+            comparison.add_row(row["quantity"], f"{row['authors']:.4g}", _interval(row), str(row["seeds"]))
+        console.print(comparison)
+    for path, reason in skipped.items():
+        console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Report: {out}", soft_wrap=True, highlight=False)
+
+
+def markdown(judged: Sequence["Judged"], skipped: Mapping[Path, str]) -> str:
+    """The same, with the reasons of the margins."""
+    lines = ["# Claims", ""]
+    lines += [f"- {s.name} ({s.scale}): {s.runs} finished runs on {s.data}" for s in judged]
+    lines += ["", _row([*COLUMNS, "margin's reason", "note"]), _row(["---"] * (len(COLUMNS) + 2))]
+    lines += [_row([*_cells(s, claim), claim.reason, claim.note]) for s in judged for claim in s.claims]
+    if rows := [row for study in judged for row in study.comparison]:
+        lines += ["", "## Beside the authors' figures", "", _row(["quantity", "authors", "here [95 %]", "seeds"])]
+        lines += [_row(["---"] * 4)]
+        lines += [_row([r["quantity"], f"{r['authors']:.4g}", _interval(r), str(r["seeds"])]) for r in rows]
+    if skipped:
+        lines += ["", "## Skipped", "", *(f"- `{path}`: {reason}" for path, reason in skipped.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(study: "Judged", claim: Claim) -> list[str]:
+    interval = _interval(claim.interval._asdict())
+    seeds = str(claim.interval.seeds)
+    name = f"{study.name} ({study.scale})"
+    return [name, claim.claim, claim.where, claim.statistic, interval, claim.expected, seeds, claim.verdict]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

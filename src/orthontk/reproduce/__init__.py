@@ -1,0 +1,1 @@
+"""Runs every study of the paper."""

@@ -1,0 +1,140 @@
+"""Claim 1: the kernels of either initialization converge to the infinite-width one as 1/√n; Fig. 1."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from orthontk.callbacks.draws import read_tensors
+from orthontk.callbacks.kernel_convergence import FILE
+from orthontk.figures.style import new_figure, save
+from orthontk.report.claims import Claim, below, difference, sameness
+from orthontk.report.gather import Run
+from orthontk.report.statistics import bootstrap, log_slope
+from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.study import Study, by
+
+KERNELS = {"nngp": "NNGP", "ntk": "NTK"}
+
+
+class KernelConvergence(Study):
+    """Slopes of the error in n, and the distance between the kernels' mean over draws and the limit.
+
+    The squared distance of the mean is estimated without bias by inner products of the errors of different draws, one
+    for each pair of draws, which are independent.
+
+    Args:
+        slope, slope_margin: what the slope of log error in log n is expected to be, and how far it may be from it.
+        bias_margin: how far, relative to ‖K∞‖, the mean kernel of the widest networks may be from the limit.
+        largest_width: of the slopes.
+    """
+
+    PANEL = ("family", "activation", "depth", "init", "kernel")
+
+    def __init__(self, slope: float, slope_margin: float, bias_margin: float, largest_width: int) -> None:
+        self.slope, self.slope_margin, self.bias_margin = slope, slope_margin, bias_margin
+        self.largest_width = largest_width
+
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """A row for each draw and each mean of M draws; `product` and `product_gaussian` belong to pairs of draws."""
+        return pd.DataFrame([row for run in runs for row in _rows(run)])
+
+    def claims(self, table: pd.DataFrame) -> list[Claim]:
+        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+
+    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        single = part[part.averaged == 1]
+        widths, errors = samples(single[single.width <= self.largest_width], "error")
+        if len(widths) > 2:
+            yield sameness(
+                "the distance to the infinite-width kernel falls as 1/√n",
+                where,
+                f"slope of log error in log n, n = {widths[0]:g}…{widths[-1]:g}",
+                bootstrap(log_slope(widths), *errors),
+                self.slope_margin,
+                around=self.slope,
+                reason="√n₀ bends the orthogonal slope near n = n₀; further off it is another power",
+            )
+        widest = single[single.width == single.width.max()]
+        at = f"{where} n={widest.width.iloc[0]}"
+        own = bootstrap(np.mean, widest["product"].dropna())
+        yield below(
+            "the mean over draws is the infinite-width kernel of this initialization",
+            at,
+            "‖E K̂−K∞‖²/‖K∞‖²",
+            own,
+            self.bias_margin**2,
+            reason=f"{self.bias_margin:g} of ‖K∞‖",
+        )
+        if (widest.init == "delta_orthogonal").all() and (widest.kernel == "ntk").all():
+            yield difference(
+                "delta-orthogonal convolutions have another infinite-width NTK than Gaussian ones",
+                at,
+                "‖E K̂−K∞(Gaussian)‖²/‖K∞(Gaussian)‖²",
+                bootstrap(np.mean, widest["product_gaussian"].dropna()),
+                self.bias_margin**2,
+                reason="more than what counts as the same",
+            )
+
+    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+        panels = [(k, part) for k, part in table.groupby(["family", "kernel"], sort=False)]
+        figure, all_axes = new_figure(columns=2, rows=-(-len(panels) // 2))
+        for axes, ((family, kernel), part) in zip(all_axes, panels, strict=False):
+            for init, own in by(part, "init"):
+                for averaged, line in ((1, "-"), (own.averaged.max(), ":")):
+                    curve = own[own.averaged == averaged]
+                    label = f"{init}, mean of {averaged:g} draws" if averaged > 1 else init
+                    band(axes, curve, "width", "error", COLOURS[init], label, line)
+            widths = np.array(sorted(part.width.unique()))
+            first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
+            axes.plot(widths, first * (widths / widths[0]) ** -0.5, color="grey", linewidth=0.8, label="slope −½")
+            log_axes(axes, "width n", f"‖K̂−K∞‖ / ‖K∞‖, {KERNELS[kernel]}", f"{family}, {KERNELS[kernel]}")
+        all_axes[0].legend(fontsize=7, loc="lower left", framealpha=0.6)
+        figure.suptitle(title, fontsize=9)
+        save(figure, path)
+
+    def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        """The FCN's slopes beside what is expected of draws over the authors' range of widths."""
+        expected, rows = {"gaussian": -0.50, "orthogonal": -0.545}, []
+        for (init, kernel), part in table[(table.family == "FCN") & (table.averaged == 1)].groupby(["init", "kernel"]):
+            widths, errors = samples(part, "error")
+            if len(widths) > 2 and init in expected:
+                interval = bootstrap(log_slope(widths), *errors)
+                quantity = f"slope {KERNELS[kernel]} {init}, n = {widths[0]:g}…{widths[-1]:g} (authors 8…4096)"
+                rows.append({"quantity": quantity, "authors": expected[init], **interval._asdict()})
+        return rows
+
+
+def samples(table: pd.DataFrame, column: str) -> tuple[list[float], list[np.ndarray]]:
+    """The widths, and for each the values of a column."""
+    parts = [(width, part[column].to_numpy()) for width, part in by(table, "width")]
+    return [float(width) for width, _ in parts], [values for _, values in parts]
+
+
+def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    tensors, _ = read_tensors(run.directory / FILE)
+    for kernel in KERNELS:
+        draws, limit, gaussian = (tensors[name].double() for name in (kernel, f"{kernel}_limit", f"{kernel}_gaussian"))
+        products, to_gaussian = _products(draws, limit), _products(draws, gaussian)
+        averaged = 1
+        while averaged <= len(draws):
+            means = draws[: len(draws) // averaged * averaged].unflatten(0, (-1, averaged)).mean(1)
+            errors = torch.linalg.matrix_norm(means - limit) / torch.linalg.matrix_norm(limit)
+            for i, error in enumerate(errors.tolist()):
+                row = run.settings() | {"kernel": kernel, "averaged": averaged, "draw": i, "error": error}
+                paired = averaged == 1 and i < len(products)
+                row["product"] = products[i].item() if paired else np.nan
+                row["product_gaussian"] = to_gaussian[i].item() if paired else np.nan
+                yield row
+            averaged *= 2
+
+
+def _products(draws: Tensor, limit: Tensor) -> Tensor:  # (M, N, N), (N, N) -> (⌊M/2⌋,)
+    """⟨K̂ᵢ−K∞, K̂ⱼ−K∞⟩/‖K∞‖² over disjoint pairs of draws: unbiased estimates of ‖E K̂−K∞‖²/‖K∞‖²."""
+    half = len(draws) // 2
+    errors = (draws - limit).flatten(1) / torch.linalg.matrix_norm(limit)
+    return (errors[:half] * errors[half : 2 * half]).sum(1)

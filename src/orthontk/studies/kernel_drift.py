@@ -1,0 +1,164 @@
+"""Claim 2: the NTK hardly moves in training, the less the wider the network; Fig. 2."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orthontk.figures.style import new_figure, save
+from orthontk.report.claims import Claim, Shrinking, difference, sameness
+from orthontk.report.gather import Run
+from orthontk.report.statistics import Interval, bootstrap, geometric_mean, log_slope
+from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.study import Study, by
+
+Statistic = Callable[..., np.ndarray]
+# Slopes over n ≥ 64 from the authors' data, by initialization.
+AUTHORS = {
+    "NTK": {"gaussian": -0.87, "orthogonal": -0.91},
+    "first layer": {"gaussian": -0.48, "orthogonal": -0.50},
+    "hidden layers": {"gaussian": -1.03, "orthogonal": -1.03},
+    "last layer": {"gaussian": -0.58, "orthogonal": -0.57},
+}
+MARKERS = {"NTK": "-", "first layer": ":", "hidden layers": "--", "last layer": "-."}
+
+
+class KernelDrift(Study):
+    """Relative Frobenius changes of the NTK and of each layer's weights, and the slopes of their geometric means in n.
+
+    Args:
+        ntk_slope_above: what −slope of the NTK's change exceeds.
+        change_margin: the change of the NTK that counts as none, in the widest networks.
+        smallest_width, smallest_channels: of the slopes, FCN and CNN.
+    """
+
+    PANEL = ("family", "activation", "depth", "init")
+
+    def __init__(
+        self, ntk_slope_above: float, change_margin: float, smallest_width: int, smallest_channels: int
+    ) -> None:
+        self.ntk_slope_above, self.change_margin = ntk_slope_above, change_margin
+        self.smallest = {"FCN": smallest_width, "CNN": smallest_channels}
+
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """A row for each run and quantity; the change over the whole training."""
+        return pd.DataFrame([run.settings() | row for run in runs for row in _changes(run)])
+
+    def claims(self, table: pd.DataFrame) -> list[Claim]:
+        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+
+    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        slopes = {quantity: self._slope(own) for quantity, own in by(part, "quantity")}
+        slopes = {quantity: found for quantity, found in slopes.items() if found is not None}
+        if "NTK" not in slopes:
+            return
+        widths, interval = slopes["NTK"]
+        span = f"n = {widths[0]:g}…{widths[-1]:g}"
+        yield difference(
+            "in training the NTK moves by O(1/√n) at most",
+            where,
+            f"−slope of log ‖Θ_T−Θ_0‖/‖Θ_0‖ in log n, {span}",
+            interval,
+            self.ntk_slope_above,
+            reason="the theorem's bound; a kernel that keeps moving has slope 0",
+        )
+        changes = self._samples(part[part.quantity == "NTK"])[1]
+        narrowest, widest = changes[0], changes[-1]
+        yield sameness(
+            "the NTK of wide networks is constant in training",
+            f"{where} n={widths[-1]:g}",
+            "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
+            bootstrap(geometric_mean, widest),
+            self.change_margin,
+            shrinking=Shrinking(bootstrap(geometric_mean, narrowest), bootstrap(_decrease, narrowest, widest)),
+            reason="a tenth: predictions of the linearized training then err by about as much",
+        )
+        if {"first layer", "hidden layers", "last layer"} <= slopes.keys():
+            yield difference(
+                "hidden layers move as 1/n, first and last as 1/√n",
+                where,
+                "−slope of the hidden layers less the larger of the other two",
+                bootstrap(_ordering(widths), *self._layers(part, widths)),
+                0.0,
+                reason="the ordering is claimed, not the size",
+            )
+
+    def _slope(self, part: pd.DataFrame) -> tuple[list[float], Interval] | None:
+        """The widths, and −slope; seeds of different widths are independent networks."""
+        widths, changes = self._samples(part)
+        if len(widths) < 3:
+            return None
+        return widths, bootstrap(_negative(log_slope(widths, geometric_mean)), *changes)
+
+    def _samples(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
+        wide = part[part.width >= self.smallest.get(part.family.iloc[0], 0)].dropna(subset=["change"])
+        parts = [(float(width), own.change.to_numpy()) for width, own in by(wide, "width")]
+        return [width for width, _ in parts], [values for _, values in parts]
+
+    def _layers(self, part: pd.DataFrame, widths: list[float]) -> list[np.ndarray]:
+        samples = []
+        for quantity in ("first layer", "hidden layers", "last layer"):
+            own = part[part.quantity == quantity]
+            samples += [own[own.width == width].change.to_numpy() for width in widths]
+        return samples
+
+    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+        families = list(by(table, "family"))
+        figure, all_axes = new_figure(columns=2, rows=len(families))
+        for row, (family, part) in enumerate(families):
+            for axes, quantities in zip(all_axes[2 * row : 2 * row + 2], (["NTK"], list(MARKERS)[1:]), strict=True):
+                for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"]):
+                    band(axes, own, "width", "change", COLOURS[init], f"{init}, {quantity}", MARKERS[quantity])
+                names = "NTK" if quantities == ["NTK"] else "weights"
+                log_axes(axes, "width n", f"relative change of the {names}", f"{family}: {names}")
+                axes.legend(fontsize=6, loc="lower left", framealpha=0.6)
+        figure.suptitle(title, fontsize=9)
+        save(figure, path)
+
+    def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        rows = []
+        for (data, quantity, init), part in table[table.family == "FCN"].groupby(["data", "quantity", "init"]):
+            found = self._slope(part)
+            if found is not None and init in AUTHORS.get(quantity, {}):
+                widths, (estimate, low, high, seeds) = found
+                span = f"n = {widths[0]:g}…{widths[-1]:g} (authors 64…4096)"
+                name = f"slope {quantity} {init}, {data}, {span}"
+                here = {"estimate": -estimate, "low": -high, "high": -low, "seeds": seeds}
+                rows.append({"quantity": name, "authors": AUTHORS[quantity][init], **here})
+        return rows
+
+
+def _changes(run: Run) -> Iterator[dict[str, Any]]:
+    """NTK, first, mean of the hidden, and last layer; none of a run that diverged."""
+    layers = sorted((name for row in run.rows[-1:] for name in row if name.startswith("weights/change/")), key=_number)
+    changes = {name: run.at_end(name) for name in layers}
+    values = list(changes.values())
+    found = {"NTK": run.at_end("ntk/change")}
+    if len(values) > 2:
+        found |= {"first layer": values[0], "hidden layers": float(np.mean(values[1:-1])), "last layer": values[-1]}
+    for quantity, change in found.items():
+        yield {"quantity": quantity, "change": change, "train_loss": run.at_end("train/loss")}
+
+
+def _number(layer: str) -> int:
+    return int(layer.rpartition("layer")[2])
+
+
+def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
+    return geometric_mean(narrow, axis) - geometric_mean(wide, axis)
+
+
+def _negative(statistic: Statistic) -> Statistic:
+    return lambda *samples, axis=-1: -statistic(*samples, axis=axis)
+
+
+def _ordering(widths: list[float]) -> Statistic:
+    slope, count = log_slope(widths, geometric_mean), len(widths)
+
+    def margin(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
+        first, hidden, last = (slope(*samples[i * count : (i + 1) * count], axis=axis) for i in range(3))
+        return np.minimum(first, last) - hidden
+
+    return margin

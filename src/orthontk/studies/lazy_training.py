@@ -1,0 +1,119 @@
+"""Claim 3: in the lazy regime both initializations train alike; Fig. 3 and the supplement."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orthontk.figures.style import STEPS, new_figure, save
+from orthontk.report.claims import Claim, Shrinking, sameness
+from orthontk.report.gather import Run
+from orthontk.report.statistics import bootstrap
+from orthontk.studies.curves import COLOURS, band
+from orthontk.studies.replicas import BASELINE, others, paired, replica_rows
+from orthontk.studies.study import Study, by
+
+# Of the training set, and of images held out of it; the test set is looked at once, at the end.
+CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
+LABELS = {curve: curve.replace("val/", "held-out ").replace("/", " ") for curve in CURVES}
+# Mean train loss and accuracy at step 1000, by (depth, width): Gaussian, orthogonal.
+AUTHORS = {
+    (3, 400): {"train/loss": (0.422, 0.393), "train/accuracy": (0.920, 0.941)},
+    (7, 800): {"train/loss": (0.753, 0.748), "train/accuracy": (0.470, 0.481)},
+}
+
+
+class LazyTraining(Study):
+    """Loss and accuracy curves of one initialization against those of Gaussian weights, seed by seed.
+
+    The gap of a loss is the difference of its logs, averaged over the steps after the first that it was measured at.
+
+    Args:
+        loss_margin: within which the gap of the widest networks counts as none.
+        margin_reason: why that one.
+    """
+
+    PANEL = ("family", "activation", "depth", "learning_rate")
+
+    def __init__(self, loss_margin: float, margin_reason: str) -> None:
+        self.loss_margin, self.margin_reason = loss_margin, margin_reason
+
+    @staticmethod
+    def describe(name: str, value: object) -> str:
+        return f"η={value:g}" if name == "learning_rate" else Study.describe(name, value)
+
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """A row for each replica, step and curve."""
+        rows = []
+        for run in runs:
+            for row in replica_rows(run):
+                settings = {name: value for name, value in row.items() if "/" not in name}
+                rows += [settings | {"curve": name, "value": row[name]} for name in CURVES if name in row]
+        return pd.DataFrame(rows)
+
+    def claims(self, table: pd.DataFrame) -> list[Claim]:
+        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+
+    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        losses = part[part.curve.isin(("train/loss", "val/loss")) & (part.step > 0)]
+        widths = sorted(losses.width.unique())
+        for curve, own in by(losses, "curve"):
+            for init in others(own):
+                gaps = [self._gaps(own[own.width == width], init) for width in widths]
+                yield sameness(
+                    f"lazy: {init} and Gaussian weights train alike",
+                    f"{where} n={widths[-1]}",
+                    f"log({init}/Gaussian {LABELS[curve]}), mean over steps",
+                    bootstrap(np.mean, gaps[-1]),
+                    self.loss_margin,
+                    shrinking=_shrinking(gaps) if len(widths) > 1 else None,
+                    reason=self.margin_reason,
+                    note="delta-orthogonal networks have another kernel" if init == "delta_orthogonal" else "",
+                )
+
+    def _gaps(self, part: pd.DataFrame, init: str) -> np.ndarray:
+        """One for each seed that has both."""
+        logs = part.assign(log=np.log(part.value.where(part.value > 0)))
+        means = logs.groupby(["seed", "init"], as_index=False).log.mean()
+        one, other = paired(means, (init, BASELINE), "log")
+        return one - other
+
+    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+        widest = table[table.width == table.groupby(list(self.PANEL)).width.transform("max")]
+        panels = list(self.panels(widest))
+        figure, all_axes = new_figure(columns=4, rows=len(panels))
+        for row, (where, part) in enumerate(panels):
+            for axes, curve in zip(all_axes[4 * row : 4 * row + 4], CURVES, strict=True):
+                for init, own in by(part[part.curve == curve], "init"):
+                    band(axes, own, "step", "value", COLOURS[init], init)
+                axes.set(xlabel=STEPS, ylabel=LABELS[curve])
+                axes.set_title(f"{where} n={part.width.iloc[0]}", fontsize=8)
+                axes.grid(alpha=0.25)
+        all_axes[0].legend(fontsize=7)
+        figure.suptitle(title, fontsize=9)
+        save(figure, path)
+
+    def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        rows = []
+        for (depth, width), figures in AUTHORS.items():
+            part = table[
+                (table.family == "FCN") & (table.depth == depth) & (table.width == width) & (table.step == 1000)
+            ]
+            for curve, published in figures.items():
+                for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
+                    own = part[(part.curve == curve) & (part.init == init)]
+                    if len(own):
+                        name = f"{curve} at step 1000, L={depth} n={width}, {init}"
+                        rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.value)._asdict()})
+        return rows
+
+
+def _shrinking(gaps: Sequence[np.ndarray]) -> Shrinking:
+    """From the gaps of each seed, narrowest networks first."""
+    return Shrinking(bootstrap(np.mean, gaps[0]), bootstrap(_decrease, gaps[0], gaps[-1]))
+
+
+def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.abs(np.mean(narrow, axis=axis)) - np.abs(np.mean(wide, axis=axis))

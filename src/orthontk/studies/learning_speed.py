@@ -1,0 +1,162 @@
+"""Claim 4: orthogonal networks learn faster outside the lazy regime, the more so at larger rates and depths; Fig. 4."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orthontk.figures.style import new_figure, save
+from orthontk.report.claims import Claim, difference
+from orthontk.report.gather import Run
+from orthontk.report.statistics import bootstrap
+from orthontk.studies import speed_ratios as ratios
+from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.replicas import BASELINE, IDENTITY, others, replica_rows
+from orthontk.studies.study import Study, by
+
+SPLITS = ("train", "test")
+LARGEST_STABLE = "lr/largest_stable"
+# Mean τ (train set) of the authors' FCN with L = 50, n = 400, on CIFAR-10: Gaussian, orthogonal.
+AUTHORS = {0.1: (224.9, 34.8), 0.0316: (41.3, 18.0), 0.01: (30.8, 17.1), 0.001: (129.2, 105.6)}
+
+
+class LearningSpeed(Study):
+    """τ, the updates until an accuracy (25 % on CIFAR-10), of one initialization against Gaussian weights.
+
+    Equal η confounds speed with the stable range, so the ratio of τ is also taken at equal η/η_max, where runs with the
+    callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs that never
+    reach the accuracy are counted; a learning rate at which more than `most_censored` of the runs of either
+    initialization never do is left out of ratios.
+
+    Args:
+        ratio_above: the factor by which Gaussian τ has to exceed the other's for a speed-up.
+        most_censored: a share.
+    """
+
+    PANEL = ("family", "activation", "depth", "width", "normalize")
+
+    def __init__(self, ratio_above: float, most_censored: float) -> None:
+        self.ratio_above, self.most_censored = ratio_above, most_censored
+
+    @staticmethod
+    def describe(name: str, value: object) -> str:
+        if name == "normalize":
+            return {"none": "", "qstar": "inputs at q*"}.get(str(value), str(value))
+        return Study.describe(name, value)
+
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
+        table = pd.DataFrame([row for run in runs for row in _taus(run)])
+        table["fraction"] = table.learning_rate / _stable_rates(table, self.PANEL)
+        return table
+
+    def claims(self, table: pd.DataFrame) -> list[Claim]:
+        found = []
+        for split, own in by(table, "split"):
+            for where, part in self.panels(own):
+                for init in others(part):
+                    found += self._judge(f"{where} {init}, {split} τ", part[part.init.isin((init, BASELINE))], init)
+            found += self._with_depth(own, split)
+        return found
+
+    def _judge(self, where: str, part: pd.DataFrame, init: str) -> Iterator[Claim]:
+        censored = part.groupby("init").censored.sum().astype(int).to_dict()
+        note = "censored: " + ", ".join(f"{count} {name}" for name, count in censored.items())
+        settings = {"reason": f"a factor of {self.ratio_above:g}", "note": note}
+        threshold = np.log(self.ratio_above)
+        usable = ratios.usable_rates(part, self.most_censored)
+        same = ratios.log_ratios(usable, init)  # seeds × learning rates
+        faster = f"{init} networks learn faster than Gaussian ones"
+        if same.size:
+            statistic = "log(τ Gaussian/other) at equal η, mean over η"
+            yield difference(faster, where, statistic, bootstrap(np.mean, same.mean(axis=1)), threshold, **settings)
+        shares = ratios.log_ratios_at_shares(usable, init)
+        if len(shares):
+            statistic = "log(τ Gaussian/other) at equal η/η_max, mean"
+            yield difference(faster, where, statistic, bootstrap(np.mean, shares), threshold, **settings)
+        best = ratios.best_rates(part, init, self.most_censored)
+        if best is not None:
+            yield difference(faster, where, "log(τ Gaussian/other), each at its best η", best, threshold, **settings)
+        if same.shape[-1] > 1:
+            slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
+            statistic = "slope of log(τ Gaussian/other) in log η"
+            yield difference("the more so, the larger the learning rate", where, statistic, slopes, 0.0, note=note)
+
+    def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
+        """Between the shallowest and the deepest network of a width, over the learning rates that both have."""
+        for (family, activation, width, normalize), part in table.groupby(
+            ["family", "activation", "width", "normalize"]
+        ):
+            shallow, deep = (part[part.depth == depth] for depth in (part.depth.min(), part.depth.max()))
+            if shallow.depth.iloc[0] == deep.depth.iloc[0]:
+                continue
+            shallow, deep = (ratios.usable_rates(own, self.most_censored) for own in (shallow, deep))
+            common = sorted(set(shallow.learning_rate) & set(deep.learning_rate))
+            for init in others(part):
+                pair = [ratios.log_ratios(own[own.learning_rate.isin(common)], init) for own in (deep, shallow)]
+                if all(found.size for found in pair):
+                    yield difference(
+                        "the more so, the deeper",
+                        f"{family} {activation} n={width} {self.describe('normalize', normalize)} {init}, {split} τ",
+                        f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
+                        bootstrap(ratios.between, *(found.mean(axis=1) for found in pair)),
+                        0.0,
+                    )
+
+    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+        panels = list(self.panels(table))
+        figure, all_axes = new_figure(columns=3, rows=len(panels))
+        for row, (where, part) in enumerate(panels):
+            at_rate, at_share, shares = all_axes[3 * row : 3 * row + 3]
+            for (init, split), own in part.groupby(["init", "split"]):
+                line = "-" if split == "train" else "--"
+                label = f"{init}, {split} ({int(own.censored.sum())} of {len(own)} censored)"
+                band(at_rate, own, "learning_rate", "tau", COLOURS[init], label, line)
+                if own.fraction.notna().any():
+                    band(at_share, own, "fraction", "tau", COLOURS[init], label, line)
+                censored = own.groupby("learning_rate").censored.mean()
+                shares.plot(censored.index, censored, line, marker="o", markersize=3, color=COLOURS[init])
+            log_axes(at_rate, "learning rate η", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
+            log_axes(at_share, "η/η_max", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
+            shares.set(xscale="log", ylim=(-0.05, 1.05), xlabel="learning rate η", ylabel="share censored")
+            shares.grid(alpha=0.25)
+            at_rate.legend(fontsize=6)
+        figure.suptitle(title, fontsize=9)
+        save(figure, path)
+
+    def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        part = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
+        part = part[(part.data == "cifar10") & (part.normalize == "none")]
+        rows = []
+        for rate, published in AUTHORS.items():
+            for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
+                own = part[np.isclose(part.learning_rate, rate, rtol=0.01) & (part.init == init)]
+                if own.tau.notna().any():
+                    censored = f", {int(own.censored.sum())} censored" * bool(own.censored.any())
+                    name = f"mean τ (train), L=50 n=400, η={rate:g}, {init}{censored}"
+                    rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.tau.dropna())._asdict()})
+        return rows
+
+
+def _taus(run: Run) -> Iterator[dict[str, Any]]:
+    """What is known of each training at its end."""
+    trainings: dict[tuple, dict[str, Any]] = {}
+    for row in replica_rows(run):
+        training = trainings.setdefault(tuple(row[name] for name in IDENTITY), {})
+        training |= row
+    for training in trainings.values():
+        settings = {name: value for name, value in training.items() if "/" not in name}
+        for split in SPLITS:
+            if f"{split}/censored" in training:
+                tau = training.get(f"{split}/tau", np.nan)
+                found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
+                threshold, stable = run.get("callbacks.tau.threshold"), training.get(LARGEST_STABLE, np.nan)
+                yield settings | found | {"threshold": threshold, "stable": stable}
+
+
+def _stable_rates(table: pd.DataFrame, panel: Sequence[str]) -> pd.Series:
+    """η_max of each row's network: the geometric mean over the seeds that it was measured for, NaN where for none."""
+    logs = table.assign(log=np.log(table.stable)).groupby([*panel, "init"]).log
+    return np.exp(logs.transform("mean"))  # which leaves out NaN

@@ -1,0 +1,51 @@
+"""What a study is: a table of measurements, claims about it, and a figure."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from orthontk.report.claims import Claim
+from orthontk.report.gather import Run
+
+
+class Study:
+    """Judges the runs of a preset whose `study._target_` names it; subclass it for a question of your own.
+
+    The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes.
+    """
+
+    # Columns that tell one set of networks, judged by itself, from another.
+    PANEL: ClassVar[tuple[str, ...]] = ("family", "activation")
+
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """Tidy measurements: a row for each, with the settings it was made at."""
+        raise NotImplementedError
+
+    def claims(self, table: pd.DataFrame) -> list[Claim]:
+        """What follows from the table."""
+        raise NotImplementedError
+
+    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+        """Write the study's figure."""
+        raise NotImplementedError
+
+    def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        """Published figures beside this table's, where there are any."""
+        return []
+
+    def panels(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The table in parts that are judged by themselves, with what they are."""
+        for values, part in table.groupby(list(self.PANEL), sort=True):
+            yield " ".join(self.describe(name, value) for name, value in zip(self.PANEL, values, strict=True)), part
+
+    @staticmethod
+    def describe(name: str, value: Any) -> str:
+        letter = {"depth": "L=", "width": "n="}.get(name, "")
+        return f"{letter}{value}"
+
+
+def by(table: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The parts of a table, by the values of a column."""
+    yield from table.groupby(column, sort=True)

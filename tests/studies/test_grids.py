@@ -1,0 +1,97 @@
+"""A preset's grids, and what the command line makes of them."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from hydra_plugins.orthontk_sweeper import jobs_of
+from orthontk.grids import SCALES, grids_at_scale
+from orthontk.identity import register_resolvers, run_name
+from orthontk.run.settings import check_settings
+from orthontk.studies import Study
+
+GRIDS = [
+    {"model": "fcn", "model.width": "32,64", "init": "gaussian,orthogonal"},
+    {"model": "cnn", "model.width": "8,16", "data.shape": "[1,8,8]", "x": None},
+]
+
+
+def jobs(*arguments):
+    return [set(job) for job in jobs_of(GRIDS, OverridesParser.create().parse_overrides(list(arguments)))]
+
+
+def test_each_grid_is_a_product_and_all_are_run():
+    assert len(jobs()) == 4 + 2
+    assert {"model=cnn", "model.width=8", "data.shape=[1,8,8]", "x=null"} in jobs()
+
+
+def test_a_choice_among_the_grids():
+    assert len(jobs("model=cnn")) == 2
+
+
+def test_a_value_replaces_the_grids_own():
+    assert len(jobs("model.width=128")) == 2 + 1
+    assert len(jobs("model.width=1,2,3", "model=fcn", "seed=0,1")) == 3 * 2 * 2
+
+
+def test_a_job_that_two_grids_share_runs_once():
+    parsed = OverridesParser.create().parse_overrides(["a=1"])
+    assert jobs_of([{"a": "1,2"}, {"a": "2,3"}], parsed) == [["a=1"]]
+
+
+@pytest.mark.parametrize("argument", ["experiment=kernel_drift,lazy_sgd", "scale=quick,paper"])
+def test_several_presets_at_once_are_refused(train, argument):
+    result = train("-m", "experiment=kernel_drift", argument)
+    assert result.code == 1 and len(result.err.splitlines()) == 1
+    assert result.err.startswith(f"error: {argument}: expected one at a time")
+
+
+def test_an_unknown_scale_is_refused(train):
+    for mode in (["-m"], []):
+        result = train(*mode, "experiment=kernel_drift", "scale=large")
+        assert result.code == 1 and result.err == "error: scale=large: expected one of quick, paper\n"
+
+
+STUDIES = [
+    "kernel_convergence",
+    "kernel_drift",
+    "lazy_full_batch",
+    "lazy_sgd",
+    "learning_speed",
+    "depth_fluctuation",
+    "dynamical_isometry",
+]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_job_of_every_study_composes(request, study):
+    """At both scales; no two jobs share a directory, and the scale is in it."""
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    names = []
+    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
+        for scale in SCALES:
+            chosen = [f"experiment={study}", f"scale={scale}"]
+            grids = compose("config", chosen, return_hydra_config=True).hydra.sweeper.grids
+            for grid in grids_at_scale(grids, scale):
+                first_and_last = jobs_of([grid], [])[:: max(1, len(jobs_of([grid], [])) - 1)]
+                for job in first_and_last:
+                    config = compose("config", [*chosen, *job])
+                    names.append(run_name(config))
+                    schemes = config.ensemble.inits or []
+                    assert all((request.config.rootpath / f"conf/init/{name}.yaml").is_file() for name in schemes)
+                    config.ensemble.inits = None  # only within a run is it known where they are looked for
+                    check_settings(config)
+    assert len(set(names)) == len(names)
+    from orthontk.report.write import study_of
+
+    assert isinstance(study_of(run_of(config)), Study)
+
+
+def run_of(config):
+    from omegaconf import OmegaConf
+
+    from orthontk.report.gather import Run
+
+    return Run(None, {"study": OmegaConf.to_container(config.study)}, {})

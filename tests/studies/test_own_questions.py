@@ -1,0 +1,109 @@
+"""An activation, an initialization and a study of one's own, from outside the package, through configuration alone."""
+
+import json
+
+import pytest
+
+from orthontk.report.write import report
+
+MODULE = '''
+import pandas as pd
+import torch
+
+from orthontk.report.claims import below
+from orthontk.report.statistics import bootstrap
+from orthontk.studies import Study
+
+
+class Sine(torch.nn.Module):
+    def forward(self, z):
+        return torch.sin(z)
+
+
+def signs(draw):
+    """Unit-variance weights that are +1 or -1."""
+    return draw.sign()
+
+
+class WeightsMove(Study):
+    def __init__(self, bound):
+        self.bound = bound
+
+    def table(self, runs):
+        return pd.DataFrame([run.settings() | {"moved": run.at_end("weights/change/layer1")} for run in runs])
+
+    def claims(self, table):
+        return [below("weights stay", where, "change of layer 1", bootstrap(_mean, part.moved),
+                      self.bound) for where, part in self.panels(table)]
+
+    def draw(self, table, path, title):
+        path.with_suffix(".txt").write_text(title)
+
+
+def _mean(values, axis=-1):
+    return values.mean(axis=axis)
+'''
+PRESET = """
+# @package _global_
+defaults:
+  - override /model: fcn
+  - override /init: signs
+name: weights_move
+scale: quick
+study: {_target_: my_questions.WeightsMove, bound: 10.0}
+model:
+  activation: {_target_: my_questions.Sine}
+hydra:
+  sweeper:
+    grids:
+      quick:
+        - {seed: "0,1,2,3,4", model.width: 8}
+"""
+SIGNS = """
+_target_: orthontk.init.initialize
+_partial_: true
+scheme: {_target_: my_questions.signs, _partial_: true}
+coupled: false
+"""
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A folder beside the package, with a module and configurations."""
+    folder = tmp_path / "mine"
+    (folder / "conf" / "experiment").mkdir(parents=True)
+    (folder / "conf" / "init").mkdir()
+    (folder / "my_questions.py").write_text(MODULE)
+    (folder / "conf" / "experiment" / "weights_move.yaml").write_text(PRESET)
+    (folder / "conf" / "init" / "signs.yaml").write_text(SIGNS)
+    monkeypatch.syspath_prepend(folder)
+    return folder / "conf"
+
+
+@pytest.mark.parametrize("way", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+def test_all_three_at_once(small, outside, tmp_path, way):
+    result = small(way.format(outside), "-m", "experiment=weights_move")
+    assert result.code == 0, result.err
+    runs = sorted((tmp_path / "outputs" / "weights_move").glob("*/summary.json"))
+    assert len(runs) == 5 and all(run.parent.name.startswith("fcn-signs-Sine-L3-n8") for run in runs)
+    report(tmp_path / "outputs", tmp_path / "report")
+    (study,) = json.loads((tmp_path / "report" / "verdict.json").read_text())
+    (claim,) = study["claims"]
+    assert study["study"] == "weights_move" and claim["verdict"] == "supported" and claim["seeds"] == 5
+    assert "5 runs" in (tmp_path / "report" / "weights_move-quick" / "weights_move.txt").read_text()
+
+
+def test_the_weights_are_the_schemes(small, outside):
+    import torch
+
+    run = small(f"--config-dir={outside}", "init=signs", "trainer.max_steps=0").run_directory
+    state = torch.load(next((run / "checkpoints").iterdir()), weights_only=True)["state_dict"]
+    assert set(state["network.layers.0.weight"].unique().tolist()) == {-1.0, 1.0}
+
+
+def test_a_study_that_is_none_is_named(small, outside, tmp_path, capsys):
+    small(f"--config-dir={outside}", "experiment=weights_move", "study._target_=my_questions.Sine")
+    from orthontk.checks import InvalidValue
+
+    with pytest.raises(InvalidValue, match=r"study\._target_=my_questions\.Sine: expected a subclass of"):
+        report(tmp_path / "outputs", tmp_path / "report")

@@ -1,0 +1,61 @@
+"""All studies in one command; here a small one stands for all."""
+
+import json
+import sys
+
+import pytest
+
+from orthontk.files import write_json
+from orthontk.reproduce import __main__ as reproduce
+from orthontk.reproduce.progress import WholeProgress
+
+
+def test_the_share_of_the_whole(tmp_path):
+    progress = WholeProgress(tmp_path, {"one": 30, "two": 10}, {"one": 3, "two": 2})
+    assert progress.share() == 0
+    for number in range(2):
+        (tmp_path / "one" / str(number)).mkdir(parents=True)
+        write_json(tmp_path / "one" / str(number) / "summary.json", {})
+    assert progress.share() == pytest.approx(100 * 20 / 40)
+    ends = iter([True, False])
+    progress.follow("one", lambda: next(ends))
+    assert progress.bar.n == pytest.approx(50) and "one, job 2 of 3" in str(progress.bar)
+    progress.close()
+
+
+def test_every_study_is_there(request):
+    presets = {path.stem for path in (request.config.rootpath / "conf/experiment").glob("*.yaml")}
+    assert set(reproduce.SECONDS) == presets - {"deep_fcn"}
+    assert sum(reproduce.SECONDS.values()) < 25 * 60
+    assert all(reproduce.count_jobs().values())
+
+
+def test_a_folder_that_is_not_there(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--data", "/nowhere"])
+    with pytest.raises(SystemExit, match="1"):
+        reproduce.main()
+    assert capsys.readouterr().err.startswith("error: DATA=/nowhere: expected a folder with CIFAR-10's")
+
+
+@pytest.mark.slow
+def test_runs_judges_and_runs_nothing_twice(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(reproduce, "SECONDS", {"depth_fluctuation": 40})
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--out", str(tmp_path)])
+
+    def command():
+        with pytest.raises(SystemExit) as end:
+            reproduce.main()
+        assert not end.value.code
+        return capfd.readouterr()
+
+    printed = command()
+    out = tmp_path / "reproduce-digits"
+    assert "not the paper's images" in printed.out and "22 jobs of 1 studies" in printed.out
+    assert "100%" in printed.err and "depth_fluctuation (quick)" in printed.out
+    (study,) = json.loads((out / "report" / "verdict.json").read_text())
+    assert study["runs"] == 22
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*/*/summary.json")}
+    next(iter(times)).unlink()  # as if interrupted before the last job
+    command()
+    after = {path: path.stat().st_mtime_ns for path in out.glob("*/*/summary.json")}
+    assert after.keys() == times.keys() and sum(after[path] != times[path] for path in times) == 1
