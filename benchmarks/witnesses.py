@@ -25,7 +25,7 @@ from orthontk.networks import CNN, FCN, Conv
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "erf", "gelu", "tanh", "SiLU")
 VARIANCES = torch.tensor([0.05, 1.0, 9.0], dtype=torch.float64)
 CORRELATIONS = (-0.95, -0.3, 0.0, 0.5, 0.9)
-REACH, POINTS = 9.0, 4001  # of the brute-force grid, in standard deviations
+REACH, POINTS = 9.0, 1501  # of the brute-force grid, in standard deviations
 
 
 def by_brute_force(phi: Activation, q1: float, q2: float, rho: float) -> tuple[float, float]:
