@@ -18,7 +18,29 @@ from orthontk.meanfield import (
     phase_diagram,
     plot_phase_diagram,
 )
+from orthontk.meanfield.__main__ import main
 from orthontk.networks import FCN
+
+
+def test_points_of_a_diagram_are_those_computed_alone():
+    """The diagram shares one table of expectations over all its variances."""
+    diagram = phase_diagram("tanh", [0.8, 2.5], [0.0, 0.05])
+    for row, bias_var in enumerate(diagram.bias_vars):
+        for column, weight_var in enumerate(diagram.weight_vars):
+            alone = correlation_length("tanh", weight_var, bias_var)
+            assert diagram.correlation_length[row, column] == pytest.approx(alone, rel=1e-8)
+
+
+@pytest.mark.slow
+def test_phase_diagram_from_the_command_line(tmp_path, capsys):
+    main(["--activation", "erf", "--phase-diagram", str(tmp_path / "erf.png")])
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "erf.png"), str(tmp_path / "erf.csv")]
+    assert (tmp_path / "erf.png").read_bytes().startswith(b"\x89PNG")
+    table = np.genfromtxt(tmp_path / "erf.csv", delimiter=",", names=True)
+    ordered = table["chi_1"] < 1
+    assert ordered.any() and not ordered.all()
+    point = table[ordered & (table["bias_var"] > 0)][0]
+    assert point["q_star"] == pytest.approx(fixed_point("erf", point["weight_var"], point["bias_var"]), rel=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "erf", "gelu"])

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from orthontk.callbacks.draws import read_tensors
 from orthontk.callbacks.kernel_fluctuation import self_kernels
 from orthontk.init import SCHEMES, initialize
 from orthontk.init.stacked import draw_stacked
@@ -11,6 +10,7 @@ from orthontk.kernels import empirical_ntk, infinite_kernels
 from orthontk.kernels.empirical_nngp import empirical_nngp
 from orthontk.loggers import read_metrics
 from orthontk.networks import CNN, FCN
+from orthontk.tensor_files import read_tensors
 
 CNN_SIZES = {"in_channels": 2, "image_size": 4, "out_features": 1, "width": 3, "depth": 3}
 

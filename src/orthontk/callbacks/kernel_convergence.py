@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.draws import drawn_networks, write_tensors
+from orthontk.callbacks.draws import drawn_networks
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer
 from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk, infinite_kernels
 from orthontk.kernels.empirical_nngp import empirical_nngp
+from orthontk.tensor_files import write_tensors
 from orthontk.training.metrics import log_metrics
 
 FILE = "kernel_draws.safetensors"

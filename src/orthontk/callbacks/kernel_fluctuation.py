@@ -9,10 +9,10 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from orthontk.callbacks.draws import write_tensors
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer
 from orthontk.init.stacked import draw_stacked
+from orthontk.tensor_files import write_tensors
 from orthontk.training.metrics import log_metrics
 
 FILE = "ntk_draws.safetensors"

@@ -1,13 +1,11 @@
 """The file `ntk.safetensors`: a probe's kernels and the steps they were computed at."""
 
-import json
-import os
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from orthontk.tensor_files import read_tensors, write_tensors
 
 
 class KernelSeries:
@@ -28,9 +26,7 @@ class KernelSeries:
     @classmethod
     def read(cls, path: str | Path) -> "KernelSeries":
         """The series in a file. Raises FileNotFoundError, or safetensors' own error for a damaged one."""
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            settings = json.loads(file.metadata()["settings"])
+        tensors, settings = read_tensors(path)
         kernels, steps = tensors.pop("kernels"), tensors.pop("steps")
         series = cls(Path(path), {name.removeprefix("probe/"): value for name, value in tensors.items()}, settings)
         series.steps, series.kernels = steps.tolist(), list(kernels)
@@ -47,8 +43,6 @@ class KernelSeries:
 
     def write(self) -> None:
         """Replace the file by this series."""
-        tensors = {f"probe/{name}": value.cpu().contiguous() for name, value in self.probe.items()}
+        tensors = {f"probe/{name}": value for name, value in self.probe.items()}
         tensors |= {"steps": torch.tensor(self.steps), "kernels": torch.stack(self.kernels)}
-        partial = self.path.with_suffix(".partial")
-        save_file(tensors, partial, metadata={"settings": json.dumps(self.settings, sort_keys=True)})
-        os.replace(partial, self.path)
+        write_tensors(self.path, tensors, self.settings)

@@ -1,11 +1,11 @@
 """The file `prediction.safetensors`: predicted and actual outputs by step."""
 
-import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from orthontk.tensor_files import read_tensors, write_tensors
 
 Outputs = dict[str, dict[int, Tensor]]  # by split (train, test), by step: (N, O)
 
@@ -24,7 +24,7 @@ class PredictionSeries:
 
     @classmethod
     def read(cls, path: Path) -> "PredictionSeries":
-        tensors = load_file(path)
+        tensors, _ = read_tensors(path)
 
         def outputs(kind: str) -> Outputs:
             steps = tensors[f"{kind}/steps"].tolist()
@@ -46,7 +46,5 @@ class PredictionSeries:
             for split, outputs in splits.items():
                 shape = next(iter(self.predicted[split].values())).shape
                 stacked = torch.stack(list(outputs.values())) if outputs else torch.zeros(0, *shape)
-                tensors[f"{kind}/{split}"] = stacked.contiguous()
-        partial = self.path.with_suffix(".partial")
-        save_file(tensors, partial)
-        os.replace(partial, self.path)
+                tensors[f"{kind}/{split}"] = stacked
+        write_tensors(self.path, tensors)

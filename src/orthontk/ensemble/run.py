@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ class EnsembleRun:
                 if isinstance(one, Tau):
                     callbacks.append(one)
                     continue
-                make = lambda node=node: instantiate(node)  # noqa: E731
+                make = partial(instantiate, node)
                 callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of, self.limits))
                 callbacks[-1].check(module)
         return callbacks

@@ -13,10 +13,11 @@ from orthontk.kernels import ranks
 from orthontk.kernels.contractions import add_share
 from orthontk.kernels.costs import Problem
 from orthontk.kernels.fingerprint import fingerprint
+from orthontk.kernels.freed_memory import keep_freed_memory
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.precision import exact_arithmetic, keep_freed_memory
+from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import check_network, no_random_numbers
 from orthontk.kernels.side import Side, make_side
 from orthontk.kernels.storage import Storage
@@ -69,7 +70,6 @@ def empirical_ntk(
             [0., 4.]])
     """
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
-    keep_freed_memory()
     with exact_arithmetic(problem.device), no_random_numbers(problem.device):
         problem.make_plan()
         return compute(problem, out, progress)
@@ -172,6 +172,7 @@ def compute(problem: NTKProblem, out: str | Path | None, progress: bool, traces:
         traces: (shares of the plan,) float64 zeros, to which the trace of each share's part of the kernel is added; for
             a kernel of one set of inputs that is not written to a file.
     """
+    keep_freed_memory()
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:
@@ -209,10 +210,12 @@ def _compute_tile(
     side1, side2 = sides.get(False, i), sides.get(True, j)
     n1, n2 = rows.stop - rows.start, columns.stop - columns.start
     tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.device)
+    before = 0.0
     for index, share in enumerate(plan.shares):
-        before = None if traces is None else tile.trace()
         add_share(tile, share, side1, side2)
         if traces is not None:
-            traces[index] += tile.trace() - before
+            after = tile.trace()
+            traces[index] += after - before
+            before = after
     mirrored = theta[columns, rows] if grid.same and i != j else None
     tile.write(theta[rows, columns], mirrored, 1 / plan.features if problem.trace else 1.0)

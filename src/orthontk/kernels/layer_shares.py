@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels.empirical import compute, prepare
-from orthontk.kernels.precision import exact_arithmetic, keep_freed_memory
+from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import no_random_numbers
 from orthontk.networks import named_layers
 
@@ -33,7 +33,6 @@ def ntk_and_layer_shares(
     {'layer1': 0.0, 'layer2': 1.0}
     """
     problem = prepare(net, x, None, outputs, memory_limit, None)
-    keep_freed_memory()
     with exact_arithmetic(problem.device), no_random_numbers(problem.device):
         problem.make_plan()
         traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)

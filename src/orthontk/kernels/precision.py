@@ -17,8 +17,6 @@ SETTINGS = (
     (torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False),
 )
 
-LARGEST_KEPT = 2**25 - 2**16  # bytes; just below what glibc's threshold may grow to
-
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
@@ -36,13 +34,3 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     finally:
         for (place, name, _), value in zip(SETTINGS, before, strict=True):
             setattr(place, name, value)
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next tensor, up to 64 MiB.
-
-    glibc hands blocks back to the system at once until a block of up to 32 MiB was freed; then it keeps blocks of that
-    size and twice as much in all (mallopt(3), M_MMAP_THRESHOLD). Getting memory anew costs a page fault every 4 KiB,
-    which took up to a tenth of a kernel's time. The block is never touched, so it costs microseconds.
-    """
-    torch.empty(LARGEST_KEPT, dtype=torch.uint8)

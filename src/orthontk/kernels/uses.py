@@ -9,6 +9,7 @@ parameter needs no large memory. N is the number of examples, A of directions in
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 
 @dataclass(kw_only=True)
-class Use:
+class Use(ABC):
     """One use of one parameter.
 
     Attributes:
@@ -44,9 +45,9 @@ class Use:
         """What δ is contracted with; computed once for all rows."""
         return None
 
+    @abstractmethod
     def gradients(self, delta: Tensor, factor: Tensor | None, rows: slice) -> Tensor:
         """∂fₐ(xᵢ)/∂θ through this use: δ of shape (N, A, *z_shape) -> (N, A, rows, *shape[1:])."""
-        raise NotImplementedError
 
 
 def sums_of_outer_products(left: Tensor, right: Tensor, scale: float) -> Tensor:

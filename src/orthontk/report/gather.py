@@ -1,6 +1,5 @@
 """Read a folder of runs: finished ones are kept, everything else is named with what is wrong with it."""
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,10 +9,9 @@ from typing import Any
 
 import yaml
 
+from orthontk.ensemble.rows import read_rows
 from orthontk.files import read_json
 from orthontk.run.directory import CONFIG, SUMMARY
-
-TEXTS, INTEGERS = ("init",), ("step", "seed")  # among the columns of metrics.csv
 
 
 @dataclass
@@ -40,8 +38,7 @@ class Run:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """Of `metrics.csv`, in order, each with what it holds only; an ensemble's name the initialization."""
-        with open(self.directory / "metrics.csv", newline="", encoding="utf-8") as file:
-            return [{name: _value(name, text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+        return list(read_rows(self.directory / "metrics.csv"))
 
     def at_end(self, metric: str) -> float | None:
         """The last value of a metric, None if it was never measured."""
@@ -115,12 +112,6 @@ def _read(directory: Path) -> Run:
     except ValueError as error:
         raise _Unusable("metrics.csv cannot be read") from error
     return run
-
-
-def _value(name: str, text: str) -> Any:
-    if name in TEXTS:
-        return text
-    return int(text) if name in INTEGERS else float(text)
 
 
 def _short(value: Any) -> str:

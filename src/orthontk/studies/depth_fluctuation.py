@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orthontk.callbacks.draws import read_tensors
 from orthontk.callbacks.kernel_fluctuation import FILE
 from orthontk.figures.style import new_figure, save
 from orthontk.report.claims import Claim, below, difference
@@ -14,6 +13,7 @@ from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_variance, relative_variance
 from orthontk.studies.curves import COLOURS, log_axes
 from orthontk.studies.study import Study, by
+from orthontk.tensor_files import read_tensors
 
 MEASURES = {"Var[Θ]/E[Θ]²": relative_variance, "Var[log Θ]": log_variance}
 SMALLEST_DRAWN = 1e-8  # below it is rounding: a linear orthogonal network does not fluctuate at all

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from orthontk.callbacks.draws import read_tensors
 from orthontk.callbacks.kernel_convergence import FILE
 from orthontk.figures.style import new_figure, save
 from orthontk.report.claims import Claim, below, difference, sameness
@@ -17,6 +16,7 @@ from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
 from orthontk.studies.curves import COLOURS, band, log_axes
 from orthontk.studies.study import Study, by
+from orthontk.tensor_files import read_tensors
 
 KERNELS = {"nngp": "NNGP", "ntk": "NTK"}
 

@@ -1,5 +1,6 @@
 """What a study is: a table of measurements, claims about it, and a figure."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
 
 
-class Study:
+class Study(ABC):
     """Judges the runs of a preset whose `study._target_` names it; subclass it for a question of your own.
 
     The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes.
@@ -19,17 +20,17 @@ class Study:
     # Columns that tell one set of networks, judged by itself, from another.
     PANEL: ClassVar[tuple[str, ...]] = ("family", "activation")
 
+    @abstractmethod
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """Tidy measurements: a row for each, with the settings it was made at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         """What follows from the table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
         """Write the study's figure."""
-        raise NotImplementedError
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """Published figures beside this table's, where there are any."""

@@ -1,0 +1,26 @@
+"""Tensors and plain settings in one safetensors file, which is either whole or not there."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None) -> None:
+    """Replace `path` in one step."""
+    partial = path.with_suffix(".partial")
+    metadata = {"settings": json.dumps(settings or {}, sort_keys=True)}
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial, metadata)
+    os.replace(partial, path)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the settings of a file. Raises FileNotFoundError, or safetensors' own error for a damaged one."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        return tensors, json.loads(file.metadata()["settings"])
