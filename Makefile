@@ -31,12 +31,12 @@ lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-lock: install  ## write requirements.lock anew from pyproject.toml
-	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --strip-extras --no-header --no-annotate \
-		--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --output-file requirements.lock pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock  # any build of this version will do
-	sed -i '/^$$/d; /^#/d; /^pip==/d' requirements.lock
+lock: install  ## write requirements.lock anew from pyproject.toml, keeping what still fits
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --extra dev --python-version 3.11 --no-header --no-annotate --no-emit-find-links \
+		--no-emit-index-url --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock  # any build of this version will do, the CPU's too
+	sed -i '/^nvidia-/d; /^cuda-/d; /^triton==/d' requirements.lock
 
 clean:
 	rm -rf .venv outputs
