@@ -4,6 +4,7 @@ import pytest
 import torch
 from naive_ntk import naive_ntk
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
@@ -195,6 +196,17 @@ def test_their_valid_neighbours_run(net):
 def test_arguments_that_make_no_sense_are_refused(arguments):
     with pytest.raises(InvalidValue, match=next(iter(arguments))):
         empirical_ntk(nn.Linear(4, 2), **{"x1": torch.ones(3, 4), **arguments})
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing_is_refused(reentrant):
+    class Checkpointed(Plain):
+        def forward(self, x):
+            return checkpoint(lambda h: torch.tanh(self.layer(h)), x.requires_grad_(), use_reentrant=reentrant)
+
+    net = Checkpointed(None).double()
+    with pytest.raises(InvalidValue, match=r"torch\.utils\.checkpoint.*memory_limit"):
+        empirical_ntk(net, inputs(3, 4))
 
 
 def test_finite_differences():

@@ -13,6 +13,7 @@ from orthontk.kernels.backward import batches_well
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.parameters import StandIns
+from orthontk.kernels.refusals import no_recomputation
 from orthontk.kernels.uses import Use
 
 PROBE = 2  # examples
@@ -108,7 +109,7 @@ def _mixed_edges(recorded: Record, probe: Tensor) -> set[int]:
     """Edges whose z is not one row for each example: the first example's outputs depend on other rows too.
 
     Raises:
-        InvalidValue: the first example's outputs depend on the other examples themselves.
+        InvalidValue: the first example's outputs depend on the other examples themselves; activation checkpointing.
     """
     outputs = recorded.outputs
     if not outputs.requires_grad:
@@ -118,7 +119,8 @@ def _mixed_edges(recorded: Record, probe: Tensor) -> set[int]:
     inputs = [*recorded.edges, *([probe] if probe.requires_grad else [])]
     if not inputs:
         return set()
-    gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
+    with no_recomputation():
+        gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
     if probe.requires_grad:
         *gradients, of_probe = gradients
         if of_probe is not None and of_probe[1:].any():

@@ -40,5 +40,17 @@ def no_random_numbers(device: torch.device) -> Iterator[None]:
         raise InvalidValue("net", "random numbers in the forward pass", "a deterministic network; call net.eval()")
 
 
+@contextmanager
+def no_recomputation() -> Iterator[None]:
+    """Refuses activation checkpointing: what a backward pass computes anew is out of the recorder's sight."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "checkpoint" not in str(error):
+            raise
+        accepted = "a network that keeps its activations; memory_limit bounds what they take"
+        raise InvalidValue("net", "torch.utils.checkpoint in the forward pass", accepted) from error
+
+
 def _random_state(cuda: list[torch.device]) -> list[Tensor]:
     return [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in cuda)]
