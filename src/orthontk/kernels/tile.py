@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEAF_ROWS = 128  # the smallest blocks of a triangle: enough for near full matrix speed
+LEAF_ROWS = 64  # the smallest blocks of a triangle: enough for near full matrix speed
 COLUMNS = 8192  # products over more entries of a parameter than this are summed in float64
 
 
