@@ -18,6 +18,8 @@ from orthontk.loggers.metrics_csv import read_metrics
 from orthontk.loggers.tau_summary import tau_summary
 
 RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
+# W&B's job types, by which reports choose runs: one initialization and learning rate, or several.
+TRAINING, ENSEMBLE = "training", "ensemble"
 
 
 class WandbRun(Logger):
@@ -82,10 +84,12 @@ class WandbRun(Logger):
 
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
             is_new = not self._has_reported()
+            config = self._run_config()
             self._run = wandb.init(
                 **self.settings,
                 **self._place(),
-                config=self._run_config(),
+                config=config,
+                job_type=_job_type(config or {}),
                 resume="allow" if self.is_online else None,
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
             )
@@ -162,6 +166,12 @@ class WandbRun(Logger):
                 self._run.summary.update(tau_summary(self.run_directory))
             self._run.finish(exit_code=int(failed))
             self._run = None
+
+
+def _job_type(config: dict[str, Any]) -> str:
+    axes = config.get("ensemble") or {}
+    kinds = len(axes.get("inits") or [None]) * len(axes.get("learning_rates") or [None])
+    return TRAINING if kinds == 1 else ENSEMBLE
 
 
 def _kernel_media(theta: Tensor) -> dict[str, Any]:
