@@ -28,9 +28,9 @@ class OfflineRuns:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m orthontk.sync",
-        description="Upload the offline W&B runs under a folder that have not been. Runs that are not finished are left "
-        "and named: what is recorded of them changes when they go on. An interrupted upload is continued by the same "
-        "command. `wandb login` comes first, or WANDB_API_KEY.",
+        description="Upload the offline W&B runs under a folder that have not been. Runs that are not finished are "
+        "left and named: what is recorded of them changes when they go on. An interrupted upload is continued by the "
+        "same command. `wandb login` comes first, or WANDB_API_KEY.",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="a folder of runs, such as outputs")
     parser.add_argument("--entity", help="whose runs they become (default: what they were recorded with, or your own)")

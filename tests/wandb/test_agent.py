@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from wandb_backend import ENTITY, PROJECT
 
-from backend import ENTITY, PROJECT, Backend
 from orthontk.loggers import read_metrics
 from small_run import SMALL
 
@@ -26,16 +26,10 @@ def workplace(tmp_path, request):
     return tmp_path
 
 
-@pytest.fixture
-def backend():
-    with Backend() as started:
-        yield started
-
-
 def run(workplace, backend, *command):
     environment = {**os.environ, **backend.environment, "OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{BIN}:{environment['PATH']}"
-    done = subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, timeout=900)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
+from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.identity import register_resolvers, run_name
 from orthontk.run.assemble import resolved_model
 from orthontk.run.settings import check_overrides, check_settings
@@ -95,6 +99,29 @@ def test_the_grid_is_that_of_the_figure():
 def test_a_group_and_its_scheme_are_one_run(composed):
     """What the sweep files say of init.scheme: it names the same run as the group does."""
     assert run_name(composed(["init=orthogonal"])) == run_name(composed(["init.scheme=orthogonal"]))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_multirun_in_the_readme(composed, request, name):
+    """Beside each sweep file stands the same grid for Hydra, and for distributions one within their bounds."""
+    readme = request.config.rootpath.joinpath("README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^\| `sweeps/{name}\.yaml`.*?`python train\.py -m (.*?)`", readme, re.MULTILINE)
+    overrides, sweep = shlex.split(command), read(name)
+    jobs = jobs_of([{}], OverridesParser.create().parse_overrides(overrides))
+    given = {key: set() for key in sweep["parameters"]}
+    for job in jobs:
+        for key, value in (part.split("=", 1) for part in job):
+            given.setdefault("init.scheme" if key == "init" else key, set()).add(yaml.safe_load(value))
+    for key, parameter in sweep["parameters"].items():
+        if "distribution" in parameter:
+            numbers = [float(value) for value in given[key]]
+            assert (min(numbers), max(numbers)) == (parameter["min"], parameter["max"])
+        else:
+            assert given[key] == set(values(parameter))
+    fixed = [part for part in sweep["command"][2:] if not part.startswith(("$", "logger"))]
+    assert set(fixed) <= set(overrides)
+    for job in (jobs[0], jobs[-1]):
+        check_settings(composed(job))
 
 
 @pytest.fixture

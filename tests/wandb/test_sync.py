@@ -11,15 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backend import Backend
 from orthontk.loggers import read_metrics
 from orthontk.sync import find
-
-
-@pytest.fixture
-def backend():
-    with Backend() as started:
-        yield started
 
 
 def start(backend, directory, *options):

@@ -74,8 +74,8 @@ def panels_of(study: str) -> "list[wr.LinePlot | wr.ScatterPlot]":
     panels = [_curve(figure) if isinstance(figure, Curve) else _points(figure) for figure in figures]
     result = figures[0].metric
     settings = dict.fromkeys([figure.setting for figure in figures if isinstance(figure, Points)] or [LR])
-    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(name), display_name=name) for name in ("init.scheme", *settings)]
-    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(result), display_name=result))
+    axes = [*map(wr.Config, ("init.scheme", *settings)), wr.SummaryMetric(result)]
+    columns = [wr.ParallelCoordinatesPlotColumn(axis, display_name=axis.name) for axis in axes]
     panels.append(wr.ParallelCoordinatesPlot(columns=columns, title=f"what goes with {result}"))
     return _in_rows(panels)
 

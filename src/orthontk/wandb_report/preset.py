@@ -17,6 +17,8 @@ CONFIGS = Path(__file__).resolve().parents[3] / "conf"
 # What of a preset's settings a reader wants to see; the rest is in each run's configuration.
 SHOWN = ("study", "model", "init", "data", "loss", "optimizer", "ensemble", "callbacks", "trainer")
 
+SEVERAL = ("inits", "learning_rates")  # of an ensemble; seeds alone are one kind of training
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -72,7 +74,7 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
         schemes = {init: compose("config", [*given, f"init={init}"]).init.scheme for init in names}
     if not schemes:
         schemes = {_name_of(config.init.scheme): config.init.scheme}
-    axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in ("inits", "learning_rates")]
+    axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in SEVERAL]
     settings = {key: OmegaConf.to_container(config[key], resolve=True) for key in SHOWN if config.get(key) is not None}
     kind = _class_of(settings["study"]["_target_"])
     is_ensemble = any(axis is not None for axis in axes)

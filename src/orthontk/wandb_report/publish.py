@@ -1,6 +1,5 @@
 """Write a report as JSON, and publish it."""
 
-import logging
 from pathlib import Path
 from typing import Any
 

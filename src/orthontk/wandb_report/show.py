@@ -39,7 +39,8 @@ def _filter_text(filters: Any) -> str:
 def _panel(panel: Any) -> str:
     kind, config = type(panel).__name__, panel.config
     if kind == "LinePlot":
-        return f"LinePlot: {config.chart_title}: {config.metric_regex or ', '.join(config.metrics)} against {config.x_axis}"
+        metrics = config.metric_regex or ", ".join(config.metrics)
+        return f"LinePlot: {config.chart_title}: {metrics} against {config.x_axis}"
     if kind == "ScatterPlot":
         return f"ScatterPlot: {config.chart_title}: {config.y_axis} against {config.x_axis}"
     if kind == "Vega2":
@@ -50,7 +51,8 @@ def _panel(panel: Any) -> str:
 def _text(block: Any) -> str:
     """Of a heading, paragraph, Markdown or code, however deep it is nested."""
     if isinstance(block, list):
-        return "\n".join(map(_text, block)) if block and type(block[0]).__name__ == "CodeLine" else "".join(map(_text, block))
+        are_lines = bool(block) and type(block[0]).__name__ == "CodeLine"
+        return ("\n" if are_lines else "").join(map(_text, block))
     for name in ("text", "content", "children"):
         value = getattr(block, name, None)
         if isinstance(value, str):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from answers import ANSWERS
+from wandb_answers import ANSWERS
 
 ENTITY, PROJECT = "lab", "orthontk"
 NOT_A_KEY = "0" * 40  # of the length that W&B's are
