@@ -74,11 +74,15 @@ def _unfinished(directory: Path) -> str | None:
     return None if is_finished else "not finished; still running, or the same command continues it"
 
 
-def upload(recordings: Sequence[Path], options: Sequence[str]) -> list[Path]:
-    """Upload with `wandb sync`, whose progress is printed; returns those that have not arrived whole."""
+def upload(recordings: Sequence[Path], options: Sequence[str], root: Path) -> list[Path]:
+    """Upload with `wandb sync`, whose progress is printed; returns those that have not arrived whole.
+
+    Its own logs go to `root`/wandb/logs.
+    """
+    environment = {**os.environ, "WANDB_DIR": str(root)}
     for start in range(0, len(recordings), AT_ONCE):
         some = [str(recording) for recording in recordings[start : start + AT_ONCE]]
-        subprocess.run([sys.executable, "-m", "wandb", "sync", *options, *some], check=False)
+        subprocess.run([sys.executable, "-m", "wandb", "sync", *options, *some], env=environment, check=False)
     return [recording for recording in recordings if not _is_uploaded(recording)]
 
 
@@ -89,7 +93,7 @@ def main() -> None:
         raise InvalidValue("DIR", options.directory, "a folder of runs, such as outputs")
     found = find(options.directory)
     given = [f"--{name}={getattr(options, name)}" for name in ("entity", "project") if getattr(options, name)]
-    missing = upload(found.waiting, given)
+    missing = upload(found.waiting, given, options.directory)
     done = len(found.waiting) - len(missing)
     print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}")
     for directory, reason in found.left.items():
