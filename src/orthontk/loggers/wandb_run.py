@@ -146,7 +146,7 @@ class WandbRun(Logger):
 
         Otherwise that run would have no metrics. One that this directory has reported to is left as it is.
         """
-        if not self.is_online or SWEEP_ID not in os.environ or self._has_reported():
+        if not self.is_online or self._has_reported():
             return
         if (self.run_directory / "replicas.csv").exists():
             self.log_ensemble(self.run_directory / "metrics.csv", self.run_directory / "replicas.csv")

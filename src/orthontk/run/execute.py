@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
+from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
 from orthontk.run.provenance import provenance
@@ -75,6 +76,8 @@ def _show_finished(config: DictConfig, directory: Path) -> None:
 
 def _report_to_agent(config: DictConfig, directory: RunDirectory) -> None:
     """A W&B agent whose sweep asks for settings that have been run gets what was measured."""
+    if SWEEP_ID not in os.environ:
+        return
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
             logger = instantiate(node, directory.path, 0)
