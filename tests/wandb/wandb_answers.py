@@ -27,6 +27,18 @@ def upsert_run(backend: Any, variables: Answer) -> Answer:
     return {"upsertBucket": {"inserted": True, "bucket": bucket}}
 
 
+def run_resume_status(backend: Any, variables: Answer) -> Answer:
+    """What there is of a run that is begun with resume="allow"; nothing of one that is new."""
+    bucket = None
+    if variables["name"] in backend.runs and (run := backend.runs[variables["name"]]).history:
+        last = json.dumps(run.history[max(run.history)])
+        bucket = {"id": variables["name"], "name": variables["name"], "displayName": variables["name"], "tags": []}
+        bucket |= {"historyLineCount": len(run.history), "historyTail": json.dumps([last]), "eventsTail": "[]"}
+        bucket |= {"eventsLineCount": 0, "logLineCount": 0, "summaryMetrics": json.dumps(run.summary)}
+        bucket |= {"config": json.dumps({key: {"value": value} for key, value in run.config.items()})}
+    return {"model": PROJECT | {"bucket": bucket}}
+
+
 def create_run_files(backend: Any, variables: Answer) -> Answer:
     files = [{"name": name, "uploadUrl": _url(backend, variables["run"], name)} for name in variables["files"]]
     return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
@@ -88,6 +100,7 @@ ANSWERS = {
     "viewer": viewer,
     "serverinfoquery": server_info,
     "upsertbucket": upsert_run,
+    "runresumestatus": run_resume_status,
     "createrunfiles": create_run_files,
     "createartifact": create_artifact,
     "createartifactmanifest": lambda backend, variables: {"createArtifactManifest": _manifest(backend)},
