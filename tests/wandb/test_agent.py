@@ -106,9 +106,9 @@ def test_agents_script_runs_seeds_as_one_wandb_run(workplace, backend, request):
     logs = sorted((workplace / "outputs" / "agents" / "sweep").glob("*.log"))
     assert code == 0, printed + "".join(log.read_text() for log in logs)
     assert len(logs) == 2 and printed.count("on device none") == 2
-    assert set(backend.runs) >= {"agents1", "agents2"}
-    for run_id in ("agents1", "agents2"):
-        recorded = backend.runs[run_id]
+    assert set(backend.runs) == {"agents1", "agents2"} and not backend.unknown
+    assert backend.artifact_files >= {"metrics.csv", "replicas.csv"}
+    for recorded in backend.runs.values():
         assert recorded.is_finished and recorded.config["ensemble"]["seeds"] == 3
         assert "train/loss" in recorded.history[0] and "train/loss/lower" in recorded.history[0]
         assert 0 <= recorded.summary["train/censored"] <= 1

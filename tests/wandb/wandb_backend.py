@@ -52,6 +52,7 @@ class Backend:
         self.sweep_config = ""
         self.reports: dict[str, dict[str, Any]] = {}
         self.handed_out = 0
+        self.artifact_files: set[str] = set()
         self.unknown: set[str] = set()  # operations that there is no answer to
         self.held: set[str] = set()
         self.held_back = threading.Event()  # set once a request has been held
@@ -127,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._wait_while_held(match.group(1))
             self.backend.stream(match.group(1), json.loads(body))
         elif match := re.fullmatch(r"/upload/([^/]+)/(.+)", self.path):
-            self.backend.runs[match.group(1)].files.add(match.group(2))
+            owner, name = match.groups()
+            files = self.backend.artifact_files if owner == "artifact" else self.backend.runs[owner].files
+            files.add(name)
         self._answer({})
 
     do_PUT = do_GET = do_POST
