@@ -1,5 +1,6 @@
 """Build a study's W&B report: `python -m orthontk.wandb_report study=learning_speed`."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def main() -> None:
         print(HELP, end="")
         return
     options = parse(sys.argv[1:])
+    if importlib.util.find_spec("wandb_workspaces") is None:
+        raise InvalidValue("wandb_workspaces", "not installed", "pip install 'orthontk[report]' first")
     from orthontk.wandb_report.preset import read_preset  # Hydra and W&B take seconds to import
     from orthontk.wandb_report.publish import publish, write
 
