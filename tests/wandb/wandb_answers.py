@@ -67,6 +67,11 @@ def create_artifact_files(backend: Any, variables: Answer) -> Answer:
     return {"createArtifactFiles": {"files": {"edges": nodes}}}
 
 
+def upsert_project(backend: Any, variables: Answer) -> Answer:
+    made = {"project": PROJECT, "model": PROJECT, "inserted": True}
+    return {"upsertModel": made, "result": made}  # one of the two requests renames it
+
+
 def upsert_view(backend: Any, variables: Answer) -> Answer:
     backend.reports[variables["displayName"]] = json.loads(variables["spec"])
     view = {name: variables[name] for name in ("name", "displayName", "description", "spec")}
@@ -98,6 +103,7 @@ def _url(backend: Any, owner: str, name: str) -> str:
 
 ANSWERS = {
     "viewer": viewer,
+    "getdefaultentity": viewer,
     "serverinfoquery": server_info,
     "serverfeaturesquery": server_info,
     "upsertbucket": upsert_run,
@@ -112,7 +118,8 @@ ANSWERS = {
     "upsertview": upsert_view,
     "projectinternalid": lambda backend, variables: {"project": PROJECT},
     "getprojects": lambda backend, variables: {"models": NO_EDGES},
-    "upsertmodel": lambda backend, variables: {"upsertModel": {"project": PROJECT, "model": PROJECT, "inserted": True}},
+    "createproject": upsert_project,
+    "upsertmodel": upsert_project,
     "upsertsweep": upsert_sweep,
     "sweepwithruns": sweep_with_runs,
     "createagent": lambda backend, variables: {"createAgent": {"agent": {"id": "agent"}}},
