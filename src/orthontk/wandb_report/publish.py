@@ -32,17 +32,17 @@ def publish(preset: Preset, entity: str | None, project: str | None) -> None:
     import wandb
 
     try:
-        entity = entity or wandb.Api().default_entity
-        if entity is None:
-            raise InvalidValue("entity", None, "whose project it is, as W&B knows no default of yours")
-        report = _report(preset, entity, project, project)
-        report.save()
-    except InvalidValue:
-        raise
-    except ValueError as error:  # of a run set whose project is not there
-        raise InvalidValue("project", f"{entity}/{project}", "a W&B project with runs in it") from error
+        own = wandb.Api().default_entity
     except wandb.errors.UsageError as error:
         raise InvalidValue("mode", "online", "offline, or `wandb login` first") from error
+    entity = entity or own
+    if entity is None:
+        raise InvalidValue("entity", None, "whose project it is, as W&B knows no default of yours")
+    try:
+        report = _report(preset, entity, project, project)
+        report.save()
+    except ValueError as error:  # of a run set whose project is not there
+        raise InvalidValue("project", f"{entity}/{project}", "a W&B project with runs in it") from error
     print(f"Published: {report.url}")
 
 
