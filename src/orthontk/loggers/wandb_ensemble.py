@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.ensemble.bands import Curves, band, read_curves
+from orthontk.loggers.tau_summary import SPLITS, by_kind, kind_suffix
 
 MOST_ROWS = 10_000  # of a table, more of which W&B does not draw
 
@@ -12,28 +13,34 @@ MOST_ROWS = 10_000  # of a table, more of which W&B does not draw
 def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
     """Log the two tables of an ensemble's directory to the W&B run `run`.
 
-    - history: `<metric>/<init>/lr<rate>/{mean,lower,upper}` at every step;
+    - history: `<metric>/<init>/lr<rate>/{mean,lower,upper}` at every step; of an ensemble of seeds alone `<metric>`,
+      the mean, and `<metric>/{lower,upper}`, so that it stands beside single runs;
     - `replicas/<metric>/<init>/lr<rate>`: the curves of all seeds, thinned evenly to at most 10,000 points;
+    - `learning_speed/<split>`: mean τ against the learning rate, a line for each initialization, where there are any;
     - an artifact with `metrics.csv` and `replicas.csv`, which hold every number.
     """
     import wandb
 
     curves = read_curves(metrics)
+    replicas_of = by_kind(replicas)
     history: dict[int, dict[str, float]] = defaultdict(dict)
     for name, kinds in curves.items():
-        for (init, rate), seeds in kinds.items():
+        for kind, seeds in kinds.items():
+            place = name + kind_suffix(kind, len(replicas_of))
             for point in band(seeds):
-                place = f"{name}/{init}/lr{rate:g}"
                 history[point.step] |= {
-                    f"{place}/mean": point.mean,
+                    place if place == name else f"{place}/mean": point.mean,
                     f"{place}/lower": point.lower,
                     f"{place}/upper": point.upper,
                 }
     for step in sorted(history):
         run.log(history[step], step=step)
     for name, kinds in curves.items():
-        for (init, rate), seeds in kinds.items():
-            run.log({f"replicas/{name}/{init}/lr{rate:g}": _line_series(name, seeds)})
+        for kind, seeds in kinds.items():
+            run.log({f"replicas/{name}{kind_suffix(kind, len(replicas_of))}": _line_series(name, seeds)})
+    for split in SPLITS:
+        if lines := _mean_taus(replicas_of, split):
+            run.log({f"learning_speed/{split}": _tau_against_rate(lines, split)})
     tables = wandb.Artifact(f"ensemble-{run.id[-8:]}", type="ensemble")
     for path in (metrics, replicas):
         tables.add_file(str(path))
@@ -47,3 +54,21 @@ def _line_series(name: str, curves: Curves) -> Any:
     steps = [sorted(curve)[::thinning] for curve in curves.values()]
     values = [[curve[step] for step in chosen] for curve, chosen in zip(curves.values(), steps, strict=True)]
     return wandb.plot.line_series(steps, values, keys=[f"seed {seed}" for seed in curves], title=name, xname="step")
+
+
+def _mean_taus(replicas_of: dict[tuple[str, float], list[dict[str, Any]]], split: str) -> dict[str, dict[float, float]]:
+    """By initialization and learning rate, over the replicas that have a τ."""
+    lines: dict[str, dict[float, float]] = defaultdict(dict)
+    for (init, rate), rows in sorted(replicas_of.items()):
+        taus = [row[f"{split}/tau"] for row in rows if f"{split}/tau" in row]
+        if taus:
+            lines[init][rate] = sum(taus) / len(taus)
+    return lines
+
+
+def _tau_against_rate(lines: dict[str, dict[float, float]], split: str) -> Any:
+    import wandb
+
+    rates, taus = [list(line) for line in lines.values()], [list(line.values()) for line in lines.values()]
+    title = f"mean τ ({split}) of the trainings that have one"
+    return wandb.plot.line_series(rates, taus, keys=list(lines), title=title, xname="learning rate")

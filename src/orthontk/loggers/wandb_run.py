@@ -1,5 +1,7 @@
 """One W&B run for one run directory, however often it was interrupted."""
 
+import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from torch import Tensor
 from orthontk.checks import one_of
 from orthontk.kernels import measures
 from orthontk.loggers.metrics_csv import read_metrics
+from orthontk.loggers.tau_summary import tau_summary
+
+RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
+# W&B's job types, by which reports choose runs: one initialization and learning rate, or several.
+TRAINING, ENSEMBLE = "training", "ensemble"
 
 
 class WandbRun(Logger):
@@ -20,7 +27,7 @@ class WandbRun(Logger):
 
     The run's id is the run directory's name, so a resumed run is the same W&B run. Offline, W&B would start a second
     directory for it; instead its history is written again from the run's own files and the first part removed, so each
-    step is there once.
+    step is there once. Online, an id in WANDB_RUN_ID wins over that one, and an agent's sweep over project and entity.
 
     Args:
         run_directory: holds `wandb/`, and the `config.yaml` that W&B shows as the run's configuration.
@@ -42,14 +49,14 @@ class WandbRun(Logger):
         super().__init__()
         self.run_directory, self.first_step = Path(run_directory), first_step
         self.settings = {
-            "project": project,
             "mode": one_of("mode", mode, ("offline", "online")),
-            "entity": entity,
             "group": group,
             "tags": list(tags),
             "name": self.run_directory.name,
             "dir": str(self.run_directory),
         }
+        self.is_online = mode == "online"
+        self.project, self.entity = project, entity
         self._run: Any = None
 
     @property
@@ -58,8 +65,15 @@ class WandbRun(Logger):
 
     @property
     def version(self) -> str:
-        """The run's id, unique to its directory's name and W&B's 64 characters."""
-        return self.run_directory.name[-64:]
+        """The run's id: an agent's, or else one unique to its directory's name, in W&B's 64 characters."""
+        own = self.run_directory.name[-64:]
+        return os.environ.get(RUN_ID) or own if self.is_online else own
+
+    def _place(self) -> dict[str, str | None]:
+        """Project, entity and id. In a sweep W&B takes the agent's, and would warn of any others."""
+        if self.is_online and SWEEP_ID in os.environ:
+            return {}
+        return {"project": self.project, "entity": self.entity, "id": self.version}
 
     @property
     @rank_zero_only
@@ -69,15 +83,19 @@ class WandbRun(Logger):
             import wandb
 
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
+            is_new = not self._has_reported()
+            config = self._run_config()
             self._run = wandb.init(
                 **self.settings,
-                config=self._run_config(),
-                id=self.version,
-                resume="allow" if self.settings["mode"] == "online" else None,
+                **self._place(),
+                config=config,
+                job_type=_job_type(config or {}),
+                resume="allow" if self.is_online else None,
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
             )
-            if self.settings["mode"] == "offline" and earlier:
-                self._replay()
+            if self.first_step > 0 and (is_new if self.is_online else earlier):
+                self._replay(until=self.first_step)
+            if not self.is_online:
                 for directory in earlier:
                     shutil.rmtree(directory)
         return self._run
@@ -86,8 +104,8 @@ class WandbRun(Logger):
         path = self.run_directory / "config.yaml"
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def _replay(self) -> None:
-        """Log again what the run's own files hold from before `first_step`."""
+    def _replay(self, until: float = math.inf) -> None:
+        """Log again what the run's own files hold up to that step."""
         from orthontk.callbacks.kernel_series import KernelSeries
 
         metrics, kernels = self.run_directory / "metrics.csv", self.run_directory / "ntk.safetensors"
@@ -95,10 +113,10 @@ class WandbRun(Logger):
         series = KernelSeries.read(kernels) if kernels.exists() else None
         stored = dict(zip(series.steps, series.kernels, strict=True)) if series else {}
         for step in sorted(rows.keys() | stored.keys()):
-            if step <= self.first_step and self.first_step > 0:
+            if step <= until:
                 if step in stored:
-                    self._run.log(_kernel_media(stored[step]), step=int(step))
-                self._run.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))
+                    self.experiment.log(_kernel_media(stored[step]), step=int(step))
+                self.experiment.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -123,11 +141,37 @@ class WandbRun(Logger):
         log_ensemble(self.experiment, metrics, replicas)
 
     @rank_zero_only
+    def log_finished(self) -> None:
+        """Give an agent's run what a finished run directory holds: its sweep asked for settings that have been run.
+
+        Otherwise that run would have no metrics. One that this directory has reported to is left as it is.
+        """
+        if not self.is_online or self._has_reported():
+            return
+        if (self.run_directory / "replicas.csv").exists():
+            self.log_ensemble(self.run_directory / "metrics.csv", self.run_directory / "replicas.csv")
+        else:
+            self._replay()
+        self.finish()
+
+    def _has_reported(self) -> bool:
+        """Whether an earlier process of this run directory was online under the same id."""
+        return any(self.run_directory.glob(f"wandb/run-*-{self.version}"))
+
+    @rank_zero_only
     def finish(self, failed: bool = False) -> None:
         """End the W&B run, so that the next job of a multirun starts its own."""
         if self._run is not None:
+            if not failed:
+                self._run.summary.update(tau_summary(self.run_directory))
             self._run.finish(exit_code=int(failed))
             self._run = None
+
+
+def _job_type(config: dict[str, Any]) -> str:
+    axes = config.get("ensemble") or {}
+    kinds = len(axes.get("inits") or [None]) * len(axes.get("learning_rates") or [None])
+    return TRAINING if kinds == 1 else ENSEMBLE
 
 
 def _kernel_media(theta: Tensor) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
+from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
 from orthontk.run.provenance import provenance
-from orthontk.run.settings import check_overrides, check_settings
+from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_summary, write_summary
 from orthontk.training import TrainingModule
 
@@ -38,6 +40,7 @@ def run(config: DictConfig) -> None:
     if directory.is_finished:
         print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
         _show_finished(config, directory.path)
+        _report_to_agent(config, directory)
         return
     start = time.perf_counter()
     config.model = resolved_model(config.model)
@@ -69,6 +72,17 @@ def _show_finished(config: DictConfig, directory: Path) -> None:
     from orthontk.ensemble.report import show_ensemble  # which imports this package
 
     (show_ensemble if is_ensemble(config) else show_summary)(directory)
+
+
+def _report_to_agent(config: DictConfig, directory: RunDirectory) -> None:
+    """A W&B agent whose sweep asks for settings that have been run gets what was measured."""
+    if SWEEP_ID not in os.environ:
+        return
+    for name, node in (config.logger or {}).items():
+        with naming(f"logger.{name}"):
+            logger = instantiate(node, directory.path, 0)
+        if hasattr(logger, "log_finished"):
+            logger.log_finished()
 
 
 def _quiet_libraries() -> None:

@@ -1,0 +1,107 @@
+"""Upload offline W&B runs, once each: `python -m orthontk.sync DIR`."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orthontk.checks import InvalidValue
+from orthontk.cli import command
+from orthontk.files import read_json
+
+SUMMARY = "summary.json"  # that there is one makes a run directory a finished run's
+AT_ONCE = 200  # paths that one command line gets
+
+
+@dataclass
+class OfflineRuns:
+    """The recordings under a folder: W&B's `.wandb` files of finished runs, and why others are left."""
+
+    waiting: list[Path] = field(default_factory=list)
+    uploaded: list[Path] = field(default_factory=list)
+    left: dict[Path, str] = field(default_factory=dict)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m orthontk.sync",
+        description="Upload the offline W&B runs under a folder that have not been. Runs that are not finished are "
+        "left and named: what is recorded of them changes when they go on. An interrupted upload is continued by the "
+        "same command. `wandb login` comes first, or WANDB_API_KEY.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a folder of runs, such as outputs")
+    parser.add_argument("--entity", help="whose runs they become (default: what they were recorded with, or your own)")
+    parser.add_argument("--project", help="in which project (default: the one they were recorded with)")
+    return parser.parse_args()
+
+
+def find(root: Path) -> OfflineRuns:
+    """All offline runs under `root`, at any depth."""
+    found = OfflineRuns()
+    for recording in sorted(_recordings(root)):
+        directory = recording.parents[2]
+        if _is_uploaded(recording):
+            found.uploaded.append(recording)
+        elif reason := _unfinished(directory):
+            found.left[directory] = reason
+        else:
+            found.waiting.append(recording)
+    return found
+
+
+def _recordings(root: Path) -> Iterator[Path]:
+    """`<run directory>/wandb/offline-run-<date>-<id>/run-<id>.wandb`."""
+    for folder, names, _ in os.walk(root):
+        if Path(folder).name == "wandb":
+            yield from Path(folder).glob("offline-run-*/*.wandb")
+            names.clear()  # a recording holds no runs
+
+
+def _is_uploaded(recording: Path) -> bool:
+    """W&B leaves this file beside a recording that has arrived whole."""
+    return recording.with_suffix(".wandb.synced").exists()
+
+
+def _unfinished(directory: Path) -> str | None:
+    summary = directory / SUMMARY
+    try:
+        is_finished = summary.exists() and read_json(summary)["status"] == "finished"
+    except (ValueError, KeyError, TypeError):
+        return f"{SUMMARY} cannot be read"
+    return None if is_finished else "not finished; still running, or the same command continues it"
+
+
+def upload(recordings: Sequence[Path], options: Sequence[str], root: Path) -> list[Path]:
+    """Upload with `wandb sync`, whose progress is printed; returns those that have not arrived whole.
+
+    Its own logs go to `root`/wandb/logs.
+    """
+    environment = {**os.environ, "WANDB_DIR": str(root)}
+    for start in range(0, len(recordings), AT_ONCE):
+        some = [str(recording) for recording in recordings[start : start + AT_ONCE]]
+        subprocess.run([sys.executable, "-m", "wandb", "sync", *options, *some], env=environment, check=False)
+    return [recording for recording in recordings if not _is_uploaded(recording)]
+
+
+@command
+def main() -> None:
+    options = arguments()
+    if not options.directory.is_dir():
+        raise InvalidValue("DIR", options.directory, "a folder of runs, such as outputs")
+    found = find(options.directory)
+    given = [f"--{name}={getattr(options, name)}" for name in ("entity", "project") if getattr(options, name)]
+    missing = upload(found.waiting, given, options.directory)
+    done = len(found.waiting) - len(missing)
+    print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}")
+    for directory, reason in found.left.items():
+        print(f"left {directory}: {reason}")
+    for recording in missing:
+        print(f"not uploaded {recording.parents[2]}: see what `wandb sync` says above", file=sys.stderr)
+    sys.exit(1 if missing else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What a study's preset says: its claim, which initializations it compares, and how it is run."""
+
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from orthontk.checks import InvalidValue
+from orthontk.grids import Grid, grids_at_scale
+
+CONFIGS = Path(__file__).resolve().parents[3] / "conf"
+# What of a preset's settings a reader wants to see; the rest is in each run's configuration.
+SHOWN = ("study", "model", "init", "data", "loss", "optimizer", "ensemble", "callbacks", "trainer")
+
+SEVERAL = ("inits", "learning_rates")  # of an ensemble; seeds alone are one kind of training
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A study at one scale.
+
+    Attributes:
+        inits: the schemes that it compares, by the names of their files, as W&B's configurations hold them.
+        is_ensemble: whether its runs train several initializations or learning rates together.
+    """
+
+    name: str
+    scale: str
+    kind: type
+    inits: dict[str, Any]
+    is_ensemble: bool
+    grids: list[Grid]
+    settings: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, scale {self.scale}"
+
+    @property
+    def claim(self) -> str:
+        """The first line of what the study's module says, or its class for a study without."""
+        text = inspect.getdoc(sys.modules[self.kind.__module__]) or inspect.getdoc(self.kind) or self.name
+        return text.strip().splitlines()[0]
+
+    @property
+    def method(self) -> str:
+        """How the study judges: its class's documentation before the arguments."""
+        return (inspect.getdoc(self.kind) or "").split("\nArgs:")[0].strip()
+
+
+def read_preset(name: str | None, scale: str | None, config_dir: str | None = None) -> Preset:
+    """Compose the preset `name`, at its own scale unless one is given.
+
+    Raises:
+        InvalidValue: there is no such preset, or it is no study.
+    """
+    folders = [CONFIGS, *([Path(config_dir).resolve()] if config_dir else [])]
+    there = sorted(path.stem for folder in folders for path in folder.glob("experiment/*.yaml") if _is_study(path))
+    if name not in there:
+        raise InvalidValue("study", name, "one of " + ", ".join(there))
+    given = [f"experiment={name}"] + ([f"scale={scale}"] if scale else [])
+    if config_dir:
+        sys.path.insert(0, "")  # where a study of one's own is found, as `python train.py` finds it
+        given.append(f"hydra.searchpath=[file://{folders[-1]}]")
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("config", given, return_hydra_config=True)
+        grids = grids_at_scale(OmegaConf.to_container(config.hydra.sweeper).get("grids"), config.scale)
+        names = _inits(grids, config)
+        schemes = {init: compose("config", [*given, f"init={init}"]).init.scheme for init in names}
+    if not schemes:
+        schemes = {_name_of(config.init.scheme): config.init.scheme}
+    axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in SEVERAL]
+    settings = {key: OmegaConf.to_container(config[key], resolve=True) for key in SHOWN if config.get(key) is not None}
+    kind = _class_of(settings["study"]["_target_"])
+    is_ensemble = any(axis is not None for axis in axes)
+    plain = {init: _plain(scheme) for init, scheme in schemes.items()}
+    return Preset(str(config.name), str(config.scale), kind, plain, is_ensemble, grids, settings)
+
+
+def _is_study(path: Path) -> bool:
+    return bool(yaml.safe_load(path.read_text(encoding="utf-8")).get("study"))
+
+
+def _class_of(target: str) -> type:
+    from hydra.utils import get_class
+
+    try:
+        return get_class(target)
+    except Exception as error:  # whatever importing the user's module raises
+        raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study") from error
+
+
+def _inits(grids: list[Grid], config: Any) -> list[str]:
+    """Every initialization of the grids, once."""
+    names: dict[str, None] = {}
+    for grid in grids:
+        together = grid.get("ensemble.inits", config.ensemble.inits)
+        together = yaml.safe_load(together) if isinstance(together, str) else together
+        names |= dict.fromkeys(together or [])
+        names |= dict.fromkeys(name.strip() for name in str(grid.get("init", "")).split(",") if name.strip())
+    return list(names)
+
+
+def _name_of(scheme: Any) -> str:
+    target = scheme if isinstance(scheme, str) else scheme["_target_"]
+    return str(target).rsplit(".", 1)[-1]
+
+
+def _plain(scheme: Any) -> Any:
+    return OmegaConf.to_container(scheme, resolve=True) if OmegaConf.is_config(scheme) else scheme

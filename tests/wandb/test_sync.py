@@ -1,0 +1,103 @@
+"""`python -m orthontk.sync`: every finished offline run arrives once, whatever was interrupted."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from orthontk.loggers import read_metrics
+from orthontk.sync import find
+
+
+def start(backend, directory, *options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "orthontk.sync", str(directory), *options],
+        env={**os.environ, **backend.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def sync(backend, directory, *options):
+    process = start(backend, directory, *options)
+    printed, _ = process.communicate(timeout=120)
+    return process.returncode, printed
+
+
+def test_what_is_found(tmp_path):
+    """Finished runs wait, unfinished ones are left, uploaded ones and online ones are not looked at again."""
+    for name in ("done", "sent", "going", "damaged", "online"):
+        recording = tmp_path / "study" / name / "wandb" / f"offline-run-2026-{name}"
+        recording = recording.with_name(f"run-2026-{name}") if name == "online" else recording
+        recording.mkdir(parents=True)
+        (recording / f"run-{name}.wandb").touch()
+        if name != "going":
+            (tmp_path / "study" / name / "summary.json").write_text("{" + '"status": "finished"}' * (name != "damaged"))
+    (tmp_path / "study/sent/wandb/offline-run-2026-sent/run-sent.wandb.synced").touch()
+    found = find(tmp_path)
+    assert [path.stem for path in found.waiting] == ["run-done"]
+    assert [path.stem for path in found.uploaded] == ["run-sent"]
+    assert {path.name: reason.split(";")[0] for path, reason in found.left.items()} == {
+        "damaged": "summary.json cannot be read",
+        "going": "not finished",
+    }
+
+
+def test_no_such_folder(tmp_path):
+    command = [sys.executable, "-m", "orthontk.sync", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: DIR={tmp_path}/nowhere: expected a folder of runs, such as outputs\n"
+
+
+def _kill_whole_tree(pid):
+    """W&B's uploading process is in a session of its own, and goes on without its parent."""
+    children = defaultdict(list)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            children[parent].append(int(status.parent.name))
+    doomed = [pid]
+    for process in doomed:
+        doomed += children[process]
+    for process in doomed:
+        os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_each_run_is_uploaded_once(small, backend, tmp_path):
+    """Two finished runs and one that is going on; then an upload that is cut off in the middle."""
+    runs = [small("logger=wandb", f"seed={seed}").run_directory for seed in range(3)]
+    (runs[2] / "summary.json").unlink()
+    code, printed = sync(backend, tmp_path / "outputs", "--project=elsewhere")
+    assert code == 0 and "uploaded 2, before 0, left 1" in printed, printed
+    assert f"left {runs[2]}: not finished" in printed
+    assert set(backend.runs) == {run.name for run in runs[:2]} and not backend.unknown
+    for run in runs[:2]:
+        assert backend.runs[run.name].is_finished
+        assert backend.runs[run.name].steps() == [row["step"] for row in read_metrics(run / "metrics.csv")]
+
+    code, printed = sync(backend, tmp_path / "outputs")
+    assert code == 0 and "uploaded 0, before 2, left 1" in printed
+    assert all(backend.runs[run.name].is_finished for run in runs[:2])
+
+    shutil.copy(runs[1] / "summary.json", runs[2])
+    name = runs[2].name
+    backend.held.add(name)
+    process = start(backend, tmp_path / "outputs")
+    assert backend.held_back.wait(60)
+    _kill_whole_tree(process.pid)
+    process.communicate()
+    backend.held.clear()
+    assert not backend.runs[name].exit_codes
+    code, printed = sync(backend, tmp_path / "outputs")
+    assert code == 0 and "uploaded 1, before 2, left 0" in printed, printed
+    assert backend.runs[name].is_finished
+    assert backend.runs[name].steps() == [row["step"] for row in read_metrics(runs[2] / "metrics.csv")]

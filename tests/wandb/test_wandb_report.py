@@ -1,0 +1,210 @@
+"""`python -m orthontk.wandb_report`: its blocks, read back from the JSON, and whether runs log what its panels show."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import wandb_workspaces.reports.v2 as wr
+import yaml
+from wandb_backend import ENTITY, PROJECT
+from wandb_workspaces.reports.v2 import internal
+
+from orthontk.wandb_report import __main__ as cli
+from orthontk.wandb_report.figures import FIGURES, Curve, ensemble_panels_of, figures_of
+
+STUDIES = [
+    "depth_fluctuation",
+    "dynamical_isometry",
+    "kernel_convergence",
+    "kernel_drift",
+    "lazy_full_batch",
+    "lazy_sgd",
+    "learning_speed",
+]
+WITH_DELTA = ("kernel_convergence", "kernel_drift", "lazy_full_batch", "lazy_sgd", "learning_speed")
+ENSEMBLES = ("lazy_full_batch", "lazy_sgd", "learning_speed")
+
+
+@pytest.fixture
+def build(monkeypatch, capsys, tmp_path):
+    """`build("study=…")` is the command in this process; returns its exit code, what it printed, and its errors."""
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["wandb_report", *arguments, f"paths.output_dir={tmp_path}"])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+def read_back(path):
+    """The blocks as W&B's own library reads them."""
+    content = json.loads(path.read_text())
+    view = {"displayName": content["displayName"], "description": content["description"], "spec": content["spec"]}
+    view["project"] = {"name": "", "entityName": ""}
+    return wr.Report._from_model(internal.ReportViewspec.model_validate(view)).blocks
+
+
+def grids_in(blocks):
+    return [block for block in blocks if isinstance(block, wr.PanelGrid)]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_blocks_of_every_study(build, tmp_path, study):
+    code, printed, _ = build(f"study={study}")
+    path = tmp_path / study / "wandb_report-quick.json"
+    assert code == 0 and f"Report: {path}" in printed
+    blocks = read_back(path)
+    assert blocks[0] == wr.H1(text=f"{study}, scale quick")
+    claims = [block.text for block in blocks if isinstance(block, wr.P) and block.text]
+    assert len(claims) == 1 and "laim " in claims[0] and claims[0] in printed
+    headings = [block.text for block in blocks if isinstance(block, wr.H2)]
+    assert headings[-3:] == ["Runs of one initialization each", "How to make the runs", "Settings"]
+    (settings,) = [yaml.safe_load(block.code) for block in blocks if isinstance(block, wr.CodeBlock)]
+    assert settings["study"]["_target_"].startswith("orthontk.studies.") and settings["grids"]
+    grids = grids_in(blocks)
+    assert len(grids) == (2 if study in ENSEMBLES else 1)
+    inits = ["gaussian", "orthogonal", "delta_orthogonal"][: 3 if study in WITH_DELTA else 2]
+    assert [runset.name for runset in grids[-1].runsets] == inits
+    for runset, init in zip(grids[-1].runsets, inits, strict=True):
+        assert runset.entity == runset.project == ""
+        assert f"""Config("init.value.scheme") in ['{init}']""" in runset.filters
+        assert f"""Config("name.value") in ['{study}']""" in runset.filters
+        assert """Metric("JobType") in ['training']""" in runset.filters
+    kind = settings["study"]["_target_"].rsplit(".", 1)[-1]
+    assert len(grids[-1].panels) == len(FIGURES[kind]) + 1
+    for panel, figure in zip(grids[-1].panels, FIGURES[kind], strict=False):
+        if isinstance(figure, Curve):
+            assert isinstance(panel, wr.LinePlot) and panel.x == wr.Metric("Step")
+            assert panel.y == [wr.Metric(figure.metric)] and bool(panel.log_y) == figure.log_y
+            assert panel.groupby == wr.Config("init.scheme") and panel.groupby_rangefunc == "stddev"
+        else:
+            assert isinstance(panel, wr.ScatterPlot) and panel.log_x
+            assert panel.x == wr.Config(figure.setting) and panel.y == wr.SummaryMetric(figure.metric)
+
+
+def test_what_the_command_prints_is_the_list_of_blocks(build):
+    _, printed, _ = build("study=learning_speed", "scale=paper")
+    lines = printed.splitlines()
+    assert lines[0].startswith("learning_speed, scale paper: Claim 4: ")
+    first = "τ (minibatches) against learning rate"
+    assert f"    ScatterPlot: {first}: summary:train/tau against config:optimizer.value.lr" in lines
+    assert "    Custom chart: mean τ (minibatches) against learning rate" in lines
+    assert sum(line.startswith("    runs ") for line in lines) == 4
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["study=lerning_speed"], f"study=lerning_speed: expected one of {', '.join(STUDIES)}"),
+        (["study=deep_fcn"], f"study=deep_fcn: expected one of {', '.join(STUDIES)}"),
+        ([], f"study=None: expected one of {', '.join(STUDIES)}"),
+        (["study=lazy_sgd", "mode=on"], "mode=on: expected one of offline, online"),
+        (["study=lazy_sgd", "scale=big"], "scale=big: expected one of quick, paper"),
+    ],
+)
+def test_refusals(build, arguments, message):
+    code, _, errors = build(*arguments)
+    assert code == 1 and errors == f"error: {message}\n"
+
+
+def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
+    """A preset elsewhere, whose study is known to no table here, gets the curves of its training."""
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "moves.yaml").write_text(
+        "# @package _global_\ndefaults: [override /model: fcn]\nname: moves\nscale: quick\n"
+        "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal'}]}}}\n"
+    )
+    (tmp_path / "moves_study.py").write_text('"""Claim: it moves."""\n\n\nclass Moves:\n    """Look at it."""\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mine")
+    assert code == 0, errors
+    (grid,) = grids_in(read_back(tmp_path / "moves" / "wandb_report-quick.json"))
+    assert [runset.name for runset in grid.runsets] == ["gaussian", "orthogonal"]
+    assert printed.startswith("moves, scale quick: Claim: it moves.")
+
+
+# The smallest run of each study, and the ensembles among them with two seeds.
+TINY = ("trainer.accelerator=cpu", "logger=wandb", "hydra.sweeper.grids=null")
+IMAGES = ("model.width=8", "model.depth=4", "data.train_size=60", "data.test_size=20", "data.batch_size=10")
+IMAGES = (*IMAGES, "data.normalize=none", "trainer.max_steps=4", "trainer.log_every_n_steps=1")
+HELD_OUT = ("data.val_size=20", "trainer.val_check_interval=2")
+SINGLE = ("ensemble.seeds=null", "ensemble.inits=null", "ensemble.learning_rates=null")
+RUNS = {
+    "kernel_convergence": ("data.shape=[20]", "model.width=8", "callbacks.kernel_convergence.draws=2"),
+    "depth_fluctuation": ("model.width=8", "model.depth=2", "callbacks.kernel_fluctuation.draws=4"),
+    "dynamical_isometry": IMAGES,
+    "kernel_drift": ("model.width=8", "trainer.max_steps=2", "trainer.log_every_n_steps=1"),
+    "lazy_full_batch": (*IMAGES, *HELD_OUT, *SINGLE),
+    "lazy_sgd": (*IMAGES, *HELD_OUT, *SINGLE),
+    "learning_speed": (*IMAGES, *SINGLE, "callbacks.tau.threshold=0.01"),
+}
+
+
+def logged(directory):
+    """Names in the offline W&B run: of its history and summary, and its job type."""
+    (recorded,) = directory.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json"]
+    whole = subprocess.run([*command, str(recorded)], capture_output=True, text=True, check=True).stdout
+    records = [json.loads(line) for line in whole.splitlines()]
+    history = {name for record in records if record["type"] == "history" for name in record["history"]["item"]}
+    (run,) = [record["run"] for record in records if record["type"] == "run"]
+    short = subprocess.run([*command[:-1], "--summary", "--json", str(recorded)], capture_output=True, text=True)
+    return history, set(json.loads(short.stdout)["summary"]), run["job_type"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", STUDIES)
+def test_runs_log_what_the_panels_show(train, study):
+    run = train(f"experiment={study}", *TINY, *RUNS[study])
+    assert run.code == 0, run.err
+    history, summary, job_type = logged(run.run_directory)
+    assert job_type == "training"
+    config = yaml.safe_load((run.run_directory / "config.yaml").read_text())
+    for figure in figures_of(config["study"]["_target_"].rsplit(".", 1)[-1]):
+        if isinstance(figure, Curve):
+            assert figure.metric in history
+        else:
+            group, key = figure.setting.split(".")
+            assert figure.metric in summary and key in config[group]
+
+
+@pytest.mark.slow
+def test_ensembles_log_what_the_panels_show(train):
+    settings = ("ensemble.seeds=2", "ensemble.learning_rates=[0.1,0.2]", "callbacks.tau.threshold=0.01")
+    run = train("experiment=learning_speed", *TINY, *IMAGES, *settings, "ensemble.kernels=none", "callbacks=tau")
+    assert run.code == 0, run.err
+    history, summary, job_type = logged(run.run_directory)
+    assert job_type == "ensemble"
+    assert {f"train/tau/{init}/lr0.1" for init in ("gaussian", "orthogonal")} <= summary
+    for panel in ensemble_panels_of("LearningSpeed"):
+        if isinstance(panel, wr.LinePlot):
+            assert any(re.search(panel.metric_regex, name) for name in history)
+        else:
+            assert panel.query["summaryTable"]["tableKey"] in summary
+
+
+@pytest.mark.slow
+def test_published(tmp_path, backend):
+    """On W&B it is over the runs of its project, and its address is printed."""
+    options = ["study=learning_speed", "mode=online", f"entity={ENTITY}", f"project={PROJECT}"]
+    command = [sys.executable, "-m", "orthontk.wandb_report", *options, f"paths.output_dir={tmp_path}"]
+    environment = {**os.environ, **backend.environment}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"Published: \S+/{ENTITY}/{PROJECT}/reports/learning_speed,-scale-quick--report", done.stdout)
+    spec = internal.Spec.model_validate(backend.reports["learning_speed, scale quick"])
+    (_, grid) = [block for block in spec.blocks if isinstance(block, internal.PanelGrid)]
+    assert [runset.name for runset in grid.metadata.run_sets] == ["gaussian", "orthogonal", "delta_orthogonal"]
+    places = {(runset.project.entity_name, runset.project.name) for runset in grid.metadata.run_sets}
+    assert places == {(ENTITY, PROJECT)}
+    assert not backend.unknown
