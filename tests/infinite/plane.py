@@ -20,7 +20,7 @@ def _panels(edges):
 
 
 def _regular(length):
-    """Panels no longer than `length` near 0 (what φ needs) nor than 1 (what the density needs), 12 in u at the far end."""
+    """Panels no longer than `length` (what φ needs) nor than 1 (what the density needs)."""
     count = int(np.ceil(2 * REACH / min(1.0, length)))
     return np.linspace(-REACH, REACH, count + 1)
 
