@@ -108,7 +108,8 @@ class TableDual:
             g = torch.stack([self._smoothed(f, float(q), r, z[0]) for q in self.variances])  # (m, nodes)
             root = self._moment(f, self.variances).sqrt()
             even, odd = (g + g.flip(1)) / 2, (g - g.flip(1)) / 2  # the nodes are symmetric
-            tables.append(torch.stack([(part * w) @ part.mT / (root[:, None] * root) for part in (even, odd)]))
+            size = (root[:, None] * root).clamp(min=1e-300)  # 0 where a threshold is far beyond the variance
+            tables.append(torch.stack([(part * w) @ part.mT / size for part in (even, odd)]))
         return torch.stack(tables)
 
     def _smoothed(self, f, q: float, r: float, z: Tensor) -> Tensor:
