@@ -15,6 +15,9 @@ from orthontk.meanfield.correlation import correlation_length
 from orthontk.meanfield.critical import chi_1, critical_bias_var
 from orthontk.meanfield.fixed_point import fixed_point
 
+LENGTHS = (1, 3, 10, 30)  # correlation lengths drawn, in layers
+GREYS = ("0.75", "0.6", "0.45", "0.25")
+
 
 class PhaseDiagram(NamedTuple):
     """Fields over σ_b² (rows, B) and σ_w² (columns, W); NaN where lengths have no stable fixed point."""
@@ -72,20 +75,19 @@ def _line(phi: Activation, weight_var: float) -> float:
 
 
 def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
-    """χ₁ as colour (white is critical), the critical line, and contours of ξ_c."""
+    """χ₁ as colour (white is critical), the critical line, and contours of ξ_c in layers."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
     image = axes.pcolormesh(
         diagram.weight_vars, diagram.bias_vars, diagram.chi_1, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest"
     )
-    axes.plot(diagram.weight_vars, diagram.critical_bias_var, color="black", label="critical line $\\chi_1 = 1$")
+    axes.plot(diagram.weight_vars, diagram.critical_bias_var, color="black", label="$\\chi_1 = 1$")
     lengths = np.where(np.isfinite(diagram.correlation_length), diagram.correlation_length, np.nan)
-    contours = axes.contour(
-        diagram.weight_vars, diagram.bias_vars, lengths, levels=[1, 3, 10, 30], colors="grey", linewidths=0.8
-    )
-    axes.clabel(contours, fmt="$\\xi_c$ = %g")
+    axes.contour(diagram.weight_vars, diagram.bias_vars, lengths, levels=LENGTHS, colors=GREYS, linewidths=0.9)
+    for length, grey in zip(LENGTHS, GREYS, strict=True):  # named in the legend: labels on both branches crowd
+        axes.plot([], [], color=grey, linewidth=0.9, label=f"$\\xi_c$ = {length}")
     figure.colorbar(image, label="$\\chi_1$")
     axes.set(xlabel="weight variance $\\sigma_w^2$", ylabel="bias variance $\\sigma_b^2$")
     axes.set_ylim(min(diagram.bias_vars), max(diagram.bias_vars))
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=5, fontsize="small", handlelength=1.5)
     return figure

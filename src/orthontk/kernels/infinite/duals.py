@@ -1,5 +1,6 @@
 """Which way to compute an activation's expectations: closed form, Mehler's expansion, or a table."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -40,10 +41,17 @@ class ClosedFormDual:
         return self.form(features1[0], features2[0], rho)
 
 
-def make_dual(phi: Activation, q: Tensor) -> Dual:
-    """The most accurate of the three for an activation and all the variances q > 0 that will be asked for."""
+def make_dual(phi: Activation, q: Tensor, earlier: Iterable[Dual] = ()) -> Dual:
+    """The most accurate of the three for an activation and all the variances q > 0 that will be asked for.
+
+    Tables over many variances take seconds to make: one among the `earlier` that holds for these q as well is used
+    again.
+    """
     form = closed_form(phi.module)
     if form is not None:
         return ClosedFormDual(form)
     expansion = HermiteDual.for_variances(phi, q) if len(phi.kinks) == 0 else None
-    return TableDual(phi, q) if expansion is None else expansion
+    if expansion is not None:
+        return expansion
+    fit = (dual for dual in earlier if isinstance(dual, TableDual) and dual.holds_for(phi, q))
+    return next(fit, None) or TableDual(phi, q)

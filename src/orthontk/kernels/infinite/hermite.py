@@ -18,6 +18,9 @@ from torch import Tensor
 from orthontk.kernels.infinite.gaussian import Activation
 
 MOST_TERMS = 256
+MOST_TERMS_OF_MANY = 1024  # where a table would have to interpolate between variances, which takes longer still
+MANY = 64  # different variances
+MOST_FEATURES = 2**24  # numbers, for all the variances of a layer
 NEGLIGIBLE = 1e-17  # a term's share of the sum at ρ = 1
 REACH = 13.0  # a_k's integrand is below exp(−z²/4)
 
@@ -34,7 +37,10 @@ class HermiteDual:
         extremes = torch.stack([q.min(), q.max()])
         step = 0.25 / max(1.0, math.sqrt(float(q.max())))
         terms = 16
-        while terms <= MOST_TERMS:
+        most = MOST_TERMS
+        if len(q.unique()) > MANY:
+            most = max(MOST_TERMS, min(MOST_TERMS_OF_MANY, MOST_FEATURES // (2 * q.numel())))
+        while terms <= most:
             a, b = cls(phi, step, 2 * terms)._coefficients(extremes)
             size = torch.maximum(_share(a), _share(b))  # (2·terms,)
             if (size[terms:] <= NEGLIGIBLE).all():

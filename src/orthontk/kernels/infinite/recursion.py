@@ -78,8 +78,8 @@ def infinite_kernels(
     for i in range(0, n1, side):
         for j in range(i if x2 is None else 0, n2, side):
             rows, columns = slice(i, i + side), slice(j, j + side)
-            block = _block(net, steps, duals, inputs, moments, rows, columns)
-            kernels[:, rows, columns] = (block + block.mT) / 2 if x2 is None and i == j else block  # to the last bit
+            block = _block(net, steps, duals, inputs, moments, rows, columns, same=x2 is None and i == j)
+            kernels[:, rows, columns] = block
             if x2 is None and i != j:
                 kernels[:, columns, rows] = kernels[:, rows, columns].mT.clone()
     return InfiniteKernels(*kernels.to(dtype))
@@ -93,19 +93,26 @@ def _block(
     moments: list[list[Moments]],
     rows: slice,
     columns: slice,
+    same: bool,
 ) -> Tensor:
-    """Both kernels between two blocks of inputs: (2, B₁, B₂)."""
+    """Both kernels between two blocks of inputs: (2, B₁, B₂), symmetric to the last bit where both are the `same`."""
     size, padding, readout = inputs[0].shape[-2:], steps[0].padding, getattr(net, "readout", "flatten")
     images1, images2 = inputs[0][rows], inputs[-1][columns]
     total = torch.zeros(2, len(images1), len(images2), dtype=torch.float64)
     for alignment in alignments(size, padding, readout):
+        count = alignment.count_in_symmetric(size) if same else 1
+        if count == 0:
+            continue
         first, second = alignment.of_first(images1), alignment.of_second(images2)
-        covariances = torch.einsum("ichw,jchw->ijhw", first, second) / first.shape[1]
+        covariances = _input_covariances(first, second)
         views = [
             (m1.view(rows, alignment.of_first, axis=1), m2.view(columns, alignment.of_second, axis=0))
             for m1, m2 in zip(moments[0], moments[-1], strict=True)
         ]
-        total += torch.stack(_hidden_layers(steps[:-1], duals, views, covariances)).sum((-2, -1))
+        for sums, values in zip(total, _hidden_layers(steps[:-1], duals, views, covariances), strict=True):
+            sums.add_(values.sum((-2, -1)), alpha=count)
+    if same:
+        total = (total + total.mT) / 2
     positions = math.prod(size) ** (2 if readout == "pool" else 1)
     forward, backward = total / positions
     last = steps[-1]
@@ -113,26 +120,50 @@ def _block(
     return torch.stack([nngp, last.input_scale * forward + last.bias_scale + last.weight_var * backward])
 
 
+def _input_covariances(first: Tensor, second: Tensor) -> Tensor:
+    """x(α)·x'(α)/channels: (B₁, C, h, w) and (B₂, C, h, w) to (B₁, B₂, h, w), in that order in memory."""
+    if first.shape[-2:] == (1, 1):
+        return (first.flatten(1) @ second.flatten(1).mT)[..., None, None] / first.shape[1]
+    products = first[:, None, 0] * second[:, 0]
+    for channel in range(1, first.shape[1]):
+        products.addcmul_(first[:, None, channel], second[:, channel])
+    return products.div_(first.shape[1])
+
+
 def _hidden_layers(
     steps: list[LinearStep], duals: list[Dual], moments: list[tuple[Moments, Moments]], covariances: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """E[φφ'] and E[φ'φ']∘Θ after the last hidden layer, from the inputs' covariances: each (B₁, B₂, h, w)."""
-    forward, backward = covariances, torch.zeros_like(covariances)
+    """E[φφ'] and E[φ'φ']∘Θ after the last hidden layer, from the inputs' covariances: each (B₁, B₂, h, w).
+
+    Time goes into passes over the block, so every intermediate that a later one may overwrite is.
+    """
+    forward, backward = covariances, None
     for step, dual, (first, second) in zip(steps, duals, moments, strict=True):
-        sigma = step.weight_var * step.passed(forward) + step.bias_var
-        theta = step.input_scale * step.trained(forward) + step.bias_scale + step.weight_var * step.passed(backward)
+        trained = step.trained(forward)
+        passed = forward if step.passes_through_centre else trained
+        sigma = passed * step.weight_var
+        sigma += step.bias_var
+        if passed is trained and (step.input_scale, step.bias_scale) == (step.weight_var, step.bias_var):
+            theta = sigma.clone() if backward is None else sigma.add(step.passed(backward), alpha=step.weight_var)
+        else:
+            theta = trained * step.input_scale
+            theta += step.bias_scale
+            if backward is not None:
+                theta.add_(step.passed(backward), alpha=step.weight_var)
         forward, derivatives = _expectations(dual, first, second, sigma)
-        backward = derivatives * theta
-    return forward, backward
+        backward = theta.mul_(derivatives)
+    return forward, covariances.new_zeros(()).expand_as(covariances) if backward is None else backward
 
 
 def _expectations(dual: Dual, first: Moments, second: Moments, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for covariances `sigma` (B₁, B₂, h, w)."""
-    rho = (sigma / first.root).div_(second.root)  # one after the other: the product of two small ones underflows
+    """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for covariances `sigma` (B₁, B₂, h, w), which are overwritten."""
+    rho = sigma.div_(first.root).div_(second.root)  # one after the other: the product of two small ones underflows
     if first.means is not None:
         rho.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-    rho.clamp_(-1, 1)
-    rho = rho.sign().where(rho.abs() > 1 - PARALLEL, rho)
+    lowest, highest = (float(bound) for bound in rho.aminmax())
+    if lowest < PARALLEL - 1 or highest > 1 - PARALLEL:
+        rho.clamp_(-1, 1)
+        rho = rho.sign().where(rho.abs() > 1 - PARALLEL, rho)
     pair = dual.pair(first.features, second.features, rho)
     if first.means is None:
         return pair

@@ -16,6 +16,9 @@ from orthontk.kernels.infinite.gaussian import Activation, expectation, nodes
 
 CORRELATIONS = 32  # Chebyshev nodes for each sign of ρ
 ROWS_AT_ONCE = 512
+NEGLIGIBLE = 1e-15  # of a normalized expectation; smaller than rounding once terms are summed
+
+Factor = tuple[Tensor, Tensor]  # signs (r,) and vectors (r, m)
 
 
 class TableDual:
@@ -28,7 +31,13 @@ class TableDual:
         x = torch.cos(math.pi * (torch.arange(CORRELATIONS, dtype=torch.float64) + 0.5) / CORRELATIONS)
         s = self.scale * torch.sinh((x + 1) / 2 * math.asinh(1 / self.scale))
         values = torch.stack([self._normalized(1 - float(v) ** 2) for v in s])  # (c, function, parity, m, m)
-        self.coefficients = torch.einsum("kc,c...->k...", _to_chebyshev(x), values)  # (k, function, parity, m, m)
+        coefficients = torch.einsum("kc,cfp...->fpk...", _to_chebyshev(x), values)  # (function, parity, k, m, m)
+        self.factors = [[_factors(matrices) for matrices in parities] for parities in coefficients]
+
+    def holds_for(self, phi: Activation, q: Tensor) -> bool:
+        """Whether it interpolates between all the variances `q` too, for this activation."""
+        within = self.variances[0] <= q.min() and q.max() <= self.variances[-1]
+        return phi is self.phi and not self.is_exact and bool(within)
 
     def features(self, q: Tensor) -> Tensor:
         """Interpolation weights, then q, √E[φ²] and √E[φ'²]: (m+3, *q.shape)."""
@@ -59,21 +68,23 @@ class TableDual:
 
     def _interpolate(self, index: int, parity: int, features1: Tensor, features2: Tensor, x: Tensor) -> Tensor:
         """The Chebyshev series at x by Clenshaw's recursion; even (0) or odd (1) part in ρ."""
-        coefficients = self.coefficients[:, index, parity]  # (k, m, m)
-        if coefficients.abs().max() < 1e-14:
-            return torch.zeros_like(x)
+        first, *others = self.factors[index][parity]
         b1, b2 = torch.zeros_like(x), torch.zeros_like(x)
-        for matrix in coefficients[1:].flip(0):
-            b1, b2 = 2 * x * b1 - b2 + self._between(matrix, features1, features2), b1
-        return x * b1 - b2 + self._between(coefficients[0], features1, features2)
-
-    def _between(self, matrix: Tensor, features1: Tensor, features2: Tensor) -> Tensor:
-        m = len(self.variances)
-        rows = torch.tensordot(matrix, features2[:m], dims=1)  # (m, …)
-        total = features1[0] * rows[0]
-        for weight, row in zip(features1[1:m], rows[1:], strict=True):
-            total = total + weight * row
+        for factor in reversed(others):
+            b1, b2 = (2 * x).mul_(b1).sub_(b2), b1
+            self._add_between(b1, factor, features1, features2)
+        total = (x * b1).sub_(b2)
+        self._add_between(total, first, features1, features2)
         return total
+
+    def _add_between(self, total: Tensor, factor: Factor, features1: Tensor, features2: Tensor) -> None:
+        """Add a matrix's value between the variances of every pair, term by term of its factors."""
+        m = len(self.variances)
+        signs, vectors = factor
+        lefts = torch.tensordot(vectors * signs[:, None], features1[:m], dims=1)  # (r, …)
+        rights = torch.tensordot(vectors, features2[:m], dims=1)
+        for left, right in zip(lefts, rights, strict=True):
+            total.addcmul_(left, right)
 
     def _weights(self, q: Tensor) -> Tensor:
         """(m, n): how much each node's value counts at the variances (n,)."""
@@ -97,7 +108,8 @@ class TableDual:
             g = torch.stack([self._smoothed(f, float(q), r, z[0]) for q in self.variances])  # (m, nodes)
             root = self._moment(f, self.variances).sqrt()
             even, odd = (g + g.flip(1)) / 2, (g - g.flip(1)) / 2  # the nodes are symmetric
-            tables.append(torch.stack([(part * w) @ part.mT / (root[:, None] * root) for part in (even, odd)]))
+            size = (root[:, None] * root).clamp(min=1e-300)  # 0 where a threshold is far beyond the variance
+            tables.append(torch.stack([(part * w) @ part.mT / size for part in (even, odd)]))
         return torch.stack(tables)
 
     def _smoothed(self, f, q: float, r: float, z: Tensor) -> Tensor:
@@ -137,6 +149,13 @@ def _variance_nodes(q: Tensor) -> tuple[Tensor, bool]:
         return different, True
     points = -torch.cos(math.pi * torch.arange(m, dtype=torch.float64) / (m - 1))
     return torch.exp((low + high) / 2 + half * points), False
+
+
+def _factors(matrices: Tensor) -> list[Factor]:
+    """Symmetric (k, m, m) as sums Σ_r ±v_r v_rᵀ without their negligible terms, which are most of them."""
+    values, vectors = torch.linalg.eigh(matrices)
+    kept = values.abs() > NEGLIGIBLE * values.abs().max().clamp(min=1.0)
+    return [(v[keep].sign(), (w * v.abs().sqrt()).mT[keep]) for v, w, keep in zip(values, vectors, kept, strict=True)]
 
 
 def _chebyshev_basis(x: Tensor, count: int | None = None) -> Tensor:

@@ -53,7 +53,7 @@ def variance_pass(
             for kept in layers:
                 kept.append(kept[-1])
             continue
-        duals.append(make_dual(phi, positive if len(positive) else torch.ones(1, dtype=torch.float64)))
+        duals.append(make_dual(phi, positive if len(positive) else torch.ones(1, dtype=torch.float64), duals))
         moments = []
         for q, kept in zip(variances, layers, strict=True):
             features = duals[-1].features(q)
