@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from small_run import SMALL
 
+settings.register_profile("any machine", deadline=None)  # a slow example is no failure: machines are shared
+settings.load_profile("any machine")
 ROOT = Path(__file__).parent.parent
 
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,18 +56,12 @@ def test_no_such_folder(tmp_path):
     assert done.stderr == f"error: DIR={tmp_path}/nowhere: expected a folder of runs, such as outputs\n"
 
 
-def _kill_whole_tree(pid):
-    """W&B's uploading process is in a session of its own, and goes on without its parent."""
-    children = defaultdict(list)
-    for status in Path("/proc").glob("[0-9]*/stat"):
+def _kill_all_that_talk_to(backend):
+    """W&B's uploading process is no child of the command's, in a session of its own, and goes on without it."""
+    for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has just ended
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-            children[parent].append(int(status.parent.name))
-    doomed = [pid]
-    for process in doomed:
-        doomed += children[process]
-    for process in doomed:
-        os.kill(process, signal.SIGKILL)
+            if backend.url.encode() in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -93,7 +86,7 @@ def test_each_run_is_uploaded_once(small, backend, tmp_path):
     backend.held.add(name)
     process = start(backend, tmp_path / "outputs")
     assert backend.held_back.wait(60)
-    _kill_whole_tree(process.pid)
+    _kill_all_that_talk_to(backend)
     process.communicate()
     backend.held.clear()
     assert not backend.runs[name].exit_codes
