@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from orthontk.checks import InvalidValue
+from orthontk.extras import require_launcher
 from orthontk.identity import register_resolvers
 
 
@@ -46,6 +47,7 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         register_resolvers()
         os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors in its own way and exits
         try:
+            require_launcher(sys.argv[1:])
             return main()
         except KeyboardInterrupt:
             print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
