@@ -87,7 +87,7 @@ def test_retry_where_the_folder_was_moved(small, tmp_path):
     moved = (tmp_path / "outputs").rename(tmp_path / "moved") / "default"
     (only,) = sweeps_under(tmp_path / "moved")
     assert all((job / "summary.json").exists() for job in only.jobs)
-    assert command_of(only, None)[-1] == f"hydra.sweep.dir={moved}"
+    assert command_of(only, None)[-1] == f"hydra.sweep.dir='{moved}'"
     assert [job["overrides"][-2] for job in read_json(next(moved.glob(".sweeps/*.json")))["jobs"]] == [
         "seed=0",
         "seed=1",

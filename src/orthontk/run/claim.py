@@ -11,7 +11,7 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
-from orthontk.run.lock import InUse, holder_of, locked, wait_for_first_process
+from orthontk.run.lock import Holder, InUse, holder_of, locked, own_job, wait_for_first_process
 
 # How the first process of a run tells those that Lightning starts where the run is.
 DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
@@ -79,4 +79,12 @@ def _directory_of_first_process(path: Path, resume: str) -> Path:
     if resume != "never":
         wait_for_first_process(path)
         return path
-    return next(sibling for sibling in siblings(path) if holder_of(sibling) is not None or is_unused(sibling))
+    return next(sibling for sibling in siblings(path) if _is_own(holder_of(sibling)) or _is_free(sibling))
+
+
+def _is_own(holder: Holder | None) -> bool:
+    return holder is not None and holder.job == own_job()
+
+
+def _is_free(path: Path) -> bool:
+    return is_unused(path) and holder_of(path) is None

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from orthontk.run.directory import LOCK, is_finished
@@ -49,6 +50,11 @@ class InUse(Exception):
 
     def __reduce__(self):  # so that it survives the trip back from a worker process
         return type(self), (self.path, self.holder)
+
+
+def own_job() -> str | None:
+    """What all processes of this distributed run share, by who started them."""
+    return os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
 
 
 @contextmanager
@@ -97,7 +103,7 @@ def wait_for_first_process(path: Path) -> None:
         InUse: it is another run's process that holds it.
         TimeoutError: the first process did not come.
     """
-    own, start = _this_process().job, time.monotonic()
+    own, start = own_job(), time.monotonic()
     while not is_finished(path):
         holder, waited = holder_of(path), time.monotonic() - start
         if holder is not None and holder.job == own:
@@ -127,13 +133,17 @@ def _lock(file: int, kind: int) -> bool:
             return False
         if error.errno not in UNSUPPORTED:
             raise
-        print("warning: no file locks here, so do not launch the same runs twice at once", file=sys.stderr)
+        _warn_of_no_locks()
     return True
 
 
+@cache
+def _warn_of_no_locks() -> None:
+    print("warning: no file locks here, so do not launch the same runs twice at once", file=sys.stderr)
+
+
 def _this_process() -> Holder:
-    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
-    return Holder(socket.gethostname(), os.getpid(), job)
+    return Holder(socket.gethostname(), os.getpid(), own_job())
 
 
 def _patience() -> float:

@@ -41,7 +41,7 @@ def command_of(sweep: Sweep, launcher: str | None) -> list[str]:
     if launcher is not None:
         arguments = [*without_launcher(arguments), f"hydra/launcher={launcher}"]
     if sweep.directory.absolute() != Path(sweep.record.sweep_directory):  # it was moved
-        arguments.append(f"hydra.sweep.dir={sweep.directory.absolute()}")
+        arguments.append(f"hydra.sweep.dir='{sweep.directory.absolute()}'")
     return [sys.executable, script, *arguments]
 
 
