@@ -23,14 +23,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MANY = 9
 IMPORTS = ["-c", "import torch, pytorch_lightning, wandb, hydra"]
-JOB = ["train.py", "trainer=cpu", "trainer.max_steps=0", "trainer.enable_progress_bar=false", "model=fcn"]
-WARM = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "callbacks=none", "figures=false"]
+SETTINGS = ["trainer=cpu", "trainer.max_steps=0", "trainer.enable_progress_bar=false", "model=fcn"]
+JOB = ["train.py", *SETTINGS]
+WARM = ["train.py", "-m", *SETTINGS, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "callbacks=none"]
 COMMANDS = {
     "imports": IMPORTS,
     "job, callbacks=none": [*JOB, "callbacks=none"],
     "job, default callbacks": JOB,
-    "1 job in a warm process": [*JOB, *WARM, "seed=0"],
-    f"{MANY} jobs in a warm process": [*JOB, *WARM, f"seed=range({MANY})"],
+    "1 job in a warm process": [*WARM, "seed=0"],
+    f"{MANY} jobs in a warm process": [*WARM, f"seed=range({MANY})"],
 }
 
 
