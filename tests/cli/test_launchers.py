@@ -10,8 +10,7 @@ import torch
 from orthontk.loggers import read_metrics
 from small_run import SMALL
 
-# Draws from torch's global generator while it trains, as a user's own module may.
-RANDOM = "callbacks=none", "model.activation=RReLU"
+RANDOM = "callbacks=none", "+callbacks.draws._target_=random_draws.RandomDraws"
 
 
 def train(root, *arguments):
@@ -21,7 +20,7 @@ def train(root, *arguments):
     return subprocess.run(
         [sys.executable, "train.py", *flags, "model=fcn", *small, *overrides],
         cwd=root,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )
@@ -44,12 +43,13 @@ def assert_same(one, other):
 
 
 def test_a_job_after_others_in_its_process_equals_itself(small, tmp_path):
-    settings = "~callbacks.ntk", "~callbacks.weights", "model.activation=RReLU"
-    small_run = lambda name, seed: small(*settings, f"seed={seed}", f"hydra.run.dir={tmp_path}/{name}")  # noqa: E731
+    draws = "+callbacks.draws._target_=random_draws.RandomDraws"
     for name, seed in (("first", 1), ("between", 2), ("again", 1)):
-        assert small_run(name, seed).code == 0
+        done = small(draws, f"seed={seed}", f"hydra.run.dir={tmp_path}/{name}")
+        assert done.code == 0, done.err
     assert_same(tmp_path / "first", tmp_path / "again")
-    assert results(tmp_path / "first")[0] != results(tmp_path / "between")[0]
+    first, between = results(tmp_path / "first")[0], results(tmp_path / "between")[0]
+    assert first[0]["drawn/torch"] != between[0]["drawn/torch"]
 
 
 @pytest.mark.slow

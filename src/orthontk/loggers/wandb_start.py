@@ -11,8 +11,9 @@ def start_run(**settings: Any) -> Any:
     declared to W&B Launch. This project declares none. It also reads every installed package's metadata, which stay the
     same while a process lives.
     """
-    import wandb
     from wandb.sdk.wandb_run import Run
+
+    import wandb
 
     look_for_inputs, packages = Run._detect_and_apply_job_inputs, wandb.util.working_set
     Run._detect_and_apply_job_inputs = lambda self: None
