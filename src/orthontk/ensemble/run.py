@@ -13,7 +13,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.callbacks import Tau
-from orthontk.callbacks.checkpoints import latest_checkpoint
 from orthontk.ensemble.checkpoints import ChunkCheckpoints
 from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.drawing import Drawing
@@ -31,6 +30,7 @@ from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint
+from orthontk.run.checkpoint_files import latest_checkpoint
 from orthontk.run.directory import RunDirectory
 from orthontk.run.learning_rate import without_fraction
 from orthontk.run.settings import naming

@@ -16,6 +16,7 @@ from orthontk.checks import one_of
 from orthontk.kernels import measures
 from orthontk.loggers.metrics_csv import read_metrics
 from orthontk.loggers.tau_summary import tau_summary
+from orthontk.loggers.wandb_start import start_run
 
 RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
 # W&B's job types, by which reports choose runs: one initialization and learning rate, or several.
@@ -85,7 +86,7 @@ class WandbRun(Logger):
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
             is_new = not self._has_reported()
             config = self._run_config()
-            self._run = wandb.init(
+            self._run = start_run(
                 **self.settings,
                 **self._place(),
                 config=config,

@@ -56,7 +56,7 @@ def main() -> None:
 
     report(out, out / "report")
     for study in failed:
-        print(f"{study}: some of its jobs failed, see the end of {out / study}.log", file=sys.stderr)
+        print(f"{study}: some of its jobs failed: python -m orthontk.sweep status {out / study}", file=sys.stderr)
     sys.exit(1 if failed else 0)
 
 

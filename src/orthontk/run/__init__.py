@@ -1,5 +1,1 @@
-"""One run: from a composed configuration to a finished run directory."""
-
-from orthontk.run.execute import run
-
-__all__ = ["run"]
+"""One run: from a composed configuration to a finished run directory. `orthontk.run.execute.run` carries it out."""

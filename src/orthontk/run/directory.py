@@ -1,14 +1,17 @@
 """A run's directory: where it is, whether it is finished, and what to continue from."""
 
+import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orthontk.callbacks.checkpoints import latest_checkpoint
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json
+from orthontk.run.checkpoint_files import latest_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
+LOCK, FAILURES = ".lock", "failure*.txt"
 
 
 @dataclass(frozen=True)
@@ -18,31 +21,48 @@ class RunDirectory:
     path: Path
     checkpoint: Path | None = None
 
-    @property
-    def is_finished(self) -> bool:
-        summary = self.path / SUMMARY
-        return summary.exists() and read_json(summary)["status"] == "finished"
+
+def is_finished(path: Path) -> bool:
+    """Whether the run in the directory has come to its end."""
+    try:
+        return read_json(path / SUMMARY)["status"] == "finished"
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
+        return False
 
 
-def open_directory(path: str | Path, resume: str) -> RunDirectory:
-    """The directory that a run with `resume` uses, made if it is not there. Nothing in it is overwritten.
+def is_run_directory(path: Path) -> bool:
+    """Whether a run was ever begun in the directory."""
+    return any((path / name).exists() for name in (LOCK, CONFIG, SUMMARY))
+
+
+def open_directory(path: Path, resume: str) -> RunDirectory:
+    """What a run with `resume` begins from in its directory `path`, which only this process uses.
 
     Args:
-        path: the directory that belongs to the configuration.
         resume: `auto`, `never`, or the path of a checkpoint or of a run directory to continue from.
 
     Raises:
         InvalidValue: there is nothing to resume from at the path.
     """
-    path = Path(path)
     if resume == "never":
-        directory = RunDirectory(_free_sibling(path))
-    elif resume == "auto":
-        directory = RunDirectory(path, latest_checkpoint(path))
-    else:
-        directory = _continue_from(Path(resume), path)
-    directory.path.mkdir(parents=True, exist_ok=True)
-    return directory
+        return RunDirectory(path)
+    if resume == "auto":
+        return RunDirectory(path, latest_checkpoint(path))
+    return _continue_from(Path(resume), path)
+
+
+def siblings(path: Path) -> Iterator[Path]:
+    """`path` itself, `path`-2, `path`-3, …"""
+    yield path
+    number = 1
+    while True:
+        number += 1
+        yield path.with_name(f"{path.name}-{number}")
+
+
+def is_unused(path: Path) -> bool:
+    """Whether nothing of a run is there, but for the trace of one that was refused."""
+    return not path.exists() or all(child.name == LOCK or child.match(FAILURES) for child in path.iterdir())
 
 
 def _continue_from(source: Path, path: Path) -> RunDirectory:
@@ -55,16 +75,6 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
     origin = checkpoint.parent.parent
     if not (origin / "metrics.csv").exists():
         raise InvalidValue("resume", source, "a checkpoint in its run's directory, whose measurements go on")
-    path.mkdir(parents=True, exist_ok=True)
     for history in (origin / "metrics.csv", *origin.glob("*.safetensors")):
         shutil.copy2(history, path / history.name)
     return RunDirectory(path, checkpoint)
-
-
-def _free_sibling(path: Path) -> Path:
-    """`path` itself if nothing is there, otherwise `path`-2, `path`-3, …"""
-    candidate, number = path, 1
-    while candidate.exists() and any(candidate.iterdir()):
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate

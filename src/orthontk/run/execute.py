@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -17,14 +16,14 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
-from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, open_directory
+from orthontk.run.claim import begin, claimed, process_number
+from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
+from orthontk.run.failure import recording_failure
+from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
 from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_summary, write_summary
 from orthontk.training import TrainingModule
-
-# How the first process of a run tells those that Lightning starts where the run is.
-DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
 
 
 def run(config: DictConfig) -> None:
@@ -34,14 +33,22 @@ def run(config: DictConfig) -> None:
         InvalidValue: a setting outside what is accepted.
     """
     _quiet_libraries()
-    check_settings(config)
-    check_overrides(config, HydraConfig.get().overrides.task)
-    directory = _claim_directory(config)
-    if directory.is_finished:
-        print(f"finished already: {directory.path} (resume=never starts it anew beside it)")
-        _show_finished(config, directory.path)
-        _report_to_agent(config, directory)
-        return
+    with alone_in_process(config.seed):
+        here = Path(HydraConfig.get().runtime.output_dir)
+        if str(config.resume) != "never" and is_finished(here):
+            _show_finished(config, here)
+            _report_to_agent(config, here)
+            return
+        with claimed(config) as path, recording_failure(path, process_number(config)):
+            check_settings(config)
+            check_overrides(config, HydraConfig.get().overrides.task)
+            if is_finished(path):  # by another launch, which this one has waited for
+                _show_finished(config, path)
+            else:
+                _carry_out(config, begin(config, path))
+
+
+def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     if is_ensemble(config):
@@ -71,16 +78,17 @@ def run(config: DictConfig) -> None:
 def _show_finished(config: DictConfig, directory: Path) -> None:
     from orthontk.ensemble.report import show_ensemble  # which imports this package
 
+    print(f"finished already: {directory} (resume=never starts it anew beside it)")
     (show_ensemble if is_ensemble(config) else show_summary)(directory)
 
 
-def _report_to_agent(config: DictConfig, directory: RunDirectory) -> None:
+def _report_to_agent(config: DictConfig, directory: Path) -> None:
     """A W&B agent whose sweep asks for settings that have been run gets what was measured."""
     if SWEEP_ID not in os.environ:
         return
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
-            logger = instantiate(node, directory.path, 0)
+            logger = instantiate(node, directory, 0)
         if hasattr(logger, "log_finished"):
             logger.log_finished()
 
@@ -95,18 +103,6 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*Total length of .* is zero.*")  # trainer.max_steps=0 means it
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-
-
-def _claim_directory(config: DictConfig) -> RunDirectory:
-    if DIRECTORY_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
-        checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
-        return RunDirectory(Path(os.environ[DIRECTORY_VARIABLE]), Path(checkpoint) if checkpoint else None)
-    directory = open_directory(HydraConfig.get().runtime.output_dir, str(config.resume))
-    os.environ[DIRECTORY_VARIABLE] = str(directory.path)
-    os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
-    # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
-    sys.argv[1:] = [*HydraConfig.get().overrides.task]
-    return directory
 
 
 def write_settings(config: DictConfig, directory: RunDirectory) -> None:

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@cache
 def git_commit() -> str | None:
-    """The commit this code is at, with `+changes` if its files differ from it; None outside a checkout."""
+    """The commit this code is at, with `+changes` if its files differ from it; None outside a checkout.
+
+    Asked once a process, which keeps the code that it began with.
+    """
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from orthontk.callbacks.kernel_regression import FILE as KERNEL_REGRESSION
 from orthontk.files import read_json, write_json
 from orthontk.loggers import read_metrics
-from orthontk.run.directory import SUMMARY
+from orthontk.run.directory import LOCK, SUMMARY
 
 # The rows of the closing table, in this order, where the run has them.
 SHOWN = {
@@ -76,5 +76,5 @@ def show_summary(directory: Path) -> None:
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir()))
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
     console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False)

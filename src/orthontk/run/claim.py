@@ -1,0 +1,90 @@
+"""The directory of a run, for this process alone and, in a distributed run, for the processes that belong to it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from lightning_fabric.utilities.rank_zero import _get_rank
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
+from orthontk.run.lock import Holder, InUse, holder_of, locked, own_job, wait_for_first_process
+
+# How the first process of a run tells those that Lightning starts where the run is.
+DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
+
+
+@contextmanager
+def claimed(config: DictConfig) -> Iterator[Path]:
+    """The run's directory, held by its first process until the block ends.
+
+    Raises:
+        InUse: another launch is running it.
+    """
+    path = Path(HydraConfig.get().runtime.output_dir)
+    if _is_started_by_lightning():
+        yield Path(os.environ[DIRECTORY_VARIABLE])
+    elif process_number(config) > 0:
+        yield _directory_of_first_process(path, str(config.resume))
+    elif str(config.resume) == "never":
+        with _unused_sibling(path) as sibling:
+            yield sibling
+    else:
+        with locked(path):
+            yield path
+
+
+def begin(config: DictConfig, path: Path) -> RunDirectory:
+    """What the run begins from in the directory that it has claimed, the same in all its processes."""
+    if _is_started_by_lightning():
+        checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
+        return RunDirectory(path, Path(checkpoint) if checkpoint else None)
+    directory = open_directory(path, str(config.resume))
+    os.environ[DIRECTORY_VARIABLE] = str(directory.path)
+    os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
+    # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
+    sys.argv[1:] = [*HydraConfig.get().overrides.task]
+    return directory
+
+
+def process_number(config: DictConfig) -> int:
+    """This process's number among those of one distributed run, as Lightning counts; 0 in a run of one process."""
+    devices = OmegaConf.select(config, "trainer.devices")
+    nodes = OmegaConf.select(config, "trainer.num_nodes", default=1)
+    return 0 if devices == nodes == 1 else _get_rank() or 0
+
+
+def _is_started_by_lightning() -> bool:
+    return DIRECTORY_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+@contextmanager
+def _unused_sibling(path: Path) -> Iterator[Path]:
+    for sibling in siblings(path):
+        if not is_unused(sibling):
+            continue
+        try:
+            with locked(sibling, patience=0.0):
+                yield sibling
+                return
+        except InUse as error:
+            if error.path != sibling:  # from inside the block
+                raise
+
+
+def _directory_of_first_process(path: Path, resume: str) -> Path:
+    if resume != "never":
+        wait_for_first_process(path)
+        return path
+    return next(sibling for sibling in siblings(path) if _is_own(holder_of(sibling)) or _is_free(sibling))
+
+
+def _is_own(holder: Holder | None) -> bool:
+    return holder is not None and holder.job == own_job()
+
+
+def _is_free(path: Path) -> bool:
+    return is_unused(path) and holder_of(path) is None

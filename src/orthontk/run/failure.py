@@ -1,0 +1,35 @@
+"""`failure.txt`: why a run ended without a result, for `sweep status` and for who wants to see where."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orthontk.cli import describe
+from orthontk.files import write_text
+from orthontk.run.directory import FAILURES
+
+
+@contextmanager
+def recording_failure(path: Path, process: int = 0) -> Iterator[None]:
+    """Leave an error's one-line reason and its traceback in the directory; an earlier one's are removed first.
+
+    Args:
+        process: its number in a distributed run; each has a file of its own.
+    """
+    file = path / FAILURES.replace("*", str(process or ""))
+    file.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        with suppress(OSError):  # a full disk must not hide the error itself
+            write_text(file, f"{describe(error)}\n\n{''.join(traceback.format_exception(error))}")
+        raise
+
+
+def read_failure(path: Path) -> tuple[str, Path] | None:
+    """The reason that a run gave for its failure, and the file that has the traceback; None if it gave none."""
+    for file in sorted(path.glob(FAILURES)):
+        reason, *_ = file.read_text(encoding="utf-8").splitlines() or [""]
+        return reason, file
+    return None

@@ -1,0 +1,40 @@
+"""A job among others in one process: it begins as if it were alone, and leaves nothing behind for the next."""
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from orthontk.run.claim import CHECKPOINT_VARIABLE, DIRECTORY_VARIABLE
+
+OF_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+OF_ONE_JOB = (*OF_LIGHTNING, DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE)
+
+
+@contextmanager
+def alone_in_process(seed: int) -> Iterator[None]:
+    """Seed the global generators, which a user's own modules may draw from, and restore what a run changes.
+
+    Lightning tells the processes of a distributed run apart by environment variables, and would take the next job's
+    first process for one that it had started.
+    """
+    before, arguments = {name: os.environ.get(name) for name in OF_ONE_JOB}, list(sys.argv)
+    if isinstance(seed, int) and seed >= 0:  # others are refused with the rest of the settings
+        torch.manual_seed(seed % 2**63)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        sys.argv[:] = arguments
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,150 @@
+"""One process at a time in a run directory, by a lock that dies with its holder.
+
+`flock` is released by the kernel when the holder ends, however it ends. On one machine and on NFS (where Linux makes a
+byte-range lock of it, so it holds between nodes), GPFS and Lustre mounted with `-o flock` it keeps two launches apart.
+Where a file system has no such locks a warning says so. When a whole node dies, an NFS server frees its locks only
+after their lease, about 90 s.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from orthontk.run.directory import LOCK, is_finished
+
+# `sweep status` looks at a lock by sharing it for an instant, which a start must outwait.
+PATIENCE = 1.0
+# After a requeue the process before it may be going down still, or its NFS lease running out.
+PATIENCE_AFTER_REQUEUE = 120.0
+FOR_FIRST_PROCESS = 300.0
+UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who runs a directory; `job` is what all processes of one distributed run share."""
+
+    host: str
+    pid: int
+    job: str | None = None
+
+    def __str__(self) -> str:
+        return f"host {self.host}, pid {self.pid}"
+
+
+class InUse(Exception):
+    """The run's directory belongs to another process that is running it now."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        super().__init__(f"{path}: being run by another process ({holder})")
+        self.path, self.holder = path, holder
+
+    def __reduce__(self):  # so that it survives the trip back from a worker process
+        return type(self), (self.path, self.holder)
+
+
+def own_job() -> str | None:
+    """What all processes of this distributed run share, by who started them."""
+    return os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
+
+
+@contextmanager
+def locked(path: Path, patience: float | None = None) -> Iterator[None]:
+    """Hold the directory, which is made if it is not there, while the block runs.
+
+    Args:
+        patience: seconds to wait for a holder to go; None: a moment, and two minutes in a requeued SLURM job.
+
+    Raises:
+        InUse: another process holds it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _acquire(file, path, _patience() if patience is None else patience)
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(asdict(_this_process())).encode(), 0)
+        yield
+    finally:
+        os.close(file)  # which also releases it
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the directory now, or None."""
+    for _ in range(20):  # a holder writes its name a moment after it has the lock
+        try:
+            file = os.open(path / LOCK, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            if _lock(file, fcntl.LOCK_SH):
+                return None
+            return Holder(**json.loads(os.read(file, 4096)))
+        except (json.JSONDecodeError, TypeError):
+            time.sleep(0.05)
+        finally:
+            os.close(file)
+    return Holder("unknown", 0)
+
+
+def wait_for_first_process(path: Path) -> None:
+    """Return once the first process of this distributed run holds the directory or has found it finished.
+
+    Raises:
+        InUse: it is another run's process that holds it.
+        TimeoutError: the first process did not come.
+    """
+    own, start = own_job(), time.monotonic()
+    while not is_finished(path):
+        holder, waited = holder_of(path), time.monotonic() - start
+        if holder is not None and holder.job == own:
+            return
+        if holder is not None and waited > _patience():
+            raise InUse(path, holder)
+        if waited > FOR_FIRST_PROCESS:
+            raise TimeoutError(f"{path}: the first process of this run has not started")
+        time.sleep(0.1)
+
+
+def _acquire(file: int, path: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while not _lock(file, fcntl.LOCK_EX):
+        holder = holder_of(path)
+        if time.monotonic() > deadline and holder is not None:
+            raise InUse(path, holder)
+        time.sleep(0.05)
+
+
+def _lock(file: int, kind: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if error.errno not in UNSUPPORTED:
+            raise
+        _warn_of_no_locks()
+    return True
+
+
+@cache
+def _warn_of_no_locks() -> None:
+    print("warning: no file locks here, so do not launch the same runs twice at once", file=sys.stderr)
+
+
+def _this_process() -> Holder:
+    return Holder(socket.gethostname(), os.getpid(), own_job())
+
+
+def _patience() -> float:
+    return PATIENCE_AFTER_REQUEUE if os.environ.get("SLURM_RESTART_COUNT", "0") != "0" else PATIENCE

@@ -1,0 +1,77 @@
+"""The record of each multirun: which jobs it has and how it was started, one file for each different command.
+
+Records are replaced whole and have names of their own, so launches that race do not disturb one another.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orthontk.files import read_json, write_json
+
+FOLDER = ".sweeps"
+LAUNCHER_KEYS = ("hydra/launcher=", "+hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a multirun: its overrides, and its directory's path relative to the multirun's."""
+
+    overrides: list[str]
+    directory: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One multirun.
+
+    Args:
+        command: the script and its arguments.
+        working_directory: where it was started.
+        sweep_directory: its absolute path then.
+        launched: when it was last started, UTC.
+    """
+
+    command: list[str]
+    working_directory: str
+    sweep_directory: str
+    launched: str
+    jobs: list[Job]
+
+    @property
+    def arguments(self) -> list[str]:
+        return self.command[1:]
+
+
+def write_record(sweep_directory: Path, command: Sequence[str], jobs: Sequence[Job]) -> None:
+    """Write or renew the record of a multirun; the launcher does not make it another one."""
+    folder = sweep_directory / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    script, arguments = str(Path(command[0]).absolute()), list(command[1:])
+    record = Record([script, *arguments], os.getcwd(), str(sweep_directory.absolute()), _now(), list(jobs))
+    what = json.dumps([script, os.getcwd(), without_launcher(arguments)])
+    write_json(folder / f"{hashlib.sha256(what.encode()).hexdigest()[:12]}.json", asdict(record))
+
+
+def read_records(sweep_directory: Path) -> list[Record]:
+    """The records of all multiruns into the directory, the latest first."""
+    contents = [read_json(path) for path in sweep_directory.glob(f"{FOLDER}/*.json")]
+    records = [Record(**{**content, "jobs": [Job(**job) for job in content["jobs"]]}) for content in contents]
+    return sorted(records, key=lambda record: record.launched, reverse=True)
+
+
+def without_launcher(arguments: Sequence[str]) -> list[str]:
+    """A command's arguments less those that choose or set up a launcher.
+
+    >>> without_launcher(["-m", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    ['-m', 'seed=0,1']
+    """
+    return [argument for argument in arguments if not argument.startswith(LAUNCHER_KEYS)]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,27 @@
+"""A run that raised says why in its directory, until it is run again."""
+
+from orthontk.training import TrainingModule
+
+
+def test_reason_and_traceback_until_the_next_start(small, monkeypatch, tmp_path):
+    training_step, here = TrainingModule.training_step, f"hydra.run.dir={tmp_path}/run"
+
+    def fails(self, batch, batch_index):
+        raise MemoryError("the batch is too large")
+
+    monkeypatch.setattr(TrainingModule, "training_step", fails)
+    failed = small(here)
+    lines = (tmp_path / "run" / "failure.txt").read_text().splitlines()
+    assert failed.code == 1 and failed.err.splitlines()[-1] == f"error: {lines[0]}"
+    assert lines[0].startswith("MemoryError: the batch is too large")
+    assert "Traceback (most recent call last):" in lines and any("in fails" in line for line in lines)
+    monkeypatch.setattr(TrainingModule, "training_step", training_step)
+    assert small(here).code == 0 and not (tmp_path / "run" / "failure.txt").exists()
+
+
+def test_never_starts_where_a_refused_run_left_nothing_else(small):
+    """What a refusal leaves does not count as a run that `resume=never` must go beside."""
+    assert small("resume=never", "data.train_size=3").code == 1
+    once = small("resume=never").run_directory
+    twice = small("resume=never").run_directory
+    assert twice.name == f"{once.name}-2"
