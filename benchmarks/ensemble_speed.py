@@ -22,8 +22,9 @@ from pathlib import Path
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from orthontk.ensemble.measure import Work
 from orthontk.ensemble.optimizer import Leaves
-from orthontk.ensemble.plan import Plan, Work, measured_plan
+from orthontk.ensemble.plan import Plan, new_plan
 from orthontk.ensemble.stack import StackedNetwork, replica_losses
 from orthontk.init import initialize
 from orthontk.networks import FCN
@@ -144,7 +145,7 @@ def loops(widths: list[int], depth: int, batch: int, inputs: int, device: str, r
     for width in widths:
         x, y = torch.rand(batch, inputs, device=device), torch.randint(10, (batch,), device=device)
         work = Work(network(width, depth, inputs, 0).to(device), sgd, LOSS, x, y, 1000)
-        plan = measured_plan(work, REPLICAS)
+        plan = new_plan(work, REPLICAS, REPLICAS * STEPS)
         steps = {"bare": bare_loops(work, width, depth), "ensemble": ensemble(work, plan), "naive": naive(work)}
         best = fastest(steps, rounds)
         chosen = f"{plan.chunk}, {'batched' if plan.batched else 'one after another'}"
