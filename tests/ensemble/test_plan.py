@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.measure import SHARE, Work, kinds, rounds_of
 from orthontk.ensemble.optimizer import distinct
-from orthontk.ensemble.plan import Plan, bytes_of_replica, make_plan
+from orthontk.ensemble.plan import CLEARLY, Plan, bytes_of_replica, make_plan
 from orthontk.ensemble.replicas import grid
 from orthontk.files import read_json
 from orthontk.networks import FCN
@@ -66,8 +66,8 @@ def test_a_plan_fits_the_memory_and_the_processes(work, tmp_path):
 
 def test_a_plan_is_the_fastest_of_what_was_measured_and_is_kept(work, tmp_path):
     plan = make_plan(tmp_path, work, 12, 1000, 1, settings())
-    fastest = min(plan.milliseconds, key=plan.milliseconds.__getitem__)
-    assert fastest == f"{'batched' if plan.batched else 'separate'} {plan.chunk}"
+    chosen = plan.milliseconds[f"{'batched' if plan.batched else 'separate'} {plan.chunk}"]
+    assert chosen <= CLEARLY * min(plan.milliseconds.values())
     written = read_json(tmp_path / "ensemble.json")
     assert make_plan(tmp_path, work, 12, 1000, 1, settings(chunk=1)) == Plan(**written) == plan
 

@@ -16,8 +16,8 @@ from orthontk.ensemble.optimizer import Leaves, OptimizerFactory
 from orthontk.ensemble.stack import Loss, StackedNetwork
 
 SHARE = 0.03  # of all the training's steps, which measuring may take
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 8  # the first of which warms up
-WARM_UP, TOO_SLOW = 3.0, 1.5  # times the fastest, which rules a kind out in the first round and after it
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 16  # the first of which warms up
+TOO_SLOW = 1.5  # times the fastest, after three rounds: a single one may only have met other work on the machine
 CACHED_BYTES = 2**22  # of a layer's activations, up to which one operation for all replicas is no loss on a CPU
 EMPTY_STEPS = 30
 
@@ -88,8 +88,9 @@ def measured(work: Work, choice: Sequence[Kind], rounds: int) -> dict[Kind, floa
         for kind in list(trials):
             seconds = _timed(trials[kind], work.x.is_cuda) / _tried(kind)
             best[kind] = min(seconds, best.get(kind, math.inf))
-        slowest = min(best.values()) * (WARM_UP if turn == 0 else TOO_SLOW)
-        trials = {kind: step for kind, step in trials.items() if best[kind] <= slowest}
+        if turn + 1 >= FEWEST_ROUNDS:
+            slowest = TOO_SLOW * min(best.values())
+            trials = {kind: step for kind, step in trials.items() if best[kind] <= slowest}
     step = empty_step()
     return {kind: seconds + step / kind[1] for kind, seconds in best.items()}
 

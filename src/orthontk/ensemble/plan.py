@@ -19,6 +19,7 @@ from orthontk.files import read_json, write_json
 
 FILE = "ensemble.json"
 COPIES = 7  # of the parameters: they, gradients, an optimizer's averages, temporaries, or other kinds being measured
+CLEARLY = 1.1  # times as fast as what would be taken unmeasured has to be what replaces it: timings are noisy
 CPU_MEMORY = 2**32  # bytes; larger chunks are no faster there
 
 
@@ -70,12 +71,11 @@ def new_plan(work: Work, most: int, replica_steps: int, chunk: int | None = None
     choice = kinds(most)
     if chunk is not None:
         choice = [(True, min(most, chunk)), (False, min(most, chunk))]
-    rounds = rounds_of(choice, replica_steps)
+    rounds, usual = rounds_of(choice, replica_steps), unmeasured(work, choice)
     if rounds < FEWEST_ROUNDS:
-        batched, size = unmeasured(work, choice)
-        return Plan(size, batched, {})
+        return Plan(usual[1], usual[0], {})
     seconds = measured(work, choice, rounds)
-    batched, size = min(seconds, key=seconds.__getitem__)
+    batched, size = min(seconds, key=lambda kind: seconds[kind] / (CLEARLY if kind == usual else 1))
     return Plan(size, batched, {_name(kind): round(1e3 * value, 4) for kind, value in seconds.items()})
 
 
