@@ -15,6 +15,7 @@ naive way (`vmap` over all twenty) takes. The goal is never slower, and on a GPU
 
 import argparse
 import copy
+import logging
 import math
 import resource
 import subprocess
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="for the rounds of a row, at most")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     if options.only != "loops":
         jobs(options.steps)
     if options.only != "jobs":
