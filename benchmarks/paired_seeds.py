@@ -1,13 +1,15 @@
 """How many seeds does comparing Gaussian with orthogonal weights in pairs save?
 
-    python benchmarks/paired_seeds.py                    # two minutes on two cores
+    python benchmarks/paired_seeds.py                    # a few minutes on two cores
     python benchmarks/paired_seeds.py --seeds 100 model.depth=50 optimizer.lr=0.1
 
 Measures log τ(gaussian) − log τ(orthogonal), with τ the updates until 25 % accuracy, for a deep tanh network on real
 digits, from four ensembles: orthogonal weights taken from their Gaussian twins or drawn independently (`init.coupled`),
 and minibatches that all seeds share or that differ from seed to seed (`ensemble.shared_batches`). Each is compared in
 pairs of equal seed and, from the same numbers, unpaired. The interval's half-width goes with the square root of the
-variance over the number of seeds, so the ratio of variances is that of the seeds needed for the same interval.
+variance over the number of seeds, so the ratio of variances is that of the seeds needed for the same interval; its own
+interval is a bootstrap over seeds. Seeds that share their minibatches tell nothing about what other minibatches would
+change, so arms whose seeds have batches of their own measure something more.
 
 Prints a table and writes it with a figure to --out. A pair of which one is censored is left out, and counted.
 """
@@ -17,7 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,20 @@ class Comparison:
     variance: float
 
 
+@dataclass(frozen=True)
+class Row:
+    """What one arm's seeds say about the τ of one split."""
+
+    arm: str
+    split: str
+    pairs: int
+    lost: int
+    correlation: float
+    needed: tuple[float, float, float]
+    paired: Comparison
+    unpaired: Comparison
+
+
 def taus(seeds: int, coupled: bool, shared: bool, overrides: list[str]) -> dict[str, dict[str, dict[int, float]]]:
     """By split and initialization, the τ of each seed that has one."""
     with tempfile.TemporaryDirectory() as directory:
@@ -85,6 +101,15 @@ def compare(gaussian: np.ndarray, orthogonal: np.ndarray) -> tuple[Comparison, C
     )
 
 
+def seeds_needed(gaussian: np.ndarray, orthogonal: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
+    """Seeds needed in pairs by those needed unpaired, and a 95 % interval."""
+    rows = np.random.default_rng(0).integers(len(gaussian), size=(draws, len(gaussian)))
+    rows = np.vstack([np.arange(len(gaussian)), rows])
+    one, other = gaussian[rows], orthogonal[rows]
+    ratios = (one - other).var(1, ddof=1) / (one.var(1, ddof=1) + other.var(1, ddof=1))
+    return ratios[0], *np.quantile(ratios[1:], [0.025, 0.975])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=40)
@@ -101,42 +126,46 @@ def main() -> None:
             logs = [np.log([found[init][seed] for seed in both]) for init in ("gaussian", "orthogonal")]
             paired, unpaired = compare(*logs)
             correlation = float(np.corrcoef(*logs)[0, 1])
-            rows.append((arm, split, len(both), arguments.seeds - len(both), correlation, paired, unpaired))
+            lost = arguments.seeds - len(both)
+            rows.append(Row(arm, split, len(both), lost, correlation, seeds_needed(*logs), paired, unpaired))
     arguments.out.mkdir(parents=True, exist_ok=True)
     show(rows)
     draw(rows, arguments.out / "paired_seeds.png")
-    table = [{"arm": a, "split": s, "pairs": n, "censored": c, "correlation": r, "paired": p.__dict__,
-              "unpaired": u.__dict__} for a, s, n, c, r, p, u in rows]  # fmt: skip
+    table = [asdict(row) for row in rows]
     (arguments.out / "paired_seeds.json").write_text(json.dumps(table, indent=2, default=float))
 
 
-def show(rows: list[tuple]) -> None:
+def show(rows: list[Row]) -> None:
     head = f"{'':<30}{'τ of':<7}{'pairs':>6}{'lost':>6}{'correlation':>22}"
-    print(f"{head}{'paired':>17}{'unpaired':>17}{'seeds needed':>14}")
-    for arm, split, pairs, lost, correlation, paired, unpaired in rows:
-        cells = [f"{c.difference:.3f} ± {c.half_width:.3f}" for c in (paired, unpaired)]
-        low, high = np.tanh(np.arctanh(correlation) + np.array([-1.96, 1.96]) / np.sqrt(pairs - 3))  # Fisher
-        related = f"{correlation:.2f} [{low:.2f}, {high:.2f}]"
-        needed = f"{paired.variance / unpaired.variance:.2f}×"
-        print(f"{arm:<30}{split:<7}{pairs:>6}{lost:>6}{related:>22}{cells[0]:>17}{cells[1]:>17}{needed:>14}")
+    print(f"{head}{'paired':>17}{'unpaired':>17}{'seeds needed':>20}")
+    for row in rows:
+        cells = [f"{c.difference:.3f} ± {c.half_width:.3f}" for c in (row.paired, row.unpaired)]
+        fisher = np.arctanh(row.correlation) + np.array([-1.96, 1.96]) / np.sqrt(row.pairs - 3)
+        related = "{:.2f} [{:.2f}, {:.2f}]".format(row.correlation, *np.tanh(fisher))
+        needed = "{:.2f} [{:.2f}, {:.2f}]".format(*row.needed)
+        print(
+            f"{row.arm:<30}{row.split:<7}{row.pairs:>6}{row.lost:>6}{related:>22}{cells[0]:>17}{cells[1]:>17}{needed:>20}"
+        )
     print("log τ(gaussian) − log τ(orthogonal) with 95 % intervals; seeds needed in pairs, by those needed unpaired")
 
 
-def draw(rows: list[tuple], path: Path) -> None:
+def draw(rows: list[Row], path: Path) -> None:
     figure, all_axes = new_figure(columns=2)
     for axes, split in zip(all_axes, ("train", "test"), strict=True):
-        own = [row for row in rows if row[1] == split]
-        for place, (_, _, _, _, _, *both) in enumerate(own):
-            for comparison, colour, label, shift in zip(
-                both, (BLUE, ORANGE), ("paired", "unpaired"), (0.12, -0.12), strict=True
+        own = [row for row in rows if row.split == split]
+        for place, row in enumerate(own):
+            for comparison, colour, label, shift in (
+                (row.paired, BLUE, "in pairs of equal seed", 0.12),
+                (row.unpaired, ORANGE, "unpaired", -0.12),
             ):
                 style = {"color": colour, "fmt": "o", "capsize": 3, "label": label if place == 0 else None}
                 axes.errorbar(comparison.difference, -place + shift, xerr=comparison.half_width, **style)
-        axes.set_yticks([-place for place in range(len(own))], [row[0].replace(", ", ",\n") for row in own], fontsize=8)
+        names = [f"{row.arm.replace(', ', chr(10))}\n(r = {row.correlation:.2f})" for row in own]
+        axes.set_yticks([-place for place in range(len(own))], names, fontsize=8)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_xlabel(f"log τ(gaussian) − log τ(orthogonal), {split} set")
         axes.grid(alpha=0.25)
-    all_axes[0].legend()
+    all_axes[0].legend(fontsize=8)
     save(figure, path)
 
 

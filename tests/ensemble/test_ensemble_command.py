@@ -26,7 +26,7 @@ def plan(monkeypatch):
     from orthontk.ensemble.plan import Plan
 
     def force(chunk, batched):
-        monkeypatch.setattr("orthontk.ensemble.plan.measured_plan", lambda *work: Plan(chunk, batched, {}))
+        monkeypatch.setattr("orthontk.ensemble.plan.new_plan", lambda *work: Plan(chunk, batched, {}))
 
     return force
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from orthontk.checks import InvalidValue
+from orthontk.ensemble.measure import SHARE, Work, kinds, rounds_of
 from orthontk.ensemble.optimizer import distinct
-from orthontk.ensemble.plan import Plan, Work, bytes_of_replica, make_plan
+from orthontk.ensemble.plan import CLEARLY, Plan, bytes_of_replica, make_plan
 from orthontk.ensemble.replicas import grid
 from orthontk.files import read_json
 from orthontk.networks import FCN
@@ -54,21 +55,37 @@ def settings(chunk=None, memory_limit=None):
 
 def test_a_plan_fits_the_memory_and_the_processes(work, tmp_path):
     each = bytes_of_replica(work)
-    plan = make_plan(tmp_path, work, 40, 1, settings(memory_limit=5 * each))
+    plan = make_plan(tmp_path, work, 40, 1000, 1, settings(memory_limit=5 * each))
     assert 1 <= plan.chunk <= 5
     (tmp_path / "other").mkdir()
-    assert make_plan(tmp_path / "other", work, 8, 4, settings()).chunk <= 2
+    assert make_plan(tmp_path / "other", work, 8, 1000, 4, settings()).chunk <= 2
     with pytest.raises(InvalidValue, match="memory_limit"):
         (tmp_path / "third").mkdir()
-        make_plan(tmp_path / "third", work, 40, 1, settings(memory_limit=each - 1))
+        make_plan(tmp_path / "third", work, 40, 1000, 1, settings(memory_limit=each - 1))
 
 
 def test_a_plan_is_the_fastest_of_what_was_measured_and_is_kept(work, tmp_path):
-    plan = make_plan(tmp_path, work, 12, 1, settings())
-    fastest = min(plan.milliseconds, key=plan.milliseconds.__getitem__)
-    assert fastest == f"{'batched' if plan.batched else 'separate'} {plan.chunk}"
+    plan = make_plan(tmp_path, work, 12, 1000, 1, settings())
+    chosen = plan.milliseconds[f"{'batched' if plan.batched else 'separate'} {plan.chunk}"]
+    assert chosen <= CLEARLY * min(plan.milliseconds.values())
     written = read_json(tmp_path / "ensemble.json")
-    assert make_plan(tmp_path, work, 12, 1, settings(chunk=1)) == Plan(**written) == plan
+    assert make_plan(tmp_path, work, 12, 1000, 1, settings(chunk=1)) == Plan(**written) == plan
+
+
+@given(st.integers(1, 2000), st.integers(1, 10**7))
+def test_measuring_takes_a_small_share_of_the_steps(most, replica_steps):
+    choice = kinds(most)
+    assert max(size for _, size in choice) == most
+    tried = sum(size if batched else min(size, 4) for batched, size in choice)
+    assert rounds_of(choice, replica_steps) * tried <= SHARE * replica_steps
+
+
+@pytest.mark.parametrize("width, batch, chunk", [(20, 16, 12), (200, 2000, 2), (900, 2000, None)])
+def test_short_trainings_are_cut_by_what_fits_a_cache_and_measure_nothing(width, batch, chunk, tmp_path):
+    template, x, y = FCN(30, 10, width=width, depth=3), torch.randn(batch, 30), torch.randint(10, (batch,))
+    work = Work(template, lambda p: pytest.fail("measured"), torch.nn.CrossEntropyLoss(), x, y, 100)
+    plan = make_plan(tmp_path, work, 12, 50, 1, settings())
+    assert plan == Plan(12 if chunk is None else chunk, chunk is not None, {})
 
 
 def test_memory_counts_what_a_replica_holds(work):

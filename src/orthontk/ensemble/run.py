@@ -17,10 +17,11 @@ from orthontk.ensemble.checkpoints import ChunkCheckpoints
 from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.drawing import Drawing
 from orthontk.ensemble.endings import Endings
+from orthontk.ensemble.measure import Work
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.optimizer import OptimizerFactory, check_elementwise
 from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
-from orthontk.ensemble.plan import Plan, Work, make_plan
+from orthontk.ensemble.plan import Plan, make_plan
 from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
@@ -29,7 +30,7 @@ from orthontk.ensemble.results import CHUNKS, chunk_is_done, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
-from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint
+from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint, total_steps
 from orthontk.run.checkpoint_files import latest_checkpoint
 from orthontk.run.directory import RunDirectory
 from orthontk.run.learning_rate import without_fraction
@@ -83,7 +84,8 @@ class EnsembleRun:
         work = Work(
             self.template.to(device), self.optimizer, self.loss, x.to(device), y.to(device), loader.eval_batch_size
         )
-        return make_plan(self.path, work, len(self.replicas), self.processes.count, self.config.ensemble)
+        steps = total_steps(self.config.trainer, loader)
+        return make_plan(self.path, work, len(self.replicas), steps, self.processes.count, self.config.ensemble)
 
     def train(self, number: int, replicas: Sequence[Replica], batched: bool, progress: EnsembleProgress | None) -> None:
         """Train a chunk to its end, from its last checkpoint if there is one, and leave its results on disk."""

@@ -1,0 +1,168 @@
+"""Which chunks train fastest: a few steps of each kind in turns, for a small share of what the training takes."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
+from torch import Tensor, nn
+
+from orthontk.ensemble.optimizer import Leaves, OptimizerFactory
+from orthontk.ensemble.stack import Loss, StackedNetwork
+
+SHARE = 0.03  # of all the training's steps, which measuring may take
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 16  # the first of which warms up
+TOO_SLOW = 1.5  # times the fastest, after three rounds: a single one may only have met other work on the machine
+CACHED_BYTES = 2**22  # of a layer's activations, up to which one operation for all replicas is no loss on a CPU
+EMPTY_STEPS = 30
+
+Kind = tuple[bool, int]  # batched or not, replicas in a chunk
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step of one replica is made of."""
+
+    template: nn.Module
+    optimizer: OptimizerFactory
+    loss: Loss
+    x: Tensor  # a minibatch
+    y: Tensor
+    eval_batch_size: int
+
+    @cached_property
+    def activations(self) -> list[int]:
+        """Entries of every layer's output for one example."""
+        sizes: list[int] = []
+        x = self.x[:2].to(next(self.template.parameters()).dtype)
+        parts = [part for part in self.template.modules() if not list(part.children())]
+        hooks = [part.register_forward_hook(lambda _, __, z: sizes.append(z.numel() // len(x))) for part in parts]
+        with torch.no_grad():
+            self.template(x)
+        for hook in hooks:
+            hook.remove()
+        return sizes
+
+
+def kinds(largest: int) -> list[Kind]:
+    """What there is to choose from: the sizes that cut `largest` into 1, 2, 4, … nearly equal chunks, and no stack.
+
+    >>> kinds(20)
+    [(True, 2), (True, 3), (True, 5), (True, 10), (True, 20), (False, 20)]
+    """
+    sizes = {math.ceil(largest / 2**halvings) for halvings in range(largest.bit_length())}
+    return [*((True, size) for size in sorted(sizes) if size > 1 or largest == 1), (False, largest)]
+
+
+def unmeasured(work: Work, choice: Sequence[Kind]) -> Kind:
+    """What to take where measuring would not pay: as many at once as stay in a processor's cache; all on a GPU."""
+    each = max(work.activations) * len(work.x) * next(work.template.parameters()).element_size()
+    stacks = [size for batched, size in choice if batched and (work.x.is_cuda or size * each <= CACHED_BYTES)]
+    return (True, max(stacks)) if stacks else next(kind for kind in choice if not kind[0])
+
+
+def rounds_of(choice: Sequence[Kind], replica_steps: int) -> int:
+    """How often all kinds can be tried within `SHARE` of the training's steps, counted by replica."""
+    return min(MOST_ROUNDS, int(SHARE * replica_steps) // sum(_tried(kind) for kind in choice))
+
+
+def _tried(kind: Kind) -> int:
+    """Replicas in a trial; networks one after another take as long each, once they do not find each other's cache."""
+    batched, size = kind
+    return size if batched else min(size, 4)
+
+
+def measured(work: Work, choice: Sequence[Kind], rounds: int) -> dict[Kind, float]:
+    """Seconds a step takes for each replica, by kind: the fastest of some rounds, and its share of Lightning's part.
+
+    All kinds are tried in turns, so that whatever else the machine does hits all of them.
+    """
+    trials = {kind: training_step(work, _tried(kind), kind[0]) for kind in choice}
+    best: dict[Kind, float] = {}
+    for turn in range(rounds):
+        for kind in list(trials):
+            seconds = _timed(trials[kind], work.x.is_cuda) / _tried(kind)
+            best[kind] = min(seconds, best.get(kind, math.inf))
+        if turn + 1 >= FEWEST_ROUNDS:
+            slowest = TOO_SLOW * min(best.values())
+            trials = {kind: step for kind, step in trials.items() if best[kind] <= slowest}
+    step = empty_step()
+    return {kind: seconds + step / kind[1] for kind, seconds in best.items()}
+
+
+def training_step(work: Work, replicas: int, batched: bool) -> Callable[[], None]:
+    """A step of a chunk, whose learning rate is 0 so that it can be repeated."""
+    stack = StackedNetwork(work.template, replicas, batched).to(work.x.device)
+    for row in range(replicas):
+        stack.fill(row, work.template)
+    leaves = Leaves(stack, [1.0] * replicas, [1.0])
+    optimizer = work.optimizer([{**group, "lr": 0.0} for group in leaves.parameter_groups()])
+    x = work.x.to(next(stack.parameters()).dtype)
+
+    def step() -> None:
+        leaves.place(stack.gradients(x, work.y, work.loss, True)[2])
+        optimizer.step()
+
+    return step
+
+
+def _timed(step: Callable[[], None], on_gpu: bool) -> float:
+    start = time.perf_counter()
+    step()
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def empty_step() -> float:
+    """Seconds of Lightning's loop around a step that does nothing: the fastest of some."""
+    clock = _Clock()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        plugins=[LightningEnvironment()],  # whatever launched this process
+        max_steps=EMPTY_STEPS,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[clock],
+    )
+    trainer.fit(_Nothing(), _Nowhere())
+    return min(after - before for before, after in pairwise(clock.times))
+
+
+class _Clock(pl.Callback):
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self.times.append(time.perf_counter())
+
+
+class _Nothing(pl.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        return self.weight
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+class _Nowhere:
+    """Empty batches without end; a DataLoader would be a cost of its own."""
+
+    def __len__(self) -> int:
+        return EMPTY_STEPS
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter([torch.zeros(())] * EMPTY_STEPS)
