@@ -1,5 +1,1 @@
-"""Figures of a run, drawn from the files in its directory."""
-
-from orthontk.figures.run import draw_run
-
-__all__ = ["draw_run"]
+"""Figures: declared as data, and drawn from the files in a run's directory."""

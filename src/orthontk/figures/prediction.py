@@ -1,8 +1,9 @@
 """Predicted against actual training, curve on curve."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, new_figure, save, step_axis
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, curve
+from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, STEPS
 from orthontk.loggers.metrics_csv import Row
 
 PREDICTIONS = {
@@ -10,32 +11,32 @@ PREDICTIONS = {
     "predicted_trace": (GREEN, "linearized, mean over outputs"),
     "predicted_infinite": (PURPLE, "infinite width"),
 }
+STEP_AXIS = Axis(STEPS, "symlog")
 
 
-def draw_prediction(rows: list[Row], path: Path) -> Path:
+def prediction(rows: Sequence[Row]) -> PanelFigure:
     """Actual losses on the training and test inputs with every prediction of them, and the predictions' errors."""
-    figure, (train, test, error) = new_figure(columns=3)
-    for axes, split in ((train, "train"), (test, "test")):
-        axes.plot(*_curve(rows, f"actual/{split}/loss"), color=BLUE, marker="o", linewidth=3, alpha=0.6, label="actual")
-        for name, (colour, label) in PREDICTIONS.items():
-            steps, values = _curve(rows, f"{name}/{split}/loss")
-            if steps:
-                axes.plot(steps, values, "--", color=colour, marker=".", label=f"predicted: {label}")
-        axes.set(yscale="log", ylabel=f"{split} loss")
+    panels = [_losses(rows, split) for split in ("train", "test")] + [_errors(rows)]
+    panels = [panel for panel in panels if panel.series]
+    return PanelFigure(panels, columns=3, title="Predicted against actual training")
+
+
+def _losses(rows: Sequence[Row], split: str) -> Panel:
+    series = []
+    steps, values = curve(rows, f"actual/{split}/loss")
+    if steps:
+        series.append(Series("actual", steps, values, BLUE, marker="o", width=3, opacity=0.6))
     for name, (colour, label) in PREDICTIONS.items():
-        steps, values = _curve(rows, name.replace("predicted", "ntk/prediction_error"))
-        moved = [(step, value) for step, value in zip(steps, values, strict=True) if value > 0]  # not the 0 of step 0
-        if moved:
-            error.plot(*zip(*moved, strict=True), marker="o", color=colour, label=label)
-            error.set_yscale("log")
-    error.set_ylabel("prediction error  ‖f$_t$ − f̂$_t$‖ / ‖f̂$_t$ − f$_0$‖")
-    for axes in (train, test, error):
-        step_axis(axes, rows[-1]["step"])
-    train.legend()
-    save(figure, path)
-    return path
+        steps, values = curve(rows, f"{name}/{split}/loss")
+        if steps:
+            series.append(Series(f"predicted: {label}", steps, values, colour, "--", marker="."))
+    return Panel("", STEP_AXIS, Axis(f"{split} loss", "log"), series)
 
 
-def _curve(rows: list[Row], metric: str) -> tuple[list[float], list[float]]:
-    points = [(row["step"], row[metric]) for row in rows if metric in row]
-    return [step for step, _ in points], [value for _, value in points]
+def _errors(rows: Sequence[Row]) -> Panel:
+    series = []
+    for name, (colour, label) in PREDICTIONS.items():
+        steps, values = curve(rows, name.replace("predicted", "ntk/prediction_error"), positive=True)
+        if steps:  # not the 0 of step 0
+            series.append(Series(f"predicted: {label}", steps, values, colour, marker="o"))
+    return Panel("", STEP_AXIS, Axis("prediction error  ‖fₜ − f̂ₜ‖ / ‖f̂ₜ − f₀‖", "log"), series)

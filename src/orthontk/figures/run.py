@@ -1,103 +1,150 @@
-"""`figures/` of one run: learning curves, NTK change, kernel heatmaps and spectra."""
+"""What there is to see of one run, as data, and `figures/` drawn from it."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
+import numpy as np
+from torch import Tensor
 
+from orthontk.callbacks.jacobian_spectrum import FILE as JACOBIAN
 from orthontk.callbacks.kernel_series import KernelSeries
-from orthontk.figures.prediction import draw_prediction
-from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, new_figure, save, step_axis
+from orthontk.figures.draw_panels import draw_panels
+from orthontk.figures.heatmaps import draw_heatmaps
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, curve
+from orthontk.figures.prediction import prediction
+from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, sequence
 from orthontk.kernels import measures
 from orthontk.loggers import read_metrics
 from orthontk.loggers.metrics_csv import Row
 
+KERNELS = "ntk.safetensors"
 SPLITS = {"train": (BLUE, "train (minibatch)"), "val": (ORANGE, "validation"), "test": (GREEN, "test")}
+MOST_LINES = 8  # of checkpoints or layers in one panel
+MEASURES = {
+    "ntk/alignment": Axis("alignment with the labels"),
+    "ntk/effective_rank": Axis("effective rank"),
+    "ntk/top_eigenvalue": Axis("largest eigenvalue", "log"),
+}
+# Not worth a file in every run's folder.
+ON_THE_PAGE_ONLY = ("kernel_measures", "layers", "jacobian_spectrum")
 
 
 def draw_run(directory: Path) -> list[Path]:
     """Draw every figure that the run's files allow, and return their paths."""
+    folder = directory / "figures"
     rows = read_metrics(directory / "metrics.csv")
-    figures = directory / "figures"
     drawn = []
-    if any("train/loss" in row for row in rows):
-        drawn.append(draw_learning_curves(rows, figures / "learning_curves.png"))
-    if any("actual/train/loss" in row for row in rows):
-        drawn.append(draw_prediction(rows, figures / "prediction.png"))
-    if any("ntk/change" in row for row in rows):
-        drawn.append(draw_kernel_change(rows, figures / "ntk_change.png"))
-    if (directory / "ntk.safetensors").exists():
-        series = KernelSeries.read(directory / "ntk.safetensors")
-        drawn.append(draw_heatmaps(series, figures / "ntk_heatmap.png"))
-        drawn.append(draw_spectra(series, figures / "ntk_spectrum.png"))
+    for name, content in run_figures(directory, rows).items():
+        if name not in ON_THE_PAGE_ONLY:
+            drawn.append(draw_panels(content, folder / f"{name}.png"))
+    if (directory / KERNELS).exists():
+        drawn.append(draw_heatmaps(KernelSeries.read(directory / KERNELS), folder / "ntk_heatmap.png"))
     return drawn
 
 
-def draw_learning_curves(rows: list[Row], path: Path) -> Path:
-    figure, (loss, accuracy) = new_figure(columns=2)
-    for split, (colour, label) in SPLITS.items():
-        for axes, quantity in ((loss, "loss"), (accuracy, "accuracy")):
-            steps, values = _curve(rows, f"{split}/{quantity}")
-            if steps:
-                axes.plot(steps, values, marker="o", markersize=3, color=colour, label=label)
-    loss.set(yscale="log", xlabel=STEPS, ylabel="loss")
-    accuracy.set(ylim=(0, 1), xlabel=STEPS, ylabel="accuracy (share of images)")
-    for axes in (loss, accuracy):
-        axes.grid(alpha=0.25, which="both")
-    loss.legend()
-    save(figure, path)
-    return path
+def run_figures(directory: Path, rows: Sequence[Row]) -> dict[str, PanelFigure]:
+    """By name, each figure of a single run that its rows of `metrics.csv` and its files have something for."""
+    found = {
+        "learning_curves": learning_curves(rows),
+        "prediction": prediction(rows),
+        "ntk_change": kernel_change(rows),
+        "kernel_measures": kernel_measures(rows),
+        "layers": layers(rows),
+    }
+    files: dict[str, tuple[str, Callable[[KernelSeries], PanelFigure]]] = {
+        "ntk_spectrum": (KERNELS, kernel_spectra),
+        "jacobian_spectrum": (JACOBIAN, jacobian_spectra),
+    }
+    for name, (file, figure_of) in files.items():
+        if (directory / file).exists():
+            found[name] = figure_of(KernelSeries.read(directory / file))
+    return {name: content for name, content in found.items() if any(panel.series for panel in content.panels)}
 
 
-def draw_kernel_change(rows: list[Row], path: Path) -> Path:
-    figure, (axes,) = new_figure()
-    steps, values = _curve(rows, "ntk/change")
-    moved = [(step, value) for step, value in zip(steps, values, strict=True) if value > 0]  # not the 0 of step 0
-    axes.plot(*zip(*moved, strict=True) if moved else ([], []), marker="o", color=BLUE)
-    axes.set(yscale="log" if moved else "linear")
-    step_axis(axes, steps[-1])
-    axes.set_ylabel("NTK change  ‖Θ$_t$ − Θ$_0$‖$_F$ / ‖Θ$_0$‖$_F$")
-    save(figure, path)
-    return path
+def learning_curves(rows: Sequence[Row]) -> PanelFigure:
+    """Loss and accuracy of each split."""
+    axes = {"loss": Axis("loss", "log"), "accuracy": Axis("accuracy (share of images)", ends=(0, 1))}
+    panels = [
+        Panel("", Axis(STEPS), axis, _curves(rows, {f"{split}/{quantity}": look for split, look in SPLITS.items()}))
+        for quantity, axis in axes.items()
+    ]
+    return PanelFigure(panels, columns=2, title="Learning curves")
 
 
-def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
-    """Θ averaged over equal outputs, inputs by class, at the first and the last checkpoint, each in its own scale."""
-    order = torch.argsort(series.probe["labels"], stable=True)
-    steps, first_and_last = _first_and_last(series)
-    kernels = [measures.mean_over_outputs(kernel)[order][:, order] for kernel in first_and_last]
-    labels = series.probe["labels"][order].tolist()
-    starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
-    figure, all_axes = new_figure(columns=2)
-    for axes, kernel, step in zip(all_axes, kernels, steps, strict=True):
-        image = axes.imshow(kernel, cmap="viridis", interpolation="nearest")
-        figure.colorbar(image, ax=axes, label="Θ(x, x′), mean over outputs")
-        axes.set_title(f"after {step} steps")
-        axes.set_xlabel("probe image, sorted by class")
-        axes.set_xticks(starts, [labels[i] for i in starts])
-        axes.set_yticks(starts, [labels[i] for i in starts])
-    all_axes[0].set_ylabel("probe image, sorted by class")
-    save(figure, path)
-    return path
+def kernel_change(rows: Sequence[Row]) -> PanelFigure:
+    """How far the kernel has moved; from the first step on, as a log axis has no 0."""
+    steps, values = curve(rows, "ntk/change", positive=True)
+    series = [Series("NTK", steps, values, BLUE, marker="o")] if steps else []
+    y = Axis("NTK change  ‖Θₜ − Θ₀‖ / ‖Θ₀‖", "log")
+    return PanelFigure([Panel("", Axis(STEPS, "symlog"), y, series)], title="Change of the NTK in training")
 
 
-def draw_spectra(series: KernelSeries, path: Path) -> Path:
-    """Eigenvalues of the probe's kernel in descending order, at the first and the last checkpoint."""
-    figure, (axes,) = new_figure()
-    steps, kernels = _first_and_last(series)
-    for kernel, step, colour, line in zip(kernels, steps, (BLUE, ORANGE), ("-", "--"), strict=True):
-        eigenvalues = measures.eigenvalues(kernel).flip(0)
-        axes.plot(range(1, len(eigenvalues) + 1), eigenvalues, line, color=colour, label=f"after {step} steps")
-    axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="eigenvalue of Θ on the probe")
-    axes.grid(alpha=0.25, which="both")
-    axes.legend()
-    save(figure, path)
-    return path
+def kernel_measures(rows: Sequence[Row]) -> PanelFigure:
+    """Scalars of the kernel over training."""
+    panels = [
+        Panel("", Axis(STEPS, "symlog"), axis, _curves(rows, {name: (BLUE, "NTK")}, marker="o"))
+        for name, axis in MEASURES.items()
+    ]
+    panels = [panel for panel in panels if panel.series]
+    return PanelFigure(panels, columns=len(MEASURES), title="Measures of the NTK in training")
 
 
-def _first_and_last(series: KernelSeries) -> tuple[list[int], list[torch.Tensor]]:
-    return [series.steps[0], series.steps[-1]], [series.kernels[0], series.kernels[-1]]
+def layers(rows: Sequence[Row]) -> PanelFigure:
+    """How far each layer's weights have moved, at most MOST_LINES of them, evenly chosen."""
+    prefix = "weights/change/"
+    names = sorted({name for row in rows for name in row if name.startswith(prefix)}, key=lambda n: (len(n), n))
+    names = evenly(names, MOST_LINES)
+    looks = {name: (c, name.removeprefix(prefix)) for name, c in zip(names, sequence(len(names)), strict=True)}
+    y = Axis("change of the weights  ‖Wₜ − W₀‖ / ‖W₀‖", "log")
+    series = _curves(rows, looks, marker="o", positive=True)
+    return PanelFigure([Panel("", Axis(STEPS, "symlog"), y, series)], title="Change of each layer in training")
 
 
-def _curve(rows: list[Row], metric: str) -> tuple[list[float], list[float]]:
-    points = [(row["step"], row[metric]) for row in rows if metric in row]
-    return [step for step, _ in points], [value for _, value in points]
+def kernel_spectra(series: KernelSeries) -> PanelFigure:
+    """Eigenvalues of the probe's kernel in descending order, at checkpoints from the first to the last."""
+    spectra = {step: measures.eigenvalues(kernel).flip(0).numpy() for step, kernel in _checkpoints(series)}
+    y = Axis("eigenvalue of Θ on the probe", "log")
+    return PanelFigure([_ranks(spectra, y)], title="Eigenvalues of the NTK in training")
+
+
+def jacobian_spectra(series: KernelSeries) -> PanelFigure:
+    """Singular values of the Jacobian in descending order, each the mean over inputs."""
+    spectra = {step: values.double().mean(0).numpy() for step, values in _checkpoints(series)}
+    y = Axis("singular value of the Jacobian", "log")
+    return PanelFigure([_ranks(spectra, y)], title="Singular values of the Jacobian, first to last hidden layer")
+
+
+def evenly(values: Sequence, most: int) -> list:
+    """At most that many of them, with the first and the last.
+
+    >>> evenly(range(10), 4)
+    [0, 3, 6, 9]
+    """
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def _checkpoints(series: KernelSeries) -> list[tuple[int, Tensor]]:
+    """Some of them, without those at which training had diverged."""
+    found = [(s, kernel) for s, kernel in zip(series.steps, series.kernels, strict=True) if kernel.isfinite().all()]
+    return evenly(found, MOST_LINES)
+
+
+def _ranks(spectra: Mapping[int, np.ndarray], y: Axis) -> Panel:
+    """Values against their rank; rounding makes the least eigenvalues of a semi-definite kernel negative."""
+    series = []
+    for (step, values), colour in zip(spectra.items(), sequence(len(spectra)), strict=True):
+        kept = values[values > 0]
+        series.append(Series(f"after {step} steps", np.arange(1, len(kept) + 1).tolist(), kept.tolist(), colour))
+    return Panel("", Axis("rank", "log"), y, series)
+
+
+def _curves(rows: Sequence[Row], looks: Mapping[str, tuple[str, str]], *, marker="", positive=False) -> list[Series]:
+    """A curve for each metric that was measured. Few points get markers, or a single one would not be seen."""
+    found = []
+    for metric, (colour, name) in looks.items():
+        steps, values = curve(rows, metric, positive=positive)
+        if steps:
+            found.append(Series(name, steps, values, colour, marker=marker or ("o" if len(steps) < 30 else "")))
+    return found

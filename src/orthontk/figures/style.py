@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
+GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
 
 
@@ -17,12 +21,14 @@ def new_figure(columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def step_axis(axes: Axes, last_step: float) -> None:
-    """Steps from 0 on: linear up to 1, logarithmic from there, since kernels are measured at such steps."""
-    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
-    axes.set_xlim(-0.2, max(last_step, 1) * 1.05)
-    axes.set_xlabel(STEPS)
-    axes.grid(alpha=0.25)
+def sequence(count: int) -> list[str]:
+    """Colours for what has an order, dark to light, on cividis, which people with any colour vision see alike.
+
+    >>> sequence(1)
+    ['#00224e']
+    """
+    places = np.linspace(0, 0.85, count)  # its end is too light for a white page
+    return [to_hex(colormaps["cividis"](place)) for place in places]
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Read a folder of runs: finished ones are kept, everything else is named with what is wrong with it."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,14 +14,18 @@ from orthontk.ensemble.rows import read_rows
 from orthontk.files import read_json
 from orthontk.run.directory import CONFIG, SUMMARY
 
+METRICS = "metrics.csv"
+Fingerprint = tuple[tuple[str, int, int], ...]
+
 
 @dataclass
 class Run:
-    """A finished run's directory, its composed configuration and its summary."""
+    """A run's directory, its composed configuration and, if it is finished, its summary."""
 
     directory: Path
     config: dict[str, Any]
     summary: dict[str, Any]
+    finished: bool = True
 
     def get(self, key: str, default: Any = None) -> Any:
         """A setting by its dotted key.
@@ -38,7 +43,7 @@ class Run:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """Of `metrics.csv`, in order, each with what it holds only; an ensemble's name the initialization."""
-        return list(read_rows(self.directory / "metrics.csv"))
+        return list(read_rows(self.directory / METRICS))
 
     def at_end(self, metric: str) -> float | None:
         """The last value of a metric, None if it was never measured."""
@@ -53,8 +58,8 @@ class Run:
         scheme, activation = self.get("init.scheme"), self.get("model.activation")
         return {
             "family": self.family,
-            "init": _short(scheme),
-            "activation": _short(activation),
+            "init": short(scheme),
+            "activation": short(activation),
             "depth": self.get("model.depth"),
             "width": self.get("model.width"),
             "seed": self.get("seed"),
@@ -64,21 +69,51 @@ class Run:
 
 @dataclass
 class Gathered:
-    """What a folder holds: finished runs, and the reason why each other one is left out."""
+    """What a folder holds: finished runs, those that have begun, and why each other one is left out of the studies."""
 
     runs: list[Run] = field(default_factory=list)
+    unfinished: list[Run] = field(default_factory=list)
     skipped: dict[Path, str] = field(default_factory=dict)
 
 
-def gather(root: Path) -> Gathered:
-    """All runs under `root`, at any depth."""
-    found = Gathered()
+Known = dict[Path, tuple[Fingerprint, "Run | str"]]
+
+
+def gather(root: Path, known: Known | None = None) -> Gathered:
+    """All runs under `root`, at any depth.
+
+    Args:
+        known: what an earlier call has read; only what has changed since is read again.
+    """
+    found, known = Gathered(), {} if known is None else known
     for directory in run_directories(root):
-        try:
-            found.runs.append(_read(directory))
-        except _Unusable as reason:
-            found.skipped[directory] = str(reason)
+        now = fingerprint(directory)
+        if known.get(directory, (None,))[0] != now:
+            known[directory] = now, _read(directory)
+        run = known[directory][1]
+        if isinstance(run, str):
+            found.skipped[directory] = run
+        elif run.finished:
+            found.runs.append(run)
+        else:
+            found.unfinished.append(run)
+            found.skipped[directory] = "not finished"
     return found
+
+
+def fingerprint(directory: Path) -> Fingerprint:
+    """Changes whenever a run's settings or results do."""
+    files = sorted(
+        [directory / CONFIG, directory / SUMMARY, *directory.glob("*.csv"), *directory.glob("*.safetensors")]
+    )
+    return tuple((file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file)))
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:  # not there, or replaced just now
+        return None
 
 
 def run_directories(root: Path) -> Iterator[Path]:
@@ -88,33 +123,29 @@ def run_directories(root: Path) -> Iterator[Path]:
             yield path.parent
 
 
-class _Unusable(Exception):
-    """Why a run is left out, in a few words."""
-
-
-def _read(directory: Path) -> Run:
+def _read(directory: Path) -> Run | str:
+    """The run, or why it cannot be used, in a few words."""
     try:
         config = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise _Unusable(f"{CONFIG} cannot be read") from error
+    except (yaml.YAMLError, OSError, UnicodeDecodeError):
+        return f"{CONFIG} cannot be read"
     if not isinstance(config, dict):
-        raise _Unusable(f"{CONFIG} holds no settings")
-    if not (directory / SUMMARY).exists():
-        raise _Unusable("not finished")
+        return f"{CONFIG} holds no settings"
     try:
-        summary = read_json(directory / SUMMARY)
-        run = Run(directory, config, summary)
-        if summary["status"] != "finished":
-            raise _Unusable("not finished")
-        run.rows  # noqa: B018, read now so that a damaged file is found out here
-    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise _Unusable(f"{SUMMARY} or metrics.csv cannot be read") from error
-    except ValueError as error:
-        raise _Unusable("metrics.csv cannot be read") from error
+        summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else {"status": "not finished"}
+        run = Run(directory, config, summary, finished=summary["status"] == "finished")
+        if run.finished or (directory / METRICS).exists():
+            run.rows  # noqa: B018, read now so that a damaged file is found out here
+        else:
+            run.rows = []
+    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError):
+        return f"{SUMMARY} or {METRICS} cannot be read"
+    except ValueError:
+        return f"{METRICS} cannot be read"
     return run
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A name, or the last word of a `_target_`."""
     if isinstance(value, dict):
         value = value.get("_target_", "")

@@ -7,16 +7,22 @@ from typing import Any, NamedTuple
 from hydra.utils import get_class
 
 from orthontk.checks import InvalidValue
+from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
 from orthontk.report.claims import Claim
-from orthontk.report.gather import Gathered, Run, gather
+from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show
 
 EMBEDDED = {"mnist_5k": "5,000 embedded digits, not the paper's images", "gaussian": "Gaussian inputs"}
 
 
 class Judged(NamedTuple):
-    """A study of one scale on one data set."""
+    """A study of one scale on one data set.
+
+    Args:
+        figure: as data, if the study gives it.
+        image: the drawn figure, if it is there.
+    """
 
     name: str
     scale: str
@@ -24,30 +30,74 @@ class Judged(NamedTuple):
     runs: int
     claims: list[Claim]
     comparison: list[dict[str, Any]]
+    figure: PanelFigure | None = None
+    image: Path | None = None
 
 
 def report(directory: Path, out: Path) -> list[Judged]:
     """Judge every study under `directory`, write to `out`, and print the claims.
 
     Raises:
-        InvalidValue: no finished run of a study is there.
+        InvalidValue: no finished run is there, or there are studies and none of them can be judged.
     """
-    found = gather(directory)
-    judged = []
-    for (name, scale), runs in sorted(studies_in(found).items()):
-        try:
-            judged.append(_judge(name, scale, runs, out / f"{name}-{scale}"))
-        except (KeyError, ValueError, OSError, AttributeError, TypeError) as error:
-            folder = runs[0].directory.parent
-            found.skipped[folder] = f"study {name} cannot be judged ({type(error).__name__}: {error})"
-    if not judged:
-        reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(found.skipped.items())[:3])
-        accepted = "a folder with finished runs of a study" + (f" (skipped: {reasons})" if reasons else "")
+    reporter = Reporter(directory, out)
+    reporter.update()
+    found, judged = reporter.found, reporter.judged
+    if not found.runs or (studies_in(found) and not judged):
+        reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(reporter.skipped.items())[:3])
+        accepted = "a folder with finished runs" + (f" (skipped: {reasons})" if reasons else "")
         raise InvalidValue("DIR", directory, accepted)
-    write_text(out / "claims.md", markdown(judged, found.skipped))
-    write_json(out / "verdict.json", [_plain(study) for study in judged])
-    show(judged, found.skipped, out)
+    reporter.write()
+    show(judged, reporter.skipped, out)
     return judged
+
+
+class Reporter:
+    """Reads a folder of runs again and again, each time only what has changed, and writes its report.
+
+    Attributes:
+        found: the runs.
+        judged: the studies.
+        skipped: what is left out, and why.
+    """
+
+    def __init__(self, directory: Path, out: Path) -> None:
+        self.directory, self.out = directory, out
+        self.found, self.judged = Gathered(), []
+        self.skipped: dict[Path, str] = {}
+        self._known: Known = {}
+        self._judgements: dict[tuple[str, str], tuple[Any, Judged | str]] = {}
+
+    def update(self) -> None:
+        """Read what has changed, and judge the studies whose runs have."""
+        self.found = gather(self.directory, self._known)
+        self.skipped, self.judged = dict(self.found.skipped), []
+        for key, runs in sorted(studies_in(self.found).items()):
+            state = [(run.directory, self._known[run.directory][0]) for run in runs]
+            if self._judgements.get(key, (None,))[0] != state:
+                self._judgements[key] = state, self._judge(key, runs)
+            judged = self._judgements[key][1]
+            if isinstance(judged, Judged):
+                self.judged.append(judged)
+            else:
+                self.skipped[runs[0].directory.parent] = judged
+
+    def _judge(self, key: tuple[str, str], runs: list[Run]) -> Judged | str:
+        name, scale = key
+        try:
+            return _judge(name, scale, runs, self.out / f"{name}-{scale}")
+        except (KeyError, ValueError, OSError, AttributeError, TypeError) as error:
+            return f"study {name} cannot be judged ({type(error).__name__}: {error})"
+
+    def write(self, reload_after: float | None = None) -> None:
+        """Write the claims and the page, which loads itself again every `reload_after` seconds."""
+        from orthontk.report.page import write_page  # Jinja2 and Plotly are extras
+
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.judged:
+            write_text(self.out / "claims.md", markdown(self.judged, self.skipped))
+            write_json(self.out / "verdict.json", [_plain(study) for study in self.judged])
+        write_page(self, reload_after)
 
 
 def studies_in(found: Gathered) -> dict[tuple[str, str], list[Run]]:
@@ -87,8 +137,9 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))
     write_json(out / "verdict.json", _plain(judged))
-    study.draw(table, out / f"{name}.png", f"{name}, scale {scale}; {data}; {len(runs)} runs")
-    return judged
+    image = out / f"{name}.png"
+    study.draw(table, image, f"{name}, scale {scale}; {data}; {len(runs)} runs")
+    return judged._replace(figure=study.figure(table), image=image if image.exists() else None)
 
 
 def _plain(judged: Judged) -> dict[str, Any]:

@@ -168,6 +168,6 @@ def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:
 
 
 def draw_figures(directory: Path) -> None:
-    from orthontk.figures import draw_run  # matplotlib takes a second to import
+    from orthontk.figures.run import draw_run  # matplotlib takes a second to import
 
     draw_run(directory)

@@ -1,20 +1,20 @@
 """Claim 5: fluctuations of the NTK grow with depth/width for Gaussian weights and not for orthogonal ones with tanh."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from orthontk.callbacks.kernel_fluctuation import FILE
-from orthontk.figures.style import new_figure, save
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, below, difference
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_variance, relative_variance
-from orthontk.studies.curves import COLOURS, log_axes
+from orthontk.studies.curves import COLOURS
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
 
+Statistic = Callable[..., np.ndarray]
 MEASURES = {"Var[Θ]/E[Θ]²": relative_variance, "Var[log Θ]": log_variance}
 SMALLEST_DRAWN = 1e-8  # below it is rounding: a linear orthogonal network does not fluctuate at all
 
@@ -65,26 +65,27 @@ class DepthFluctuation(Study):
                     0.0,
                 )
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        panels = list(self.panels(table))
-        figure, all_axes = new_figure(columns=2, rows=len(panels))
-        for row, (where, part) in enumerate(panels):
-            for axes, (label, measure) in zip(all_axes[2 * row : 2 * row + 2], MEASURES.items(), strict=True):
-                for (init, width), own in part.groupby(["init", "width"], sort=True):
-                    points = [
-                        (x, bootstrap(measure, draws.theta.to_numpy())) for x, draws in by(own, "depth_over_width")
-                    ]
-                    points = [(x, i) for x, i in points if i.estimate > SMALLEST_DRAWN]
-                    x, y = [x for x, _ in points], [i.estimate for _, i in points]
-                    spread = np.array([[i.estimate - i.low, i.high - i.estimate] for _, i in points]).T.clip(min=0)
-                    if points:
-                        axes.errorbar(
-                            x, y, spread, fmt="o-", markersize=3, color=COLOURS[init], label=f"{init} n={width}"
-                        )
-                log_axes(axes, "depth/width L/n", label, where)
-        all_axes[0].legend(fontsize=7)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
+        panels = []
+        for where, part in self.panels(table):
+            for label, measure in MEASURES.items():
+                series = [
+                    found
+                    for (init, width), own in part.groupby(["init", "width"], sort=True)
+                    if (found := _with_bars(own, measure, COLOURS[init], f"{init} n={width}")) is not None
+                ]
+                panels.append(Panel(where, Axis("depth/width L/n", "log"), Axis(label, "log"), series))
+        return PanelFigure(panels, columns=2, intervals="95 % intervals over draws")
+
+
+def _with_bars(table: pd.DataFrame, measure: Statistic, colour: str, name: str) -> Series | None:
+    """The measure at each L/n; None if it is nothing but rounding everywhere."""
+    points = [(x, bootstrap(measure, draws.theta.to_numpy())) for x, draws in by(table, "depth_over_width")]
+    points = [(x, interval) for x, interval in points if interval.estimate > SMALLEST_DRAWN]
+    if not points:
+        return None
+    y, low, high = ([getattr(interval, end) for _, interval in points] for end in ("estimate", "low", "high"))
+    return Series(name, [x for x, _ in points], y, colour, marker="o", low=low, high=high, bars=True)
 
 
 def _increase(deep: np.ndarray, shallow: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -1,16 +1,16 @@
 """The mechanism behind claim 4: how close the Jacobian is to an isometry, at initialization and in training."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from orthontk.figures.style import new_figure, save, step_axis
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, difference, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
-from orthontk.studies.curves import COLOURS, band
+from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 
 SPREAD, PREDICTED = "jacobian/relative_variance", "jacobian/predicted_relative_variance"
@@ -96,22 +96,19 @@ class DynamicalIsometry(Study):
                     0.0,
                 )
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        panels = list(self.panels(table))
-        figure, all_axes = new_figure(columns=len(panels))
-        for axes, (where, part) in zip(all_axes, panels, strict=True):
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
+        panels = []
+        for where, part in self.panels(table):
+            series, steps = [], [0, max(part.step.max(), 1)]
             for init, own in by(part, "init"):
-                band(axes, own, "step", "spread", COLOURS[init], init)
+                series.append(mean_curve(own, "step", "spread", COLOURS[init], init))
                 predicted = own.predicted.mean()
                 if np.isfinite(predicted):
-                    label = f"{init}, mean field"
-                    axes.axhline(predicted, color=COLOURS[init], linestyle="--", linewidth=0.8, label=label)
-            axes.set(yscale="log", ylabel="Var[σ²]/E[σ²]² of the Jacobian")
-            axes.set_title(where, fontsize=9)
-            step_axis(axes, part.step.max())
-        all_axes[0].legend(fontsize=7)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+                    name = f"{init}, mean field"
+                    series.append(Series(name, steps, [predicted, predicted], COLOURS[init], "--", width=0.8))
+            y = Axis("Var[σ²]/E[σ²]² of the Jacobian", "log")
+            panels.append(Panel(where, Axis(STEPS, "symlog"), y, series))
+        return PanelFigure(panels, columns=len(panels), intervals=INTERVALS)
 
 
 def _ends(table: pd.DataFrame) -> Iterator[tuple[tuple[float, str], pd.DataFrame]]:

@@ -1,7 +1,6 @@
 """Claim 1: the kernels of either initialization converge to the infinite-width one as 1/√n; Fig. 1."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,12 @@ import torch
 from torch import Tensor
 
 from orthontk.callbacks.kernel_convergence import FILE
-from orthontk.figures.style import new_figure, save
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.style import GREY
 from orthontk.report.claims import Claim, below, difference, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
-from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
 
@@ -80,22 +80,21 @@ class KernelConvergence(Study):
                 reason="more than what counts as the same",
             )
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        panels = [(k, part) for k, part in table.groupby(["family", "kernel"], sort=False)]
-        figure, all_axes = new_figure(columns=2, rows=-(-len(panels) // 2))
-        for axes, ((family, kernel), part) in zip(all_axes, panels, strict=False):
-            for init, own in by(part, "init"):
-                for averaged, line in ((1, "-"), (own.averaged.max(), ":")):
-                    curve = own[own.averaged == averaged]
-                    label = f"{init}, mean of {averaged:g} draws" if averaged > 1 else init
-                    band(axes, curve, "width", "error", COLOURS[init], label, line)
-            widths = np.array(sorted(part.width.unique()))
-            first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
-            axes.plot(widths, first * (widths / widths[0]) ** -0.5, color="grey", linewidth=0.8, label="slope −½")
-            log_axes(axes, "width n", f"‖K̂−K∞‖ / ‖K∞‖, {KERNELS[kernel]}", f"{family}, {KERNELS[kernel]}")
-        all_axes[0].legend(fontsize=7, loc="lower left", framealpha=0.6)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
+        panels = [self._panel(*names, part) for names, part in table.groupby(["family", "kernel"], sort=False)]
+        return PanelFigure(panels, columns=2, intervals=INTERVALS)
+
+    def _panel(self, family: str, kernel: str, part: pd.DataFrame) -> Panel:
+        series = []
+        for init, own in by(part, "init"):
+            for averaged, line in ((1, "-"), (own.averaged.max(), ":")):
+                name = f"{init}, mean of {averaged:g} draws" if averaged > 1 else init
+                series.append(mean_curve(own[own.averaged == averaged], "width", "error", COLOURS[init], name, line))
+        widths = np.array(sorted(part.width.unique()))
+        first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
+        series.append(Series("slope −½", widths, first * (widths / widths[0]) ** -0.5, GREY, width=0.8))
+        y = Axis(f"‖K̂−K∞‖ / ‖K∞‖, {KERNELS[kernel]}", "log")
+        return Panel(f"{family}, {KERNELS[kernel]}", Axis("width n", "log"), y, series)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """The FCN's slopes beside what is expected of draws over the authors' range of widths."""

@@ -1,17 +1,16 @@
 """Claim 2: the NTK hardly moves in training, the less the wider the network; Fig. 2."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from orthontk.figures.style import new_figure, save
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure
 from orthontk.report.claims import Claim, Shrinking, difference, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, geometric_mean, log_slope
-from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 
 Statistic = Callable[..., np.ndarray]
@@ -22,7 +21,7 @@ AUTHORS = {
     "hidden layers": {"gaussian": -1.03, "orthogonal": -1.03},
     "last layer": {"gaussian": -0.58, "orthogonal": -0.57},
 }
-MARKERS = {"NTK": "-", "first layer": ":", "hidden layers": "--", "last layer": "-."}
+LINES: dict[str, Line] = {"NTK": "-", "first layer": ":", "hidden layers": "--", "last layer": "-."}
 
 
 class KernelDrift(Study):
@@ -104,18 +103,17 @@ class KernelDrift(Study):
             samples += [own[own.width == width].change.to_numpy() for width in widths]
         return samples
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        families = list(by(table, "family"))
-        figure, all_axes = new_figure(columns=2, rows=len(families))
-        for row, (family, part) in enumerate(families):
-            for axes, quantities in zip(all_axes[2 * row : 2 * row + 2], (["NTK"], list(MARKERS)[1:]), strict=True):
-                for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"]):
-                    band(axes, own, "width", "change", COLOURS[init], f"{init}, {quantity}", MARKERS[quantity])
-                names = "NTK" if quantities == ["NTK"] else "weights"
-                log_axes(axes, "width n", f"relative change of the {names}", f"{family}: {names}")
-                axes.legend(fontsize=6, loc="lower left", framealpha=0.6)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
+        panels = []
+        for family, part in by(table, "family"):
+            for names, quantities in (("NTK", ["NTK"]), ("weights", list(LINES)[1:])):
+                series = [
+                    mean_curve(own, "width", "change", COLOURS[init], f"{init}, {quantity}", LINES[quantity])
+                    for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"])
+                ]
+                y = Axis(f"relative change of the {names}", "log")
+                panels.append(Panel(f"{family}: {names}", Axis("width n", "log"), y, series))
+        return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []

@@ -1,17 +1,17 @@
 """Claim 3: in the lazy regime both initializations train alike; Fig. 3 and the supplement."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from orthontk.figures.style import STEPS, new_figure, save
+from orthontk.figures.panels import Axis, Panel, PanelFigure
+from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, Shrinking, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
-from orthontk.studies.curves import COLOURS, band
+from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.replicas import BASELINE, others, paired, replica_rows
 from orthontk.studies.study import Study, by
 
@@ -80,20 +80,16 @@ class LazyTraining(Study):
         one, other = paired(means, (init, BASELINE), "log")
         return one - other
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
         widest = table[table.width == table.groupby(list(self.PANEL)).width.transform("max")]
-        panels = list(self.panels(widest))
-        figure, all_axes = new_figure(columns=4, rows=len(panels))
-        for row, (where, part) in enumerate(panels):
-            for axes, curve in zip(all_axes[4 * row : 4 * row + 4], CURVES, strict=True):
-                for init, own in by(part[part.curve == curve], "init"):
-                    band(axes, own, "step", "value", COLOURS[init], init)
-                axes.set(xlabel=STEPS, ylabel=LABELS[curve])
-                axes.set_title(f"{where} n={part.width.iloc[0]}", fontsize=8)
-                axes.grid(alpha=0.25)
-        all_axes[0].legend(fontsize=7)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+        panels = []
+        for where, part in self.panels(widest):
+            for curve in CURVES:
+                own = part[part.curve == curve]
+                series = [mean_curve(one, "step", "value", COLOURS[init], init) for init, one in by(own, "init")]
+                title = f"{where} n={part.width.iloc[0]}"
+                panels.append(Panel(title, Axis(STEPS), Axis(LABELS[curve]), series))
+        return PanelFigure(panels, columns=len(CURVES), intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []

@@ -1,18 +1,17 @@
 """Claim 4: orthogonal networks learn faster outside the lazy regime, the more so at larger rates and depths; Fig. 4."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from orthontk.figures.style import new_figure, save
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
 from orthontk.studies import speed_ratios as ratios
-from orthontk.studies.curves import COLOURS, band, log_axes
+from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.replicas import BASELINE, IDENTITY, others, replica_rows
 from orthontk.studies.study import Study, by
 
@@ -105,26 +104,24 @@ class LearningSpeed(Study):
                         0.0,
                     )
 
-    def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        panels = list(self.panels(table))
-        figure, all_axes = new_figure(columns=3, rows=len(panels))
-        for row, (where, part) in enumerate(panels):
-            at_rate, at_share, shares = all_axes[3 * row : 3 * row + 3]
-            for (init, split), own in part.groupby(["init", "split"]):
-                line = "-" if split == "train" else "--"
-                label = f"{init}, {split} ({int(own.censored.sum())} of {len(own)} censored)"
-                band(at_rate, own, "learning_rate", "tau", COLOURS[init], label, line)
-                if own.fraction.notna().any():
-                    band(at_share, own, "fraction", "tau", COLOURS[init], label, line)
-                censored = own.groupby("learning_rate").censored.mean()
-                shares.plot(censored.index, censored, line, marker="o", markersize=3, color=COLOURS[init])
-            log_axes(at_rate, "learning rate η", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
-            log_axes(at_share, "η/η_max", f"τ (updates to {part.threshold.iloc[0]:.0%})", where)
-            shares.set(xscale="log", ylim=(-0.05, 1.05), xlabel="learning rate η", ylabel="share censored")
-            shares.grid(alpha=0.25)
-            at_rate.legend(fontsize=6)
-        figure.suptitle(title, fontsize=9)
-        save(figure, path)
+    def figure(self, table: pd.DataFrame) -> PanelFigure:
+        panels = [panel for where, part in self.panels(table) for panel in self._panels_of(where, part)]
+        return PanelFigure(panels, columns=3, intervals=INTERVALS)
+
+    def _panels_of(self, where: str, part: pd.DataFrame) -> Iterator[Panel]:
+        """τ at equal η, at equal η/η_max, and how many runs have none."""
+        at_rate, at_share, shares = [], [], []
+        for (init, split), own in part.groupby(["init", "split"]):
+            look: tuple[str, str, Line] = (COLOURS[init], f"{init}, {split}", "-" if split == "train" else "--")
+            at_rate.append(mean_curve(own, "learning_rate", "tau", *look))
+            if own.fraction.notna().any():
+                at_share.append(mean_curve(own, "fraction", "tau", *look))
+            censored = own.groupby("learning_rate").censored.mean()
+            shares.append(Series(look[1], censored.index.tolist(), censored.tolist(), look[0], look[2], marker="o"))
+        rate, tau = Axis("learning rate η", "log"), Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
+        yield Panel(where, rate, tau, at_rate)
+        yield Panel(where, Axis("η/η_max", "log"), tau, at_share)
+        yield Panel(where, rate, Axis("share censored", ends=(-0.05, 1.05)), shares)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         part = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]

@@ -7,12 +7,17 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from orthontk.checks import InvalidValue
+from orthontk.figures.draw_panels import draw_panels
+from orthontk.figures.panels import PanelFigure
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
 
 
 class Study(ABC):
     """Judges the runs of a preset whose `study._target_` names it; subclass it for a question of your own.
+
+    A subclass gives `table`, `claims`, and of its figure either the data (`figure`) or a drawing (`draw`).
 
     The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes.
     """
@@ -28,9 +33,20 @@ class Study(ABC):
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         """What follows from the table."""
 
-    @abstractmethod
+    def figure(self, table: pd.DataFrame) -> PanelFigure | None:
+        """The study's figure as data, interactive in the report's page; None if it draws only."""
+        return None
+
     def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        """Write the study's figure."""
+        """Write the study's figure as an image; by default that of `figure`.
+
+        Raises:
+            InvalidValue: the study has neither.
+        """
+        content = self.figure(table)
+        if content is None:
+            raise InvalidValue("study._target_", type(self).__name__, "a study with a method figure or draw")
+        draw_panels(content, path, title)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """Published figures beside this table's, where there are any."""

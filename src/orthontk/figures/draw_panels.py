@@ -1,0 +1,107 @@
+"""Panels drawn by Matplotlib, as a PNG to look at or a PDF to print."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.style import new_figure, save
+
+COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
+FOR_PRINT = {
+    "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6.5,
+    "lines.linewidth": 1.0,
+}
+
+
+def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
+    """Write the whole figure to `path`."""
+    rows = math.ceil(len(content.panels) / content.columns)
+    figure, all_axes = new_figure(columns=content.columns, rows=rows)
+    for axes, panel in zip(all_axes, content.panels, strict=False):
+        _draw(axes, panel, 9)
+    for axes in all_axes[len(content.panels) :]:
+        axes.set_axis_off()
+    _draw_legends(all_axes, content.panels, 7)
+    if title or content.title:
+        figure.suptitle(title or content.title, fontsize=9)
+    save(figure, path)
+    return path
+
+
+def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
+    """Write each panel by itself, as a vector PDF of a column's width with its fonts in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, panel in enumerate(content.panels, start=1):
+        with rc_context(FOR_PRINT):
+            figure, (axes,) = new_figure()
+            figure.set_size_inches(COLUMN_WIDTH, 0.75 * COLUMN_WIDTH)
+            _draw(axes, panel, 8)
+            _draw_legends([axes], [panel], 6.5)
+            written.append(folder / f"{number:02d}-{_file_name(panel.title or panel.y.label)}.pdf")
+            save(figure, written[-1])
+    return written
+
+
+def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
+    for series in panel.series:
+        _draw_series(axes, series)
+    _set_axis(axes, "x", panel.x)
+    _set_axis(axes, "y", panel.y)
+    axes.set_title(panel.title, fontsize=title_size)
+    axes.grid(alpha=0.25, which="both" if panel.y.scale == "log" else "major")
+
+
+def _draw_series(axes: Axes, series: Series) -> None:
+    style = {"color": series.colour, "linewidth": series.width, "alpha": series.opacity}
+    (line,) = axes.plot(series.x, series.y, series.line or "none", marker=series.marker or None, markersize=3, **style)
+    if series.in_legend:
+        line.set_label(series.name)
+    if series.marker in ("^", "x"):
+        line.set(markerfacecolor="none", clip_on=False, markersize=6)
+    if series.low is None or series.high is None or not len(series.x):
+        return
+    low, high, y = (np.asarray(values, dtype=float) for values in (series.low, series.high, series.y))
+    whole = np.isfinite(low) & np.isfinite(high)
+    if series.bars:
+        spread = np.where(whole, [y - low, high - y], 0.0).clip(min=0)
+        axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=series.width)
+    else:
+        axes.fill_between(series.x, low, high, where=whole, color=series.colour, alpha=0.2, linewidth=0)
+
+
+def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
+    if axis.scale == "symlog":
+        getattr(axes, f"set_{name}scale")("symlog", linthresh=1, linscale=0.3)
+        axes.set(**{f"{name}lim": (-0.2, None)})
+    else:
+        axes.set(**{f"{name}scale": axis.scale})
+    if axis.scale == "log" and name == "x":
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if any(end is not None for end in axis.ends):
+        axes.set(**{f"{name}lim": axis.ends})
+    axes.set(**{f"{name}label": axis.label})
+
+
+def _draw_legends(all_axes: Sequence[Axes], panels: Sequence[Panel], size: float) -> None:
+    """A legend wherever entries are new: one that repeats an earlier panel's is left out."""
+    known: set[str] = set()
+    for axes, panel in zip(all_axes, panels, strict=False):
+        entries = {series.name for series in panel.series if series.in_legend and len(series.x)}
+        if entries - known:
+            axes.legend(fontsize=size, framealpha=0.6)
+        known |= entries
+
+
+def _file_name(text: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-.=") else "_" for c in text)
+    return "_".join(part for part in kept.split("_") if part)[:60]

@@ -1,0 +1,92 @@
+"""`index.html`: one page that holds everything it shows, and needs neither a server nor a network."""
+
+import base64
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from orthontk.files import write_text
+from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
+from orthontk.report.figure_data import figure_data
+from orthontk.report.gather import Run
+from orthontk.report.pack import packed_json, packed_plotly
+from orthontk.report.run_page import packed_run
+from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
+from orthontk.report.sweeps import Sweep, sweeps_in
+from orthontk.report.thin import Detail
+
+if TYPE_CHECKING:
+    from orthontk.report.write import Judged, Reporter
+
+MARKS = {SUPPORTED: ("yes", "✓"), NOT_SUPPORTED: ("no", "✗")}  # a sign beside the colour
+KEPT = ".runs"  # under the report's folder: what was computed of each run, to be used again
+
+
+def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
+    """Write the page of what a reporter has found, whole or not at all, and return its path."""
+    found, now = reporter.found, time.time()
+    runs = sorted([*found.runs, *found.unfinished], key=lambda run: run.directory)
+    labels = [str(run.directory.relative_to(reporter.directory)) for run in runs]
+    detail = Detail.of_page(len(runs))
+    text = _environment().get_template("index.html.j2").render(
+        folder=reporter.directory.resolve().name,
+        written=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)),
+        settings={"reload": reload_after, "written": round(now)},
+        studies=[_study(judged, detail) for judged in reporter.judged],
+        table=runs_table(runs, labels),
+        results=RESULTS,
+        shown_at_first=SHOWN_AT_FIRST,
+        runs=[packed_run(run, label, detail, reporter.out / KEPT) for run, label in zip(runs, labels, strict=True)],
+        sweeps=[_progress(sweep) for sweep in _shown_sweeps(reporter.directory, runs, reload_after, now)],
+        skipped={str(path): reason for path, reason in reporter.skipped.items() if reason != "not finished"},
+        plotly=packed_plotly(),
+        marks=MARKS,
+    )  # fmt: skip
+    path = reporter.out / "index.html"
+    write_text(path, text)
+    return path
+
+
+def _shown_sweeps(directory: Path, runs: Sequence[Run], reload_after: float | None, now: float) -> list[Sweep]:
+    """All while they are watched, otherwise those that are still at work."""
+    return [sweep for sweep in sweeps_in(directory, runs, now) if reload_after is not None or sweep.running]
+
+
+def _progress(sweep: Sweep) -> dict[str, Any]:
+    return {"name": sweep.name, "done": sweep.done, "jobs": sweep.jobs, "words": sweep.in_words()}
+
+
+def _study(judged: "Judged", detail: Detail) -> dict[str, Any]:
+    content: dict[str, Any] = {"title": f"{judged.name}, scale {judged.scale}", "image": None, "figure": None}
+    if judged.figure is not None:
+        content["figure"] = packed_json(figure_data(judged.figure, detail.points))
+    elif judged.image is not None:
+        content["image"] = "data:image/png;base64," + base64.b64encode(judged.image.read_bytes()).decode()
+    return {"judged": judged, "id": f"{judged.name}-{judged.scale}", **content}
+
+
+@cache
+def _environment() -> Environment:
+    """Whatever a name or setting says, it is shown as text."""
+    environment = Environment(
+        loader=PackageLoader("orthontk.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment
+
+
+def number(value: Any) -> str:
+    """Four digits of a number; any other value as it is.
+
+    >>> number(0.123456), number(None), number(True), number("tanh"), number(100000)
+    ('0.1235', '', 'true', 'tanh', '100000')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,40 @@
+"""The command that makes a run again."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from orthontk.files import read_json
+from orthontk.report.gather import Run
+from orthontk.run.directory import CONFIG, PROVENANCE
+
+
+def rerun_command(run: Run) -> str:
+    """For the shell, in the checkout's folder. `resume=never` begins anew beside a finished run.
+
+    A run that left no record of its command is made from its composed settings.
+    """
+    arguments = _recorded(run.directory)
+    if arguments is None:
+        folder = run.directory.resolve()
+        arguments = [f"--config-path={folder}", f"--config-name={CONFIG}", f"hydra.run.dir={folder}"]
+    again = ["resume=never"] if run.finished else []
+    kept = [a for a in arguments if not a.startswith("resume=")] if again else arguments
+    return shlex.join(["python", "train.py", *kept, *again])
+
+
+def provenance_of(directory: Path) -> dict[str, Any]:
+    """What made the run: commit, packages, machine; nothing if that is not known."""
+    try:
+        found = read_json(directory / PROVENANCE)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _recorded(directory: Path) -> list[str] | None:
+    command = provenance_of(directory).get("command")
+    if not isinstance(command, list) or not command:
+        return None
+    return [str(argument) for argument in command[1:]]

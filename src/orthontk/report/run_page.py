@@ -1,0 +1,76 @@
+"""Everything that the page shows of one run, packed; computed once for each state of its files."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+
+from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.figures.ensemble import ensemble_figures
+from orthontk.figures.panels import PanelFigure
+from orthontk.figures.run import KERNELS, run_figures
+from orthontk.files import read_json, write_json
+from orthontk.report.figure_data import figure_data
+from orthontk.report.gather import Run, fingerprint
+from orthontk.report.heatmap_data import heatmap_data
+from orthontk.report.pack import packed_json
+from orthontk.report.rerun import provenance_of, rerun_command
+from orthontk.report.runs_table import status_of
+from orthontk.report.thin import Detail
+
+FORMAT = 1  # of what is kept; another number makes everything anew
+
+
+def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
+    """The run's page as packed JSON, from `kept` where it was put by an earlier call and nothing has changed."""
+    state = json.dumps([FORMAT, label, asdict(detail), fingerprint(run.directory)])
+    file = kept / f"{hashlib.sha256(str(run.directory.resolve()).encode()).hexdigest()[:16]}.json"
+    try:
+        before = read_json(file)
+        if before["state"] == state:
+            return str(before["page"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or damaged
+    page = packed_json(run_page(run, label, detail))
+    kept.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"state": state, "page": page})
+    return page
+
+
+def run_page(run: Run, label: str, detail: Detail) -> dict[str, Any]:
+    """Plain values for the page's script."""
+    made_by = provenance_of(run.directory)
+    facts = {name: made_by.get(name) for name in ("git_commit", "orthontk", "python", "machine") if made_by.get(name)}
+    steps = f"{run.summary['steps']} steps" if "steps" in run.summary else ""
+    replicas = f"{run.summary['replicas']} replicas" if "replicas" in run.summary else ""
+    return {
+        "label": label,
+        "status": ", ".join(filter(None, [status_of(run), steps, replicas])),
+        "figures": [figure_data(content, detail.points) for content in figures_of(run).values()],
+        "heatmap": _heatmap(run.directory, detail),
+        "command": rerun_command(run),
+        "facts": {name: str(value) for name, value in facts.items()},
+        "config": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+    }
+
+
+def figures_of(run: Run) -> dict[str, PanelFigure]:
+    """By name; none of a file that a killed or running process has left unreadable."""
+    try:
+        if (run.directory / "replicas.csv").exists():
+            return ensemble_figures(run.directory)
+        return run_figures(run.directory, run.rows)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return {}
+
+
+def _heatmap(directory: Path, detail: Detail) -> dict[str, Any] | None:
+    try:
+        found = heatmap_data(KernelSeries.read(directory / KERNELS), detail)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return None
+    return found if found["checkpoints"] else None

@@ -1,0 +1,158 @@
+"""The table of runs: what they differ in, and what came out; of an ensemble a row for each kind of replica."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orthontk.report.gather import Run, short
+
+# Of the configuration, first what a reader looks for first.
+FIRST = (
+    "init.scheme",
+    "model",
+    "model.activation",
+    "model.depth",
+    "model.width",
+    "optimizer.lr",
+    "optimizer",
+    "loss",
+    "data.source",
+    "data.normalize",
+    "data.train_size",
+    "data.batch_size",
+    "trainer.max_steps",
+    "seed",
+    "ensemble.seeds",
+)
+# What says where and how a run was watched, not what it was.
+LEFT_OUT = ("hydra", "logger", "paths", "resume", "name", "figures", "study", "checkpoint", "scale")
+OF_ROWS = ("ensemble.inits", "ensemble.learning_rates")  # every row of an ensemble has its own
+RESULTS = {
+    "train/tau": "train τ",
+    "test/tau": "test τ",
+    "train/loss": "train loss",
+    "test/accuracy": "test accuracy",
+    "ntk/change": "NTK change",
+    "time/total": "seconds",
+}
+SHOWN_AT_FIRST = 8  # differing settings; the others are a button away
+
+Value = str | int | float | bool | None
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    Args:
+        run: the place of its run in the list of runs.
+        label: the run's folder, under the folder reported on.
+    """
+
+    run: int
+    label: str
+    status: str
+    replicas: int | None
+    settings: dict[str, Value]
+    results: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, and the settings and results that they have columns for."""
+
+    rows: list[Row]
+    settings: list[str]
+    results: list[str]
+
+
+def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
+    """All runs, with the settings whose values are not the same in all of them."""
+    rows = [
+        row for number, (run, label) in enumerate(zip(runs, labels, strict=True)) for row in _rows(number, run, label)
+    ]
+    columns = differing([row.settings for row in rows])
+    measured = [name for name in RESULTS if any(row.results.get(name) is not None for row in rows)]
+    return Table(rows, columns, measured)
+
+
+def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
+    """The keys that not all have the same value of, the well-known ones first.
+
+    >>> differing([{"a": 1, "seed": 0, "b": 2}, {"a": 1, "seed": 1}])
+    ['seed', 'b']
+    """
+    keys = dict.fromkeys(key for one in settings for key in one)
+    found = [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
+    return sorted(found, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
+
+
+def flat_settings(config: Mapping[str, Any]) -> dict[str, Value]:
+    """Dotted keys to plain values; what names a class by `_target_` is that class's name.
+
+    >>> flat_settings({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
+    {'model': 'FCN', 'model.width': 8}
+    """
+    return {key: value for name, node in config.items() if name not in LEFT_OUT for key, value in _flat(name, node)}
+
+
+def _flat(key: str, node: Any) -> Iterator[tuple[str, Value]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield key, short(node)
+        for name, value in node.items():
+            if not str(name).startswith("_"):
+                yield from _flat(f"{key}.{name}", value)
+    elif isinstance(node, str | int | float | bool) or node is None:
+        yield key, node
+    else:
+        yield key, ", ".join(map(str, node)) if isinstance(node, list) else str(node)
+
+
+def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
+    settings = {key: value for key, value in flat_settings(run.config).items() if key not in OF_ROWS}
+    settings["init.scheme"] = short(run.get("init.scheme"))
+    for name in ("init", "callbacks"):  # the function that draws, and groups without a value of their own
+        settings.pop(name, None)
+    groups = run.summary.get("groups")
+    if not isinstance(groups, list):
+        yield Row(number, label, status_of(run), None, settings, _results(run))
+        return
+    for group in groups:
+        own = settings | {"init.scheme": group["init"], "optimizer.lr": group["learning_rate"]}
+        status = f"{group['diverged']} diverged" if group["diverged"] else "finished"
+        results = {name: _mean(group.get(name)) for name in RESULTS} | {
+            "time/total": _number(_metrics(run), "time/total")
+        }
+        yield Row(number, label, status, group["replicas"], own, results)
+
+
+def status_of(run: Run) -> str:
+    if not run.finished:
+        return "unfinished"
+    return "diverged" if run.summary.get("diverged") else "finished"
+
+
+def _results(run: Run) -> dict[str, float | None]:
+    """Of a run that is not finished, the last values so far."""
+    if run.finished:
+        return {name: _number(_metrics(run), name) for name in RESULTS}
+    last: dict[str, Any] = {}
+    for row in run.rows:
+        last |= row
+    return {name: _number(last, name) for name in RESULTS}
+
+
+def _metrics(run: Run) -> Mapping[str, Any]:
+    metrics = run.summary.get("metrics")
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _mean(value: Any) -> float | None:
+    return _number(value, "mean") if isinstance(value, dict) else None
+
+
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

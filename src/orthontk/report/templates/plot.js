@@ -1,0 +1,94 @@
+// One pair of axes, drawn by Plotly when it comes into view.
+const plots = new Set(); // of the view that is shown
+const PRINTED = { width: 330, height: 250 }; // two in a row on A4
+const ZERO = 0.5; // where a logarithmic axis of steps has its 0
+
+const observer = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) loadPlotly().then(() => draw(entry.target.plot)).catch(report);
+}, { rootMargin: "300px" });
+
+function watchPlot(plot) {
+  plot.div.plot = plot;
+  plots.add(plot);
+  observer.observe(plot.div);
+}
+
+function isShown(div) {
+  return div.isConnected && div.offsetParent !== null;
+}
+
+function draw(plot) {
+  if (!window.Plotly || !isShown(plot.div)) return;
+  observer.unobserve(plot.div);
+  const layout = { ...plot.layout(), ...(printing ? PRINTED : {}) };
+  const config = {
+    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    toImageButtonOptions: { format: "svg" },
+  };
+  plot.drawn = true;
+  Plotly.react(plot.div, plot.traces(), layout, config);
+}
+
+function redrawAll() {
+  for (const plot of plots) if (plot.drawn) draw(plot);
+}
+
+function forgetPlots() {
+  for (const plot of plots) {
+    observer.unobserve(plot.div);
+    if (plot.drawn) Plotly.purge(plot.div);
+  }
+  plots.clear();
+}
+
+// Plotly reads some markup in its texts; here they are texts.
+function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const [text, grid] = printing ? ["#111", "#ccc"] : ["--text", "--line"].map((name) => style.getPropertyValue(name));
+  return { text, grid };
+}
+
+function baseLayout() {
+  const { text } = colours();
+  return {
+    autosize: true, height: 280, margin: { l: 8, r: 8, t: 8, b: 8 }, showlegend: false, hovermode: "closest",
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 },
+  };
+}
+
+function axisLayout(axis, isLog, values) {
+  const { text, grid } = colours();
+  const layout = {
+    title: { text: plain(axis.label), font: { size: 12 } }, automargin: true, type: isLog ? "log" : "linear",
+    gridcolor: grid, linecolor: text, zeroline: false, exponentformat: "power", ticks: "outside", showline: true,
+  };
+  const [low, high] = axis.ends;
+  if (low !== null && high !== null && !isLog) layout.range = [low, high];
+  else if (low !== null && !isLog) layout.rangemode = "tozero";
+  if (isLog && axis.scale === "symlog") Object.assign(layout, stepTicks(values));
+  else if (isLog && decades(values) > 2) layout.dtick = 1;
+  return layout;
+}
+
+function decades(values) {
+  const positive = values.filter((value) => value > 0);
+  return positive.length ? Math.log10(Math.max(...positive) / Math.min(...positive)) : 0;
+}
+
+// A logarithmic axis that begins with 0.
+function stepTicks(values) {
+  const largest = Math.max(1, ...values);
+  const factors = Math.log10(largest) > 2 ? [1] : [1, 2, 5];
+  const ticks = [];
+  for (let power = 1; power <= largest; power *= 10) ticks.push(...factors.map((factor) => factor * power));
+  const shown = ticks.filter((tick) => tick <= largest * 1.05);
+  return { tickvals: [ZERO, ...shown], ticktext: ["0", ...shown.map((tick) => tick.toLocaleString("en"))] };
+}
+
+function onAxis(values, axis, isLog) {
+  return isLog && axis.scale === "symlog" ? values.map((value) => (value === 0 ? ZERO : value)) : values;
+}
