@@ -22,13 +22,13 @@ def new_figure(columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def sequence(count: int) -> list[str]:
-    """Colours for what has an order, dark to light, on cividis, which people with any colour vision see alike.
+    """Colours for what has an order, dark to light, on viridis, whose order people with any colour vision see.
 
     >>> sequence(1)
-    ['#00224e']
+    ['#440154']
     """
-    places = np.linspace(0, 0.85, count)  # its end is too light for a white page
-    return [to_hex(colormaps["cividis"](place)) for place in places]
+    places = np.linspace(0, 0.75, count)  # its end is too light for a white page
+    return [to_hex(colormaps["viridis"](place)) for place in places]
 
 
 def save(figure: Figure, path: Path) -> None:

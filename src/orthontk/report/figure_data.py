@@ -64,10 +64,10 @@ def on_dark(colour: str) -> str:
     """
     place = _ordered().get(colour)
     if place is not None:
-        return to_hex(colormaps["cividis"](1 - 0.6 * place))
+        return to_hex(colormaps["viridis"](1 - 0.8 * place))
     return ON_DARK.get(colour, colour)
 
 
 @cache
 def _ordered() -> dict[str, float]:
-    return {to_hex(colormaps["cividis"](i)): i / 255 for i in range(256)}
+    return {to_hex(colormaps["viridis"](i)): i / 255 for i in range(256)}

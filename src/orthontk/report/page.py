@@ -36,7 +36,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
         folder=reporter.directory.resolve().name,
         written=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)),
         settings={"reload": reload_after, "written": round(now)},
-        studies=[_study(judged, detail) for judged in reporter.judged],
+        studies=_studies(reporter.judged, detail),
         table=runs_table(runs, labels),
         results=RESULTS,
         shown_at_first=SHOWN_AT_FIRST,
@@ -58,6 +58,13 @@ def _shown_sweeps(directory: Path, runs: Sequence[Run], reload_after: float | No
 
 def _progress(sweep: Sweep) -> dict[str, Any]:
     return {"name": sweep.name, "done": sweep.done, "jobs": sweep.jobs, "words": sweep.in_words()}
+
+
+def _studies(judged: Sequence["Judged"], detail: Detail) -> list[dict[str, Any]]:
+    """Called by their names alone where that tells them apart."""
+    names = [one.name for one in judged]
+    shorts = [one.name if names.count(one.name) == 1 else f"{one.name} {one.scale}" for one in judged]
+    return [_study(one, detail) | {"short": short} for one, short in zip(judged, shorts, strict=True)]
 
 
 def _study(judged: "Judged", detail: Detail) -> dict[str, Any]:

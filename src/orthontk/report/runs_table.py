@@ -36,7 +36,7 @@ RESULTS = {
     "ntk/change": "NTK change",
     "time/total": "seconds",
 }
-SHOWN_AT_FIRST = 8  # differing settings; the others are a button away
+SHOWN_AT_FIRST = 6  # differing settings; the others are a button away
 
 Value = str | int | float | bool | None
 
@@ -60,11 +60,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, and the settings and results that they have columns for."""
+    """Rows, the settings and results that they have columns for, and what the settings are called at the top."""
 
     rows: list[Row]
     settings: list[str]
     results: list[str]
+    short: dict[str, str]
 
 
 def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
@@ -74,7 +75,7 @@ def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     ]
     columns = differing([row.settings for row in rows])
     measured = [name for name in RESULTS if any(row.results.get(name) is not None for row in rows)]
-    return Table(rows, columns, measured)
+    return Table(rows, columns, measured, short_names(columns))
 
 
 def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
@@ -86,6 +87,17 @@ def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
     keys = dict.fromkeys(key for one in settings for key in one)
     found = [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
     return sorted(found, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last part of each key, where no other key ends in it.
+
+    >>> short_names(["init.scheme", "model.width", "data.seed", "seed"])
+    {'init.scheme': 'init', 'model.width': 'width', 'data.seed': 'data.seed', 'seed': 'seed'}
+    """
+    last = [key.rpartition(".")[2] for key in keys]
+    names = {key: end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)}
+    return {key: "init" if key == "init.scheme" else name for key, name in names.items()}
 
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Value]:

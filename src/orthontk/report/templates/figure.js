@@ -13,7 +13,7 @@ function figureElement(data, number) {
   return element("figure", {},
     caption ? element("figcaption", {}, caption) : null,
     legendOf(data, hidden, panels),
-    element("div", { class: "panels", style: `--columns: ${data.columns}` }, ...panels.map((panel) => panel.element)),
+    element("div", { class: "panels", style: `--columns: ${Math.max(data.columns, 2)}` }, ...panels.map((panel) => panel.element)),
     words);
 }
 

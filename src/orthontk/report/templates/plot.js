@@ -55,7 +55,7 @@ function colours() {
 function baseLayout() {
   const { text } = colours();
   return {
-    autosize: true, height: 280, margin: { l: 8, r: 8, t: 8, b: 8 }, showlegend: false, hovermode: "closest",
+    autosize: true, height: 280, margin: { l: 40, r: 8, t: 8, b: 48 }, showlegend: false, hovermode: "closest",
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 },
   };
 }
@@ -70,8 +70,14 @@ function axisLayout(axis, isLog, values) {
   if (low !== null && high !== null && !isLog) layout.range = [low, high];
   else if (low !== null && !isLog) layout.rangemode = "tozero";
   if (isLog && axis.scale === "symlog") Object.assign(layout, stepTicks(values));
-  else if (isLog && decades(values) > 2) layout.dtick = 1;
+  else if (isLog) layout.dtick = logTicks(decades(values));
   return layout;
+}
+
+// Powers of ten, or 1, 2 and 5 times them, or over a short stretch whatever Plotly finds.
+function logTicks(count) {
+  if (count > 2) return 1;
+  return count > 0.6 ? "D2" : null;
 }
 
 function decades(values) {

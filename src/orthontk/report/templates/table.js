@@ -1,7 +1,7 @@
 // The table of runs: headings sort it, words and comparisons filter it.
 function startTable() {
   const table = document.getElementById("runs");
-  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+  const names = [...table.tHead.rows[0].cells].map((cell) => [cell.textContent.trim(), cell.dataset.name]);
   const rows = [...table.tBodies[0].rows].map((row) => ({ row, cells: [...row.cells].map((cell) => cell.textContent.trim()) }));
   const filter = document.getElementById("filter");
   const apply = () => {
@@ -29,10 +29,10 @@ function startTable() {
   apply();
 }
 
-// `width>=64` compares the column whose name is or ends in `width`; anything else has to be in the row.
+// `width>=64` compares the column of that name, spaces left out; anything else has to be in the row.
 function testOf(word, names) {
   const [, name, sign, wanted] = word.match(/^([^<>=]+)(<=|>=|=|<|>)(.+)$/) ?? [];
-  const column = names.findIndex((one) => one === name || one.endsWith(`.${name}`) || one.replaceAll(" ", "") === name);
+  const column = names.findIndex(([shown, full]) => [shown, full, shown.replaceAll(" ", "")].includes(name));
   if (!sign || column < 0) return (cells) => cells.join(" ").toLowerCase().includes(word.toLowerCase());
   if (sign === "=") return (cells) => cells[column].toLowerCase() === wanted.toLowerCase() || (cells[column] !== "" && Number(cells[column]) === Number(wanted));
   const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b }[sign];
