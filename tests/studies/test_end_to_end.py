@@ -38,7 +38,7 @@ CLAIMS = {
 def test_from_preset_to_verdict(train, tmp_path, study):
     result = train("-m", f"experiment={study}", *TINY[study])
     assert result.code == 0, result.err
-    (judged,) = report(tmp_path / "outputs", tmp_path / "report")
+    (judged,) = report(tmp_path / "outputs", tmp_path / "report").judged
     out = tmp_path / "report" / f"{study}-quick"
     assert (out / f"{study}.png").stat().st_size > 10_000
     table = pd.read_csv(out / "results.csv")

@@ -28,9 +28,8 @@ KEPT = ".runs"  # under the report's folder: what was computed of each run, to b
 
 def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
     """Write the page of what a reporter has found, whole or not at all, and return its path."""
-    found, now = reporter.found, time.time()
-    runs = sorted([*found.runs, *found.unfinished], key=lambda run: run.directory)
-    labels = [str(run.directory.relative_to(reporter.directory)) for run in runs]
+    now, runs = time.time(), reporter.runs()
+    labels = reporter.labels(runs)
     detail = Detail.of_page(len(runs))
     text = _environment().get_template("index.html.j2").render(
         folder=reporter.directory.resolve().name,

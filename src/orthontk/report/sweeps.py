@@ -4,15 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from orthontk.report.gather import Run
-from orthontk.report.rerun import provenance_of
-from orthontk.run.directory import SUMMARY
+from orthontk.report.sweep_plan import SETTINGS, Plan, planned
+from orthontk.run.directory import PROVENANCE, SUMMARY
 
-RECORD = "multirun.yaml"  # Hydra's settings of a folder's last sweep
 RUNNING = 120.0  # seconds without a sign of life after which an unfinished job no longer counts as running
 
 
@@ -21,7 +17,7 @@ class Sweep:
     """One sweep.
 
     Args:
-        jobs: how many it has; None if no record of it can be read.
+        jobs: how many it has; None if nothing says so.
         work: jobs done, with the part done of those that are not, since the sweep was started.
         elapsed: seconds from the start to now, or to the last sign of life of a sweep that has stopped.
     """
@@ -66,58 +62,30 @@ class Sweep:
 
 
 def sweeps_in(root: Path, runs: Sequence[Run], now: float | None = None) -> list[Sweep]:
-    """Every folder of runs that a sweep was started in, or that has a run at work."""
+    """The last sweep of every folder of runs, and every folder that has a run at work."""
     now = time.time() if now is None else now
     by_folder: dict[Path, list[Run]] = {}
     for run in runs:
         by_folder.setdefault(run.directory.parent, []).append(run)
-    records = {path.parent for path in root.glob(RECORD)} | {path.parent for path in root.glob(f"*/{RECORD}")}
+    begun = [path for name in ("", "*/") for path in root.glob(f"{name}{SETTINGS}")]
     found = []
-    for folder in sorted(records | by_folder.keys()):
-        jobs = _jobs(folder / RECORD)
-        sweep = _sweep(folder, by_folder.get(folder, []), jobs, now)
-        if jobs is not None or sweep.running:
+    for folder in sorted({path.parent for path in begun} | by_folder.keys()):
+        plan = planned(folder)
+        sweep = _sweep(folder.name, by_folder.get(folder, []), plan, now)
+        if plan is not None or sweep.running:
             found.append(sweep)
     return found
 
 
-def _sweep(folder: Path, runs: Sequence[Run], jobs: list[frozenset[str]] | None, now: float) -> Sweep:
-    """A run belongs to the sweep if its overrides are those of one of the jobs."""
-    own = [run for run in runs if jobs is None or _overrides(run) in jobs]
+def _sweep(name: str, runs: Sequence[Run], plan: Plan | None, now: float) -> Sweep:
+    own = [run for run in runs if plan is None or plan.has(run)]
     finished = [run for run in own if run.finished]
     running = [run for run in own if not run.finished and now - _last_sign(run.directory) < RUNNING]
-    start = (folder / RECORD).stat().st_mtime if jobs is not None else min(map(_first_sign, running), default=now)
+    start = plan.launched if plan is not None else min(map(_first_sign, running), default=now)
     new = [run for run in finished if _modified(run.directory / SUMMARY) >= start]
     work = len(new) + sum(_part_done(run) for run in running)
     end = now if running else max((_modified(run.directory / SUMMARY) for run in new), default=start)
-    return Sweep(folder.name, None if jobs is None else len(jobs), len(finished), len(running), work, end - start)
-
-
-def _jobs(record: Path) -> list[frozenset[str]] | None:
-    """The overrides of each job that a sweep's settings stand for."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    from hydra_plugins.orthontk_sweeper import jobs_of
-    from orthontk.grids import grids_at_scale
-
-    try:
-        hydra = yaml.safe_load(record.read_text(encoding="utf-8"))["hydra"]
-        overrides = OverridesParser.create().parse_overrides(hydra["overrides"]["task"])
-        scale = _scale(hydra["overrides"]["task"], hydra)
-        return [frozenset(job) for job in jobs_of(grids_at_scale(hydra["sweeper"].get("grids"), scale), overrides)]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return None
-
-
-def _scale(overrides: Sequence[str], hydra: dict[str, Any]) -> str | None:
-    """The scale of a preset's grids; without one on the command line, the only one or the quick one."""
-    given = [override.partition("=")[2] for override in overrides if override.startswith("scale=")]
-    grids = hydra["sweeper"].get("grids") or {}
-    return given[-1] if given else next((name for name in ("quick", *grids) if name in grids), None)
-
-
-def _overrides(run: Run) -> frozenset[str]:
-    return frozenset(provenance_of(run.directory).get("command", [])[1:])
+    return Sweep(name, None if plan is None else plan.jobs, len(finished), len(running), work, end - start)
 
 
 def _part_done(run: Run) -> float:
@@ -128,11 +96,12 @@ def _part_done(run: Run) -> float:
 
 def _last_sign(directory: Path) -> float:
     """When anything in a run's folder or the folders in it last changed."""
-    return max(map(_modified, [directory, *directory.iterdir(), *directory.glob("*/*"), *directory.glob("chunks/*/*")]))
+    files = [directory, *directory.iterdir(), *directory.glob("*/*"), *directory.glob("chunks/*/*")]
+    return max(map(_modified, files))
 
 
 def _first_sign(run: Run) -> float:
-    return _modified(run.directory / "provenance.json")
+    return _modified(run.directory / PROVENANCE)
 
 
 def _modified(path: Path) -> float:

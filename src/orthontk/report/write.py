@@ -1,6 +1,7 @@
 """From a folder of runs to figures, tables and verdicts."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ class Judged(NamedTuple):
     image: Path | None = None
 
 
-def report(directory: Path, out: Path) -> list[Judged]:
+def report(directory: Path, out: Path) -> "Reporter":
     """Judge every study under `directory`, write to `out`, and print the claims.
 
     Raises:
@@ -49,7 +50,7 @@ def report(directory: Path, out: Path) -> list[Judged]:
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
     show(judged, reporter.skipped, out)
-    return judged
+    return reporter
 
 
 class Reporter:
@@ -98,6 +99,27 @@ class Reporter:
             write_text(self.out / "claims.md", markdown(self.judged, self.skipped))
             write_json(self.out / "verdict.json", [_plain(study) for study in self.judged])
         write_page(self, reload_after)
+
+    def write_files(self, pdf: str | None, csv: bool) -> list[Path]:
+        """What was asked for beside the page; the tables' paths, and the folder of the figures."""
+        from orthontk.report.prints import write_prints
+        from orthontk.report.tables import write_tables
+
+        runs = self.runs()
+        written = write_tables(runs, self.labels(runs), self.out) if csv else []
+        if pdf is not None:
+            drawn = runs if pdf == "all" else []
+            write_prints(self.judged, drawn, self.labels(drawn), self.out / "pdf")
+            written.append(self.out / "pdf")
+        return written
+
+    def runs(self) -> list[Run]:
+        """Finished and begun."""
+        return sorted([*self.found.runs, *self.found.unfinished], key=lambda run: run.directory)
+
+    def labels(self, runs: Sequence[Run]) -> list[str]:
+        """The runs' folders, as seen from the folder reported on."""
+        return [str(run.directory.relative_to(self.directory)) for run in runs]
 
 
 def studies_in(found: Gathered) -> dict[tuple[str, str], list[Run]]:

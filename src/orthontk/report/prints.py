@@ -1,0 +1,24 @@
+"""Figures for a paper: vector PDFs of a column's width, one for each pair of axes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orthontk.figures.draw_panels import print_panels
+from orthontk.report.gather import Run
+from orthontk.report.run_page import figures_of
+
+if TYPE_CHECKING:
+    from orthontk.report.write import Judged
+
+
+def write_prints(studies: Sequence["Judged"], runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[Path]:
+    """Write the figures of studies that give them as data, and of the given runs."""
+    written = []
+    for study in studies:
+        if study.figure is not None:
+            written += print_panels(study.figure, out / f"{study.name}-{study.scale}")
+    for run, label in zip(runs, labels, strict=True):
+        for name, content in figures_of(run).items():
+            written += print_panels(content, out / "runs" / label / name)
+    return written

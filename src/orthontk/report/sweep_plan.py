@@ -1,0 +1,79 @@
+"""Which jobs a folder's last sweep has, from the sweep's own record or, without one, from Hydra's `multirun.yaml`."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orthontk.files import read_json
+from orthontk.report.gather import Run
+from orthontk.report.rerun import provenance_of
+
+RECORDS = ".sweeps"  # of `orthontk.sweep`: a file for each different multirun, with its jobs' directories
+SETTINGS = "multirun.yaml"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs that were launched.
+
+    Args:
+        launched: when, in seconds since the epoch.
+        jobs: how many.
+        directories: of the runs, if they are known beforehand.
+        overrides: of each job, otherwise.
+    """
+
+    launched: float
+    jobs: int
+    directories: frozenset[Path] = frozenset()
+    overrides: frozenset[frozenset[str]] = frozenset()
+
+    def has(self, run: Run) -> bool:
+        """Whether the run is one of the jobs."""
+        if self.directories:
+            return _absolute(run.directory) in self.directories
+        return frozenset(provenance_of(run.directory).get("command", [])[1:]) in self.overrides
+
+
+def planned(folder: Path) -> Plan | None:
+    """The last sweep into a folder; None if there was none or nothing of it can be read."""
+    try:
+        records = [read_json(path) for path in folder.glob(f"{RECORDS}/*.json")]
+        if records:
+            return _from_record(folder, max(records, key=lambda record: str(record["launched"])))
+        return _from_settings(folder / SETTINGS)
+    except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError, yaml.YAMLError):
+        return None
+
+
+def _from_record(folder: Path, record: dict[str, Any]) -> Plan:
+    directories = frozenset(_absolute(folder / job["directory"]) for job in record["jobs"])
+    return Plan(datetime.fromisoformat(record["launched"]).timestamp(), len(directories), directories)
+
+
+def _from_settings(path: Path) -> Plan:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from hydra_plugins.orthontk_sweeper import jobs_of
+    from orthontk.grids import grids_at_scale
+
+    hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+    task, grids = hydra["overrides"]["task"], hydra["sweeper"].get("grids")
+    jobs = jobs_of(grids_at_scale(grids, _scale(task, grids or {})), OverridesParser.create().parse_overrides(task))
+    return Plan(path.stat().st_mtime, len(jobs), overrides=frozenset(map(frozenset, jobs)))
+
+
+def _scale(overrides: Sequence[str], grids: dict[str, Any]) -> str | None:
+    """The scale of a preset's grids; without one on the command line the quick one, or the only one."""
+    given = [override.partition("=")[2] for override in overrides if override.startswith("scale=")]
+    return given[-1] if given else next((name for name in ("quick", *grids) if name in grids), None)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))

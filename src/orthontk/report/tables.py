@@ -1,0 +1,48 @@
+"""The report's tidy tables: `runs.csv`, a row a run or kind of replica, and `curves.csv`, a row a measurement."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from orthontk.report.gather import Run
+from orthontk.report.runs_table import RESULTS, Row, differing, runs_table
+
+OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
+
+
+def write_tables(runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[Path]:
+    """Write both tables, every run's settings that differ as columns of the first."""
+    rows = runs_table(runs, labels).rows
+    settings = differing([row.settings for row in rows])
+    columns = ["run", "status", *settings, "replicas", *RESULTS]
+    return [
+        _write(out / "runs.csv", columns, (_plain(row) for row in rows)),
+        _write(out / "curves.csv", OF_A_CURVE, _measurements(runs, labels)),
+    ]
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {"run": row.label, "status": row.status, "replicas": row.replicas, **row.settings, **row.results}
+
+
+def _measurements(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """An ensemble's rows say which replica they are of; a single run's settings do."""
+    for run, label in zip(runs, labels, strict=True):
+        own = {"run": label, "seed": run.get("seed"), "init": run.settings()["init"]}
+        own["learning_rate"] = run.get("optimizer.lr")
+        for row in run.rows:
+            identity = own | {name: row[name] for name in ("seed", "init", "learning_rate", "step") if name in row}
+            yield from (identity | {"metric": name, "value": row[name]} for name in row if "/" in name)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> Path:
+    """A row at a time, as there may be millions; whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+    return path

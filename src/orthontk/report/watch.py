@@ -1,0 +1,69 @@
+"""The report while runs are made: written again and again, until the sweeps are over or it is interrupted."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from orthontk.report.sweeps import Sweep, sweeps_in
+from orthontk.report.write import Reporter
+
+SHARE_OF_TIME = 0.2  # that reading and writing may take of a core, beside the trainings
+SECONDS_BETWEEN_LINES = 60.0  # where there is no terminal
+
+
+def watch(directory: Path, out: Path, every: float) -> Reporter:
+    """Write the page every so many seconds, or less often where that takes long; the last time without reloading."""
+    reporter, console = Reporter(directory, out), Console()
+    told = Told(console)
+    with _terminated_as_interrupted(), console.status("") as status:
+        try:
+            while True:
+                start = time.monotonic()
+                sweeps = _write(reporter, every)
+                status.update(_in_words(sweeps, reporter))
+                told.tell(_in_words(sweeps, reporter))
+                if sweeps and all(sweep.is_over for sweep in sweeps):
+                    break
+                time.sleep(max(every, (time.monotonic() - start) / SHARE_OF_TIME))
+        except KeyboardInterrupt:
+            reporter.update()
+    reporter.write()
+    return reporter
+
+
+class Told:
+    """Lines of progress where there is no terminal to keep one up to date in: when something is new, once a minute."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.last, self.next = console, "", 0.0
+
+    def tell(self, words: str) -> None:
+        if self.console.is_terminal or words == self.last or time.monotonic() < self.next:
+            return
+        self.console.print(words, soft_wrap=True, highlight=False, markup=False)
+        self.last, self.next = words, time.monotonic() + SECONDS_BETWEEN_LINES
+
+
+def _write(reporter: Reporter, every: float) -> Sequence[Sweep]:
+    reporter.update()
+    reporter.write(reload_after=every)
+    return sweeps_in(reporter.directory, [*reporter.found.runs, *reporter.found.unfinished])
+
+
+def _in_words(sweeps: Sequence[Sweep], reporter: Reporter) -> str:
+    runs = f"{len(reporter.found.runs)} finished runs; {reporter.out / 'index.html'}"
+    return "; ".join([*(sweep.in_words() for sweep in sweeps if not sweep.is_over), runs])
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let a polite kill leave a page that no longer reloads, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
