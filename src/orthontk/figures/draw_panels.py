@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
@@ -19,6 +19,7 @@ FOR_PRINT = {
     "axes.titlesize": 8,
     "legend.fontsize": 6.5,
     "lines.linewidth": 1.0,
+    "axes.linewidth": 0.6,
 }
 
 
@@ -42,14 +43,23 @@ def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, panel in enumerate(content.panels, start=1):
+        path = folder / f"{number:02d}-{_file_name(panel.title or panel.y.label)}.pdf"
         with rc_context(FOR_PRINT):
-            figure, (axes,) = new_figure()
-            figure.set_size_inches(COLUMN_WIDTH, 0.75 * COLUMN_WIDTH)
-            _draw(axes, panel, 8)
-            _draw_legends([axes], [panel], 6.5)
-            written.append(folder / f"{number:02d}-{_file_name(panel.title or panel.y.label)}.pdf")
-            save(figure, written[-1])
+            _print(panel, path)
+        written.append(path)
     return written
+
+
+def _print(panel: Panel, path: Path) -> None:
+    figure, (axes,) = new_figure()
+    _draw(axes, panel, 8)
+    handles, labels = axes.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
+    if entries:  # below, where it hides nothing
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
+    legend_rows = math.ceil(len(entries) / 2)
+    figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + 0.15 * legend_rows)
+    save(figure, path)
 
 
 def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
@@ -62,7 +72,8 @@ def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
 
 
 def _draw_series(axes: Axes, series: Series) -> None:
-    style = {"color": series.colour, "linewidth": series.width, "alpha": series.opacity}
+    width = series.width * rcParams["lines.linewidth"] / rcParamsDefault["lines.linewidth"]
+    style = {"color": series.colour, "linewidth": width, "alpha": series.opacity}
     (line,) = axes.plot(series.x, series.y, series.line or "none", marker=series.marker or None, markersize=3, **style)
     if series.in_legend:
         line.set_label(series.name)
@@ -74,7 +85,7 @@ def _draw_series(axes: Axes, series: Series) -> None:
     whole = np.isfinite(low) & np.isfinite(high)
     if series.bars:
         spread = np.where(whole, [y - low, high - y], 0.0).clip(min=0)
-        axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=series.width)
+        axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=width)
     else:
         axes.fill_between(series.x, low, high, where=whole, color=series.colour, alpha=0.2, linewidth=0)
 

@@ -124,7 +124,7 @@ def _flat(key: str, node: Any) -> Iterator[tuple[str, Value]]:
 
 def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
     settings = {key: value for key, value in flat_settings(run.config).items() if key not in OF_ROWS}
-    settings["init.scheme"] = short(run.get("init.scheme"))
+    settings["init.scheme"] = short(run.get("init.scheme", ""))
     for name in ("init", "callbacks"):  # the function that draws, and groups without a value of their own
         settings.pop(name, None)
     groups = run.summary.get("groups")

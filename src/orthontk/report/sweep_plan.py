@@ -1,6 +1,5 @@
 """Which jobs a folder's last sweep has, from the sweep's own record or, without one, from Hydra's `multirun.yaml`."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import HydraException
 
 from orthontk.files import read_json
 from orthontk.report.gather import Run
@@ -48,7 +48,7 @@ def planned(folder: Path) -> Plan | None:
         if records:
             return _from_record(folder, max(records, key=lambda record: str(record["launched"])))
         return _from_settings(folder / SETTINGS)
-    except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, HydraException):
         return None
 
 

@@ -1,0 +1,152 @@
+"""The page as a file: what is in it, and how it is kept up to date. In a browser it has tests of its own."""
+
+import base64
+import csv
+import gzip
+import json
+import re
+import time
+
+import pytest
+from made_runs import make_run
+
+from orthontk.checks import InvalidValue
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.report import gather as gathering
+from orthontk.report.page import write_page
+from orthontk.report.prints import write_prints
+from orthontk.report.rerun import rerun_command
+from orthontk.report.write import Judged, Reporter, report
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def page_of(folder, **settings):
+    reporter = Reporter(folder, folder / "report")
+    reporter.update()
+    reporter.write(**settings)
+    return (folder / "report" / "index.html").read_text()
+
+
+def packed_in(page, id_):
+    text = re.search(rf'<script type="text/plain" class="packed" id="{id_}">([^<]*)</script>', page)[1]
+    return gzip.decompress(base64.b64decode(text)).decode()
+
+
+def test_names_and_settings_are_text(tmp_path):
+    make_run(tmp_path / "a" / EVIL, model={"activation": "</script><script>alert(2)</script>"})
+    make_run(tmp_path / "a" / "plain", model={"activation": "tanh"})
+    page = page_of(tmp_path)
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page and "<img" not in page
+    assert "&lt;/script&gt;&lt;script&gt;alert(2)" in page and "alert(2)</script>" not in page
+    data = json.loads(packed_in(page, "run-0"))
+    assert data["label"] == f"a/{EVIL}" and "alert(2)" in data["config"]
+
+
+def test_no_address_is_named_outside_what_plotly_packs(tmp_path):
+    make_run(tmp_path / "a" / "run")
+    page = page_of(tmp_path)
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:|//)", page)
+    assert "default-src 'none'" in page
+    assert "window.Plotly = Plotly" in packed_in(page, "plotly")
+
+
+def test_curves_are_thinned_and_keep_their_ends(tmp_path):
+    make_run(tmp_path / "a" / "run", steps=5000)
+    page = page_of(tmp_path)
+    (figure,) = json.loads(packed_in(page, "run-0"))["figures"]
+    (series,) = figure["panels"][0]["series"]
+    assert 100 < len(series["x"]) <= 200 and (series["x"][0], series["x"][-1]) == (0, 5000)
+    assert series["y"][:2] == [1, 0.5] and series["y"][-1] == 0.0002
+    assert "from 1 at 0 to 0.0002 at 5000" in figure["words"][0]
+
+
+def test_unfinished_and_damaged_runs(tmp_path):
+    make_run(tmp_path / "a" / "done")
+    make_run(tmp_path / "a" / "begun", step=3)
+    (make_run(tmp_path / "a" / "damaged") / "metrics.csv").write_text("step,a\n0,x\n")
+    page = page_of(tmp_path)
+    assert re.search(r">a/begun</a></th><td>unfinished</td>", page)
+    assert "damaged</code>: metrics.csv cannot be read" in page
+    assert json.loads(packed_in(page, "run-0"))["status"] == "unfinished"
+
+
+def test_the_page_reloads_itself_only_while_it_is_watched(tmp_path):
+    make_run(tmp_path / "a" / "run")
+    assert '"reload": 5' in page_of(tmp_path, reload_after=5) and '"reload": null' in page_of(tmp_path)
+
+
+def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch):
+    for name in "abc":
+        make_run(tmp_path / "x" / name, step=3 if name == "c" else None)
+    read, original = [], gathering._read
+    monkeypatch.setattr(gathering, "_read", lambda directory: read.append(directory.name) or original(directory))
+    reporter = Reporter(tmp_path, tmp_path / "report")
+    reporter.update()
+    assert read == ["a", "b", "c"]
+    reporter.write()
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "report" / ".runs").iterdir()}
+    assert len(kept) == 3
+    (tmp_path / "x" / "c" / "metrics.csv").write_text("step,train/loss\n0,1.0\n9,0.25\n")
+    reporter.update()
+    assert read == ["a", "b", "c", "c"] and reporter.found.unfinished[0].at_end("train/loss") == 0.25
+    write_page(reporter)
+    changed = [file for file, before in kept.items() if file.stat().st_mtime_ns != before]
+    assert len(changed) == 1
+
+
+def test_a_folder_without_a_finished_run_is_refused(tmp_path):
+    make_run(tmp_path / "a" / "begun", step=3)
+    with pytest.raises(InvalidValue, match=r"expected a folder with finished runs \(skipped: begun: not finished"):
+        report(tmp_path, tmp_path / "report")
+
+
+def test_the_command_of_a_run(tmp_path):
+    make_run(tmp_path / "a" / "done", overrides=["callbacks=[ntk,tau]", "seed=3", "resume=auto"])
+    make_run(tmp_path / "a" / "begun", step=2, overrides=["seed=4"])
+    (make_run(tmp_path / "a" / "lost") / "provenance.json").unlink()
+    commands = {run.directory.name: rerun_command(run) for run in runs_in(tmp_path)}
+    assert commands["done"] == "python train.py 'callbacks=[ntk,tau]' seed=3 resume=never"
+    assert commands["begun"] == "python train.py seed=4"
+    assert commands["lost"].startswith(f"python train.py --config-path={tmp_path}/a/lost --config-name=config.yaml")
+
+
+def runs_in(folder):
+    found = gathering.gather(folder)
+    return [*found.runs, *found.unfinished]
+
+
+def test_tidy_tables(tmp_path):
+    make_run(tmp_path / "a" / "one", seed=1)
+    make_run(tmp_path / "a" / "two", seed=2, step=1)
+    reporter = Reporter(tmp_path, tmp_path / "report")
+    reporter.update()
+    (tmp_path / "report").mkdir()
+    paths = reporter.write_files(pdf=None, csv=True)
+    runs, curves = ([*csv.DictReader(path.open())] for path in paths)
+    assert [(row["run"], row["seed"], row["status"]) for row in runs] == [
+        ("a/one", "1", "finished"),
+        ("a/two", "2", "unfinished"),
+    ]
+    assert len(curves) == 11 + 2 and {row["metric"] for row in curves} == {"train/loss"}
+    assert curves[-1] == {"run": "a/two", "seed": "2", "init": "", "learning_rate": "0.1", "step": "1",
+                          "metric": "train/loss", "value": "0.5"}  # fmt: skip
+
+
+def test_prints_have_a_columns_width_and_their_fonts(tmp_path):
+    series = [Series(name, [1, 10], [1, 2], low=[0.5, 1], high=[2, 3]) for name in ("gaussian", "orthogonal")]
+    figure = PanelFigure([Panel("FCN, τ", Axis("width n", "log"), Axis("error", "log"), series)])
+    (path,) = write_prints([Judged("speed", "quick", "digits", 2, [], [], figure)], [], [], tmp_path)
+    content = path.read_bytes()
+    width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)[1])
+    assert path == tmp_path / "speed-quick" / "01-FCN.pdf" and width == 3.25 * 72
+    assert b"/FontFile2" in content and b"/Subtype /Image" not in content  # outlines, nothing of dots
+
+
+@pytest.mark.slow
+def test_weight_and_time_for_many_runs(tmp_path):
+    for number in range(1000):
+        make_run(tmp_path / "a" / f"run{number}", seed=number, steps=300)
+    start = time.monotonic()
+    page = page_of(tmp_path)
+    assert len(page) < 12e6 and time.monotonic() - start < 120

@@ -1,0 +1,93 @@
+"""How far a sweep is, from the files that it leaves."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+from made_runs import make_run
+
+from orthontk.report.gather import gather
+from orthontk.report.sweeps import sweeps_in
+
+NOW = time.time()
+
+
+def sweeps_of(root):
+    found = gather(root)
+    return sweeps_in(root, [*found.runs, *found.unfinished], NOW)
+
+
+def begin(folder, *task, seconds_ago, grids=None):
+    """What Hydra leaves when a sweep begins."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"overrides": {"task": list(task)}, "sweeper": {"grids": grids}}
+    (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": settings}))
+    age(folder / "multirun.yaml", seconds_ago)
+
+
+def age(path, seconds):
+    os.utime(path, (NOW - seconds, NOW - seconds))
+
+
+def test_jobs_rate_and_time_left(tmp_path):
+    folder = tmp_path / "speed"
+    begin(folder, "seed=0,1,2,3", "name=speed", seconds_ago=60)
+    for seed in (0, 1):
+        make_run(folder / f"run{seed}", overrides=[f"seed={seed}", "name=speed"])
+    make_run(folder / "run2", step=5, overrides=["name=speed", "seed=2"])
+    make_run(folder / "other", overrides=["seed=9", "name=speed"])  # of another sweep
+    (sweep,) = sweeps_of(tmp_path)
+    assert (sweep.jobs, sweep.done, sweep.running) == (4, 2, 1)
+    assert sweep.work == 2.5 and sweep.elapsed == pytest.approx(60)
+    assert sweep.seconds_left == pytest.approx(2 * 60 / 2.5)  # two jobs are not done
+    assert sweep.in_words() == "speed: 2 of 4 jobs done, 1 running, 2.5 jobs a minute, about 48 s left"
+
+
+def test_what_was_done_before_is_no_work_of_this_sweep(tmp_path):
+    folder = tmp_path / "speed"
+    begin(folder, "seed=0,1", seconds_ago=10)
+    age(make_run(folder / "run0", overrides=["seed=0"]) / "summary.json", 1000)
+    make_run(folder / "run1", step=1, overrides=["seed=1"])
+    (sweep,) = sweeps_of(tmp_path)
+    assert (sweep.done, sweep.work) == (1, pytest.approx(0.1))
+
+
+def test_a_job_without_a_sign_of_life_does_not_run(tmp_path):
+    begin(tmp_path / "speed", "seed=0,1", seconds_ago=1000)
+    run = make_run(tmp_path / "speed" / "run0", step=3, overrides=["seed=0"])
+    for path in (run, *run.iterdir()):
+        age(path, 500)
+    (sweep,) = sweeps_of(tmp_path)
+    assert sweep.running == 0 and not sweep.is_over and sweep.seconds_left is None
+    assert sweep.in_words() == "speed: 0 of 2 jobs done, 0 running"
+
+
+def test_the_grid_of_a_preset(tmp_path):
+    grids = {"quick": [{"seed": "0,1"}], "paper": [{"seed": "range(30)"}]}
+    begin(tmp_path / "a", "name=a", seconds_ago=5, grids=grids)
+    begin(tmp_path / "b", "scale=paper", seconds_ago=5, grids=grids)
+    assert [sweep.jobs for sweep in sweeps_of(tmp_path)] == [2, 30]
+
+
+def test_a_sweeps_own_record_is_preferred(tmp_path):
+    folder = tmp_path / "speed"
+    begin(folder, "seed=0", seconds_ago=5)
+    (folder / ".sweeps").mkdir()
+    jobs = [{"overrides": [f"seed={seed}"], "directory": f"run{seed}"} for seed in range(3)]
+    for name, age_, own in (("old", 500, jobs[:1]), ("new", 30, jobs)):
+        launched = datetime.fromtimestamp(NOW - age_, UTC).isoformat(timespec="milliseconds")
+        (folder / ".sweeps" / f"{name}.json").write_text(json.dumps({"launched": launched, "jobs": own}))
+    make_run(folder / "run1", overrides=["whatever"])
+    (sweep,) = sweeps_of(tmp_path)
+    assert (sweep.jobs, sweep.done) == (3, 1)
+
+
+@pytest.mark.parametrize("text", ["", "hydra: 3", "hydra: {overrides: {task: ['a=[']}, sweeper: {}}"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
+    make_run(tmp_path / "speed" / "run0", step=3)
+    (tmp_path / "speed" / "multirun.yaml").write_text(text)
+    (sweep,) = sweeps_of(tmp_path)  # as its run is at work
+    assert sweep.jobs is None and sweep.in_words().startswith("speed: 0 jobs done, 1 running")
