@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
-.PHONY: install run test test-all reproduce lint lock clean
+.PHONY: install run test test-all browser reproduce lint lock clean
 
 install: .venv/installed
 
@@ -21,8 +21,11 @@ run: install
 test: install  ## what needs Python only, in a few minutes
 	$(PYTEST) -m "not slow"
 
-test-all: test  ## and what is slow
+test-all: test browser  ## and what is slow
 	$(PYTEST) -m slow
+
+browser:  ## Chromium, which the tests of the report look at its page with; as root, from Debian's packages
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)
 
 reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR
 	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA))

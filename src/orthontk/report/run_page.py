@@ -3,12 +3,14 @@
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from safetensors import SafetensorError
 
+from orthontk import figures
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
@@ -22,12 +24,10 @@ from orthontk.report.rerun import provenance_of, rerun_command
 from orthontk.report.runs_table import status_of
 from orthontk.report.thin import Detail
 
-FORMAT = 1  # of what is kept; another number makes everything anew
-
 
 def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
     """The run's page as packed JSON, from `kept` where it was put by an earlier call and nothing has changed."""
-    state = json.dumps([FORMAT, label, asdict(detail), fingerprint(run.directory)])
+    state = json.dumps([_code(), label, asdict(detail), fingerprint(run.directory)])
     file = kept / f"{hashlib.sha256(str(run.directory.resolve()).encode()).hexdigest()[:16]}.json"
     try:
         before = read_json(file)
@@ -39,6 +39,14 @@ def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
     kept.mkdir(parents=True, exist_ok=True)
     write_json(file, {"state": state, "page": page})
     return page
+
+
+@cache
+def _code() -> str:
+    """Changes with the code that makes these pages: another version makes them anew."""
+    folders = [Path(figures.__file__).parent, Path(__file__).parent]
+    states = [(file.name, file.stat().st_mtime_ns) for folder in folders for file in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 
 def run_page(run: Run, label: str, detail: Detail) -> dict[str, Any]:

@@ -15,15 +15,15 @@ FIRST = (
     "model.depth",
     "model.width",
     "optimizer.lr",
+    "seed",
+    "ensemble.seeds",
     "optimizer",
-    "loss",
     "data.source",
     "data.normalize",
     "data.train_size",
     "data.batch_size",
     "trainer.max_steps",
-    "seed",
-    "ensemble.seeds",
+    "loss",
 )
 # What says where and how a run was watched, not what it was.
 LEFT_OUT = ("hydra", "logger", "paths", "resume", "name", "figures", "study", "checkpoint", "scale")
