@@ -1,9 +1,13 @@
 """An activation, an initialization and a study of one's own, from outside the package, through configuration alone."""
 
 import json
+import shlex
 
 import pytest
 
+from orthontk.loggers import read_metrics
+from orthontk.report.gather import Run
+from orthontk.report.rerun import rerun_command
 from orthontk.report.write import report
 
 MODULE = '''
@@ -99,6 +103,26 @@ def test_the_weights_are_the_schemes(small, outside):
     run = small(f"--config-dir={outside}", "init=signs", "trainer.max_steps=0").run_directory
     state = torch.load(next((run / "checkpoints").iterdir()), weights_only=True)["state_dict"]
     assert set(state["network.layers.0.weight"].unique().tolist()) == {-1.0, 1.0}
+
+
+def test_the_reports_command_makes_the_run_again(small, train, outside):
+    run = small(f"--config-dir={outside}", "init=signs").run_directory
+    words = shlex.split(rerun_command(Run(run, {}, {})))
+    assert words[:2] == ["python", "train.py"] and words[-1] == "resume=never"
+    again = train(*words[2:]).run_directory
+    first, second = (read_metrics(directory / "metrics.csv")[-1] for directory in (run, again))
+    assert again.name == f"{run.name}-2" and first["train/loss"] == second["train/loss"]
+
+
+def test_a_study_that_draws_only_is_shown_as_it_drew(small, outside, tmp_path):
+    text, own = (outside.parent / "my_questions.py").read_text(), outside.parent / "my_drawings.py"
+    drawing = "from PIL import Image; Image.new('RGB', (40, 30)).save(path)"
+    own.write_text(text.replace('path.with_suffix(".txt").write_text(title)', drawing))
+    target = "study._target_=my_drawings.WeightsMove"
+    assert small(f"--config-dir={outside}", "experiment=weights_move", target).code == 0
+    report(tmp_path / "outputs", tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count('<img src="data:image/png;base64,') == 2  # in the overview and on the study's own page
 
 
 def test_a_study_that_is_none_is_named(small, outside, tmp_path, capsys):

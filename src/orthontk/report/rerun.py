@@ -34,7 +34,9 @@ def provenance_of(directory: Path) -> dict[str, Any]:
 
 
 def _recorded(directory: Path) -> list[str] | None:
-    command = provenance_of(directory).get("command")
+    made_by = provenance_of(directory)
+    command, folders = made_by.get("command"), made_by.get("config_folders")
     if not isinstance(command, list) or not command:
         return None
-    return [str(argument) for argument in command[1:]]
+    searched = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+    return [*searched, *(str(argument) for argument in command[1:])]

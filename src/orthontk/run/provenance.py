@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy", "scipy", "safetensors")
 
 
@@ -20,7 +22,14 @@ def provenance() -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "machine": platform.platform(),
         "command": sys.argv,
+        "config_folders": config_folders(),
     }
+
+
+def config_folders() -> list[str]:
+    """Folders with configurations of one's own, from `--config-dir` or `hydra.searchpath`."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    return [source.path for source in sources if source.schema == "file" and source.provider != "main"]
 
 
 @cache
