@@ -21,7 +21,7 @@ ALONE = ("callbacks=[ntk,prediction,jacobian_spectrum]", "callbacks.ntk.steps=[0
 ENSEMBLE = ("callbacks=[ntk,tau]", "ensemble.seeds=3", "ensemble.inits=[gaussian,orthogonal]",
             "ensemble.learning_rates=[0.5,2]", "callbacks.tau.threshold=0.2", "trainer.max_steps=20")  # fmt: skip
 STUDY = ("-m", "experiment=kernel_drift", "model.width=4,8,16", "trainer.max_steps=3", "study.smallest_width=4",
-         "seed=0,1")  # fmt: skip
+         "model.depth=4", "callbacks.ntk.steps=[0,3]", "seed=0,1")  # fmt: skip
 
 
 def train(out: Path, *arguments: str) -> None:

@@ -95,7 +95,8 @@ function tracesOf(series, panel, log) {
     marker: { color: colour, symbol: series.marker || "circle", size: series.marker === "circle" ? 5 : 8 },
   };
   if (!series.low) return [trace];
-  const floor = log.y ? Math.min(...series.y.filter((value) => value > 0)) / 10 : -Infinity;
+  const positive = series.y.filter((value) => value > 0);
+  const floor = log.y && positive.length ? Math.min(...positive) / 10 : -Infinity;
   const low = series.low.map((value) => (value === null ? null : Math.max(value, floor)));
   if (!series.bars) return [bandOf(x, low, series.high, colour), trace];
   const whole = series.y.map((_, i) => low[i] !== null && series.high[i] !== null);
