@@ -11,6 +11,8 @@ from made_runs import make_run
 
 from orthontk.report.gather import gather
 from orthontk.report.sweeps import sweeps_in
+from orthontk.report.watch import watch
+from orthontk.report.write import Reporter
 
 NOW = time.time()
 
@@ -91,3 +93,19 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
     (tmp_path / "speed" / "multirun.yaml").write_text(text)
     (sweep,) = sweeps_of(tmp_path)  # as its run is at work
     assert sweep.jobs is None and sweep.in_words().startswith("speed: 0 jobs done, 1 running")
+
+
+def test_watching_survives_a_folder_that_vanishes_while_it_is_read(tmp_path, monkeypatch):
+    begin(tmp_path / "speed", "seed=0", seconds_ago=10)
+    make_run(tmp_path / "speed" / "run0", overrides=["seed=0"])
+    updates, original = [], Reporter.update
+
+    def update(reporter):
+        updates.append(len(updates))
+        if len(updates) == 1:
+            raise FileNotFoundError(tmp_path / "speed" / "run0" / "checkpoints")
+        original(reporter)
+
+    monkeypatch.setattr(Reporter, "update", update)
+    watch(tmp_path, tmp_path / "report", every=0.01)
+    assert updates == [0, 1] and (tmp_path / "report" / "index.html").exists()  # and it ends, as the sweep is over

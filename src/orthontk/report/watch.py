@@ -49,9 +49,13 @@ class Told:
 
 
 def _write(reporter: Reporter, every: float) -> Sequence[Sweep]:
-    reporter.update()
-    reporter.write(reload_after=every)
-    return sweeps_in(reporter.directory, [*reporter.found.runs, *reporter.found.unfinished])
+    """Nothing in a round in which a run has just removed a folder, such as its checkpoints: the next one is near."""
+    try:
+        reporter.update()
+        reporter.write(reload_after=every)
+        return sweeps_in(reporter.directory, [*reporter.found.runs, *reporter.found.unfinished])
+    except FileNotFoundError:
+        return []
 
 
 def _in_words(sweeps: Sequence[Sweep], reporter: Reporter) -> str:
