@@ -12,12 +12,14 @@ import pytest
 
 from orthontk.loggers import read_metrics
 from orthontk.sync import find
+from wandb import env
 
 
 def start(backend, directory, *options):
+    own = {name: value for name, value in os.environ.items() if name != env.SERVICE}  # not this process's uploader
     return subprocess.Popen(
         [sys.executable, "-m", "orthontk.sync", str(directory), *options],
-        env={**os.environ, **backend.environment},
+        env={**own, **backend.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
