@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
@@ -105,6 +106,7 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 
 
+@rank_zero_only
 def write_settings(config: DictConfig, directory: RunDirectory) -> None:
     made_by = directory.path / PROVENANCE
     now = provenance()
