@@ -120,6 +120,7 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> Cluster:
     _until(lambda: _succeeds(environment, "sacctmgr", "-n", "show", "cluster"), "slurmdbd answers", folder)
     cluster.run("sacctmgr", "-i", "add", "cluster", "test")
     daemon("slurmctld", "slurmctld", "-D")
+    _until(lambda: _succeeds(environment, "scontrol", "ping"), "slurmctld answers", folder)
     for node in range(NODES):
         daemon(f"slurmd-n{node}", "slurmd", "-D", "-N", f"n{node}")
     _until(lambda: _idle_nodes(cluster) == NODES, "all nodes are idle", folder)
@@ -160,7 +161,7 @@ def _succeeds(environment: dict[str, str], *command: str) -> bool:
     return subprocess.run(command, env=environment, capture_output=True).returncode == 0
 
 
-def _until(condition: Callable[[], bool], what: str, folder: Path, seconds: float = 60) -> None:
+def _until(condition: Callable[[], bool], what: str, folder: Path, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,0 +1,90 @@
+"""What ends jobs early on a cluster, brought about on purpose."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from slurm_cluster import Cluster
+
+from orthontk.callbacks.checkpoints import latest_checkpoint, saved_step
+
+
+def requeue(cluster: Cluster, job: str) -> None:
+    cluster.run("scontrol", "requeue", job)
+
+
+def shorten_time_limit(cluster: Cluster, job: str) -> None:
+    """A limit of a minute, most of which is over: SLURM warns the job at once and would end it soon."""
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+
+
+def preempt(cluster: Cluster, job: str) -> None:
+    """A job of the higher partition takes the node, and so preempts all that run there, for a few seconds."""
+    node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
+    everything = ("--nodelist", node, "--cpus-per-task=4", "--mem=8000", "--output=/dev/null")
+    cluster.run("sbatch", "--partition=high", *everything, "--wrap=sleep 3")
+
+
+def kill(cluster: Cluster, job: str) -> None:
+    """SIGKILL to the first task's Python, as the kernel does when memory runs out."""
+    (process,) = _processes_of(cluster, job, task=0)
+    os.kill(process, signal.SIGKILL)
+
+
+DISTURBANCES: dict[str, Callable[[Cluster, str], None]] = {
+    "scontrol requeue": requeue,
+    "preemption": preempt,
+    "time limit": shorten_time_limit,
+    "SIGKILL": kill,
+}
+
+
+def reaches(directory: Path, step: int) -> bool:
+    checkpoint = latest_checkpoint(directory)
+    return checkpoint is not None and saved_step(checkpoint) >= step
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.2)
+
+
+def is_running(cluster: Cluster, job: str) -> bool:
+    return cluster.run("squeue", "-h", "-j", job, "-o", "%T", check=False).strip() == "RUNNING"
+
+
+def table_of(cluster: Cluster, job: str) -> str:
+    """sacct's table of a job: every time it was started, with how that ended; and how often it was restarted."""
+    fields = "JobID,Partition,State,ExitCode,Start,Elapsed"
+    rows = cluster.run("sacct", "-X", "--duplicates", "-j", job, f"--format={fields}").rstrip().splitlines()
+    starts = [row.split()[0] for row in rows[2:]]
+    counted: dict[str, int] = {}
+    lines = [f"{rows[0]} Restarts", f"{rows[1]} --------"]
+    for name, row in sorted(zip(starts, rows[2:], strict=True), key=lambda pair: (len(pair[0]), pair[0])):
+        lines.append(f"{row} {counted.setdefault(name, 0):>8}")
+        counted[name] += 1
+    return "\n".join(lines)
+
+
+def _processes_of(cluster: Cluster, job: str, task: int) -> list[int]:
+    array, _, number = job.partition("_")
+    wanted = {
+        f"SLURM_CONF={cluster.environment['SLURM_CONF']}",
+        f"SLURM_ARRAY_JOB_ID={array}" if number else f"SLURM_JOB_ID={job}",
+        *([f"SLURM_ARRAY_TASK_ID={number}"] if number else []),
+        f"SLURM_PROCID={task}",
+    }
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            if wanted <= set(environment) and "python" in command.split("\0")[0] and "submitit" in command:
+                found.append(int(process.name))
+    return found
