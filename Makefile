@@ -20,9 +20,11 @@ run: install
 
 test: install  ## what needs Python only, in a few minutes
 	$(PYTEST) -m "not slow"
+	@echo "Left out: what takes minutes or needs a SLURM; make test-all runs it."
 
-test-all: test  ## and what is slow
-	$(PYTEST) -m slow
+test-all: test  ## and what is slow; as root on Debian, where it installs and starts a SLURM
+	$(PYTEST) -m "slow and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm  # in one process: they share the SLURM
 
 reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR
 	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA))

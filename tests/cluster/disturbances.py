@@ -59,17 +59,29 @@ def is_running(cluster: Cluster, job: str) -> bool:
     return cluster.run("squeue", "-h", "-j", job, "-o", "%T", check=False).strip() == "RUNNING"
 
 
+def starts_of(cluster: Cluster, job: str) -> dict[str, list[list[str]]]:
+    """What sacct says of every start of a job, or of an array's: partition, state, exit code, start, seconds, node."""
+    fields = "JobID,Partition,State,ExitCode,Start,ElapsedRaw,NodeList"
+    table = cluster.run("sacct", "-n", "-X", "-P", "--duplicates", "-j", job, f"--format={fields}")
+    starts: dict[str, list[list[str]]] = {}
+    for line in table.splitlines():
+        name, *row = line.split("|")
+        starts.setdefault(name, []).append(row)
+    return {name: sorted(rows, key=lambda row: row[3]) for name, rows in sorted(starts.items(), key=_place)}
+
+
 def table_of(cluster: Cluster, job: str) -> str:
-    """sacct's table of a job: every time it was started, with how that ended; and how often it was restarted."""
-    fields = "JobID,Partition,State,ExitCode,Start,Elapsed"
-    rows = cluster.run("sacct", "-X", "--duplicates", "-j", job, f"--format={fields}").rstrip().splitlines()
-    starts = [row.split()[0] for row in rows[2:]]
-    counted: dict[str, int] = {}
-    lines = [f"{rows[0]} Restarts", f"{rows[1]} --------"]
-    for name, row in sorted(zip(starts, rows[2:], strict=True), key=lambda pair: (len(pair[0]), pair[0])):
-        lines.append(f"{row} {counted.setdefault(name, 0):>8}")
-        counted[name] += 1
-    return "\n".join(lines)
+    """The same as a table, with the number of restarts."""
+    lines = [("job", "restart", "partition", "state", "exit", "start", "seconds", "node")]
+    for name, starts in starts_of(cluster, job).items():
+        lines += [(name, str(number), *start) for number, start in enumerate(starts)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _place(start: tuple[str, object]) -> tuple[int, int]:
+    array, _, number = start[0].partition("_")
+    return int(array), int(number or 0)
 
 
 def _processes_of(cluster: Cluster, job: str, task: int) -> list[int]:

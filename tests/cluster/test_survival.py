@@ -1,20 +1,23 @@
 """Sweeps on a real SLURM whose jobs are preempted, requeued, timed out and killed end as undisturbed ones, bit for bit.
 
-`pytest -s -m slurm tests/cluster/test_survival.py` prints what happened to the jobs.
+`python -m pytest -s tests/cluster/test_survival.py` prints what happened to the jobs.
 """
 
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle
+from itertools import cycle, product
 
 import pytest
-from disturbances import DISTURBANCES, is_running, preempt, reaches, table_of, wait_until
+from disturbances import DISTURBANCES, is_running, preempt, reaches, requeue, starts_of, table_of, wait_until
 
+from orthontk.loggers import read_metrics
 from run_files import assert_same_run, wandb_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
-SMALL_TRAINING = (
+INITS = ("gaussian", "orthogonal")
+TRAINING = (
     "model=fcn",
     "model.width=8",
     "model.depth=3",
@@ -23,14 +26,18 @@ SMALL_TRAINING = (
     "data.test_size=20",
     "data.batch_size=10",
     "trainer.accelerator=cpu",
-    "trainer.max_steps=120",
-    "trainer.val_check_interval=30",
-    "checkpoint.every_n_steps=20",
     "callbacks.ntk.probe_size=10",
-    "callbacks.ntk.steps=40",
     "logger=wandb",
 )
-PACED = (*SMALL_TRAINING, "+callbacks.pace._target_=pacing.Pace")
+PACED = (
+    *TRAINING,
+    "+callbacks.pace._target_=pacing.Pace",
+    "trainer.max_steps=150",
+    "trainer.val_check_interval=30",
+    "checkpoint.every_n_steps=10",
+    "callbacks.ntk.steps=40",
+)
+SECONDS_A_STEP = 0.3  # SLURM looks at time limits every half minute, so a job must last longer
 
 
 def run_of(sweep, init, seed):
@@ -38,7 +45,7 @@ def run_of(sweep, init, seed):
     return next(iter(sweep.folder.glob(f"outputs/default/fcn-{init}-*-seed{seed}-*")), sweep.folder / "none")
 
 
-def job_of(sweep, jobs):
+def submitted(sweep, jobs):
     """The SLURM job of a multirun that has just started."""
     for line in sweep.process.stdout:
         if found := re.match(rf"submitted {jobs} jobs? as SLURM job (\d+)", line):
@@ -47,22 +54,22 @@ def job_of(sweep, jobs):
 
 
 def disturb(cluster, sweep, jobs):
-    """Disturb each job, in one of the four ways in turn, once it has saved something; all of them at once.
+    """Disturb every job once it has saved something, in one of the four ways in turn; all of them at once.
 
     Args:
-        jobs: SLURM's id, initialization and seed of each.
+        jobs: initialization and seed of each SLURM job.
 
     Returns:
         The ways, by job.
     """
-    ways = dict(zip([job for job, _, _ in jobs], cycle(DISTURBANCES), strict=False))
+    ways = dict(zip(jobs, cycle(DISTURBANCES), strict=False))
 
-    def one(job, init, seed):
-        wait_until(lambda: reaches(run_of(sweep, init, seed), 20) and is_running(cluster, job), f"{job} runs")
+    def one(job):
+        wait_until(lambda: reaches(run_of(sweep, *jobs[job]), 10) and is_running(cluster, job), f"job {job} trains")
         DISTURBANCES[ways[job]](cluster, job)
 
     with ThreadPoolExecutor(len(jobs)) as together:
-        for done in [together.submit(one, *job) for job in jobs]:
+        for done in [together.submit(one, job) for job in jobs]:
             done.result()
     return ways
 
@@ -72,45 +79,95 @@ def finish(multirun, sweep, launcher, settings, killed):
     code, _, errors = sweep.end()
     assert code == 1 and f"error: {killed} of " in errors, errors
     assert errors.count("ended by SLURM as FAILED, without a result") == killed
-    code, out, errors = multirun(sweep.folder.name, *settings, launcher=launcher).end()
+    code, _, errors = multirun(sweep.folder.name, *settings, launcher=launcher).end()
     assert code == 0, errors
-    return out
 
 
-def show(cluster, sweep, job, ways):
-    print(f"\n{table_of(cluster, job)}")
-    print("disturbed:", ", ".join(f"{job} {way}" for job, way in ways.items()))
+def show(cluster, array, ways):
+    print(f"\n{table_of(cluster, array)}")
+    for way in DISTURBANCES:
+        print(f"{way}: {', '.join(job for job in ways if ways[job] == way)}")
+
+
+def assert_disturbed(cluster, array, ways):
+    starts = starts_of(cluster, array)
+    for job, way in ways.items():
+        assert len(starts[job]) > 1 or way == "SIGKILL", (job, way, starts[job])
 
 
 def assert_same_sweep(whole, disturbed, histories):
-    """Every file of every run; W&B's histories of some, as its reader takes seconds to start."""
+    """Every file of every run; W&B's histories of the first few, as its reader takes seconds to start."""
     assert whole.runs.keys() == disturbed.runs.keys()
-    for name, directory in whole.runs.items():
-        assert_same_run(directory, disturbed.runs[name])
-        recorded = [
-            [path.name[-16:] for path in (run / "wandb").glob("offline-run-*")]
-            for run in (directory, disturbed.runs[name])
-        ]
-        assert recorded[0] == recorded[1] and len(recorded[0]) == 1  # the same id
-    for name in list(whole.runs)[:histories]:
-        assert wandb_history(whole.runs[name]) == wandb_history(disturbed.runs[name])
+    for number, (name, directory) in enumerate(whole.runs.items()):
+        other = disturbed.runs[name]
+        assert_same_run(directory, other)
+        ids = [[path.name.split("-", 3)[3] for path in run.glob("wandb/offline-run-*")] for run in (directory, other)]
+        assert ids[0] == ids[1] and len(ids[0]) == 1
+        assert number >= histories or wandb_history(directory) == wandb_history(other)
     print(f"{len(whole.runs)} runs: no file differs from the undisturbed sweep's")
 
 
 def test_sweep_of_twelve_jobs(multirun, cluster):
     settings = (*PACED, "init=gaussian,orthogonal", "seed=range(6)")
     whole = multirun("whole", *settings, launcher=None)
-    sweep = multirun("disturbed", *settings, pace=0.3)
-    array = job_of(sweep, 12)
-    jobs = [
-        (f"{array}_{i}", init, seed)
-        for i, (init, seed) in enumerate((i, s) for i in ("gaussian", "orthogonal") for s in range(6))
-    ]
+    sweep = multirun("disturbed", *settings, pace=SECONDS_A_STEP)
+    array = submitted(sweep, 12)
+    jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(6)))}
     ways = disturb(cluster, sweep, jobs)
-    again = next(job for job, _, _ in jobs if is_running(cluster, job))
-    preempt(cluster, again)  # whatever runs on its node by now
+    preempt(cluster, next(job for job in jobs if is_running(cluster, job)))  # once more, whatever runs on that node
     finish(multirun, sweep, "slurm", settings, killed=3)
     code, _, errors = whole.end()
     assert code == 0, errors
-    show(cluster, sweep, array, ways)
+    show(cluster, array, ways)
+    assert_disturbed(cluster, array, ways)
     assert_same_sweep(whole, sweep, histories=4)
+
+
+def test_two_tasks_under_ddp(multirun, cluster):
+    """Against two processes that Lightning starts itself; and the same losses as on one device."""
+    settings = (*PACED, "init=gaussian,orthogonal", "seed=0,1")
+    together = (*settings, "trainer=ddp")
+    whole = multirun("whole", *together, launcher=None)
+    sweep = multirun("disturbed", *together, launcher="slurm_ddp", pace=SECONDS_A_STEP)
+    array = submitted(sweep, 4)
+    jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(2)))}
+    ways = disturb(cluster, sweep, jobs)
+    finish(multirun, sweep, "slurm_ddp", together, killed=1)
+    alone = multirun("alone", *settings, launcher=None)
+    for undisturbed in (whole, alone):
+        code, _, errors = undisturbed.end()
+        assert code == 0, errors
+    show(cluster, array, ways)
+    assert_disturbed(cluster, array, ways)
+    assert_same_sweep(whole, sweep, histories=2)
+    for job in jobs.values():
+        one, two = (read_metrics(run_of(runs, *job) / "metrics.csv") for runs in (alone, sweep))
+        assert [row["step"] for row in one] == [row["step"] for row in two]
+        for name in ("train/loss", "val/loss", "test/loss"):
+            losses = [[row[name] for row in rows if name in row] for rows in (one, two)]
+            assert losses[0] and losses[1] == pytest.approx(losses[0], rel=1e-6), name
+
+
+@pytest.mark.parametrize("launcher, trainer", [("slurm", "cpu"), ("slurm_ddp", "ddp")])
+def test_requeued_ensemble(multirun, cluster, launcher, trainer):
+    """In one task, and with its chunks dealt to two."""
+    settings = (
+        *(*TRAINING, f"trainer={trainer}", "trainer.accelerator=cpu", "ensemble.seeds=4", "ensemble.chunk=2"),
+        *("ensemble.inits=[gaussian,orthogonal]", "trainer.max_steps=4000", "trainer.val_check_interval=1000"),
+        *("trainer.log_every_n_steps=200", "checkpoint.every_n_steps=50", "callbacks.ntk.steps=2000"),
+    )
+    whole = multirun("whole", *settings, launcher=None)
+    code, _, errors = whole.end()
+    assert code == 0, errors
+    ((name, directory),) = whole.runs.items()
+    run = whole.folder.parent / "disturbed" / "outputs" / "default" / name
+    run.mkdir(parents=True)
+    shutil.copy(directory / "ensemble.json", run)  # a plan is measured, so two runs may have different ones
+    sweep = multirun("disturbed", *settings, launcher=launcher)
+    job = submitted(sweep, 1)
+    wait_until(lambda: list(run.glob("chunks/*/checkpoints/step-*.ckpt")), "the ensemble trains")
+    requeue(cluster, job)
+    code, _, errors = sweep.end()
+    assert code == 0, errors
+    assert len(starts_of(cluster, job)[job]) == 2
+    assert_same_sweep(whole, sweep, histories=1)
