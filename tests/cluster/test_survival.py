@@ -13,22 +13,12 @@ from disturbances import DISTURBANCES, is_running, preempt, reaches, requeue, st
 
 from orthontk.loggers import read_metrics
 from run_files import assert_same_run, wandb_history
+from small_run import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 INITS = ("gaussian", "orthogonal")
-TRAINING = (
-    "model=fcn",
-    "model.width=8",
-    "model.depth=3",
-    "data.train_size=60",
-    "data.val_size=20",
-    "data.test_size=20",
-    "data.batch_size=10",
-    "trainer.accelerator=cpu",
-    "callbacks.ntk.probe_size=10",
-    "logger=wandb",
-)
+TRAINING = ("model=fcn", *SMALL, "logger=wandb", "figures=true")
 PACED = (
     *TRAINING,
     "+callbacks.pace._target_=pacing.Pace",
@@ -36,6 +26,7 @@ PACED = (
     "trainer.val_check_interval=30",
     "checkpoint.every_n_steps=10",
     "callbacks.ntk.steps=40",
+    "trainer.log_every_n_steps=5",
 )
 SECONDS_A_STEP = 0.3  # SLURM looks at time limits every half minute, so a job must last longer
 
