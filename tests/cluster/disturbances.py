@@ -24,8 +24,8 @@ def shorten_time_limit(cluster: Cluster, job: str) -> None:
 def preempt(cluster: Cluster, job: str) -> None:
     """A job of the higher partition takes the node, and so preempts all that run there, for a few seconds."""
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
-    everything = ("--nodelist", node, "--cpus-per-task=4", "--mem=8000", "--output=/dev/null")
-    cluster.run("sbatch", "--partition=high", *everything, "--wrap=sleep 3")
+    everything = ("--cpus-per-task=4", "--mem=8000", "--output=/dev/null")
+    cluster.run("sbatch", "--partition=high", f"--nodelist={node or 'n0'}", *everything, "--wrap=sleep 3")
 
 
 def kill(cluster: Cluster, job: str) -> None:

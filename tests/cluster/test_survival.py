@@ -28,6 +28,7 @@ PACED = (
     "callbacks.ntk.steps=40",
     "trainer.log_every_n_steps=5",
 )
+SHORT_WARNING = "hydra.launcher.signal_delay_s=5"  # for limits of a minute
 SECONDS_A_STEP = 0.3  # SLURM looks at time limits every half minute, so a job must last longer
 
 
@@ -56,8 +57,12 @@ def disturb(cluster, sweep, jobs):
     ways = dict(zip(jobs, cycle(DISTURBANCES), strict=False))
 
     def one(job):
-        wait_until(lambda: reaches(run_of(sweep, *jobs[job]), 10) and is_running(cluster, job), f"job {job} trains")
-        DISTURBANCES[ways[job]](cluster, job)
+        while True:
+            wait_until(lambda: reaches(run_of(sweep, *jobs[job]), 10) and is_running(cluster, job), f"{job} trains")
+            try:
+                return DISTURBANCES[ways[job]](cluster, job)
+            except (RuntimeError, ValueError, ProcessLookupError):
+                print(f"{job} was just preempted with a neighbour; {ways[job]} comes when it runs again")
 
     with ThreadPoolExecutor(len(jobs)) as together:
         for done in [together.submit(one, job) for job in jobs]:
@@ -69,7 +74,7 @@ def finish(multirun, sweep, launcher, settings, killed):
     """Let the multirun end; it names the killed jobs, and the same command again runs them."""
     code, _, errors = sweep.end()
     assert code == 1 and f"error: {killed} of " in errors, errors
-    assert errors.count("ended by SLURM as FAILED, without a result") == killed
+    assert errors.count("; the end of ") == killed
     code, _, errors = multirun(sweep.folder.name, *settings, launcher=launcher).end()
     assert code == 0, errors
 
@@ -101,7 +106,7 @@ def assert_same_sweep(whole, disturbed, histories):
 def test_sweep_of_twelve_jobs(multirun, cluster):
     settings = (*PACED, "init=gaussian,orthogonal", "seed=range(6)")
     whole = multirun("whole", *settings, launcher=None)
-    sweep = multirun("disturbed", *settings, pace=SECONDS_A_STEP)
+    sweep = multirun("disturbed", SHORT_WARNING, *settings, pace=SECONDS_A_STEP)
     array = submitted(sweep, 12)
     jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(6)))}
     ways = disturb(cluster, sweep, jobs)
@@ -119,7 +124,7 @@ def test_two_tasks_under_ddp(multirun, cluster):
     settings = (*PACED, "init=gaussian,orthogonal", "seed=0,1")
     together = (*settings, "trainer=ddp")
     whole = multirun("whole", *together, launcher=None)
-    sweep = multirun("disturbed", *together, launcher="slurm_ddp", pace=SECONDS_A_STEP)
+    sweep = multirun("disturbed", SHORT_WARNING, *together, launcher="slurm_ddp", pace=SECONDS_A_STEP)
     array = submitted(sweep, 4)
     jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(2)))}
     ways = disturb(cluster, sweep, jobs)

@@ -50,8 +50,9 @@ def states(jobs: Iterable[str]) -> dict[str, str] | None:
 
 
 def is_running(job: str) -> bool:
-    """Whether SLURM takes the job to run, rather than to be on its way out."""
-    return (states([job]) or {}).get(job) == "RUNNING"
+    """Whether SLURM takes the job to run, rather than to be on its way out, as far as it can be asked."""
+    known = states([job])
+    return known is None or known.get(job) == "RUNNING"
 
 
 def requeue(job: str) -> bool:

@@ -1,5 +1,6 @@
 """submitit's executor as this project uses it: scripts that can be shown, and tasks that no early signal kills."""
 
+import math
 import shlex
 import shutil
 import sys
@@ -25,7 +26,7 @@ class Executor(SlurmExecutor):
         parameters: as `hydra-submitit-launcher` calls them; null leaves SLURM's default.
 
     Raises:
-        InvalidValue: a parameter that submitit does not know.
+        InvalidValue: a parameter that submitit does not know, or a time limit that is over before it begins.
     """
 
     def __init__(self, folder: str | Path, parameters: Mapping[str, Any]) -> None:
@@ -35,6 +36,9 @@ class Executor(SlurmExecutor):
         if unknown:
             accepted = "one of " + ", ".join(sorted(self._valid_parameters()))
             raise InvalidValue("hydra.launcher", unknown[0], accepted)
+        if given.get("signal_delay_s", 0) >= 60 * given.get("time", math.inf):
+            accepted = f"more than hydra.launcher.signal_delay_s={given['signal_delay_s']}, in minutes"
+            raise InvalidValue("hydra.launcher.timeout_min", given["time"], accepted)
         self.update_parameters(**given)
 
     @classmethod

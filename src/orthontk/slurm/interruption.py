@@ -1,7 +1,7 @@
 """Jobs that SLURM ends early: they save, go back to the queue, and continue there.
 
-SLURM sends SIGUSR2 some time before the time limit (`--signal`) and, where the cluster is set up so, before a
-preemption; and SIGTERM with a preemption, `scontrol requeue` and `scancel`, some seconds before it kills. Either lets
+SLURM sends SIGUSR2, or what else `--signal` says, some time before the time limit and, where the cluster is set up so,
+before a preemption; and SIGTERM with a preemption, `scontrol requeue` and `scancel`, some seconds before it kills. All let
 the run write a checkpoint after the step that it is at. Then the job asks to be requeued, unless SLURM is ending it
 already, and the processes leave. What is killed without a signal, or before it could save, continues from its last
 regular checkpoint, with the same results.
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from orthontk.slurm import commands
 
-SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
+SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 PATIENCE = 45.0  # seconds for a step to end; a longer one is computed again after the requeue
 
 Result = TypeVar("Result")
