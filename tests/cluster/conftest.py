@@ -54,7 +54,7 @@ class Multirun:
 
     def end(self) -> tuple[int, str, str]:
         """Exit code, output and errors, once it has ended."""
-        out, errors = self.process.communicate(timeout=900)
+        out, errors = self.process.communicate(timeout=1800)
         return self.process.returncode, out, errors
 
     @property

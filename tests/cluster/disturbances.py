@@ -47,7 +47,7 @@ def reaches(directory: Path, step: int) -> bool:
     return checkpoint is not None and saved_step(checkpoint) >= step
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,8 +1,8 @@
 """Jobs that SLURM ends early: they save, go back to the queue, and continue there.
 
 SLURM sends SIGUSR2, or what else `--signal` says, some time before the time limit and, where the cluster is set up so,
-before a preemption; and SIGTERM with a preemption, `scontrol requeue` and `scancel`, some seconds before it kills. All let
-the run write a checkpoint after the step that it is at. Then the job asks to be requeued, unless SLURM is ending it
+before a preemption; and SIGTERM with a preemption, `scontrol requeue` and `scancel`, some seconds before it kills. All
+let the run write a checkpoint after the step that it is at. Then the job asks to be requeued, unless SLURM is ending it
 already, and the processes leave. What is killed without a signal, or before it could save, continues from its last
 regular checkpoint, with the same results.
 """
