@@ -3,13 +3,18 @@
 `python -m pytest -s tests/cluster/test_survival.py` prints what happened to the jobs.
 """
 
+import os
 import re
+import shlex
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, product
+from pathlib import Path
 
 import pytest
 from disturbances import DISTURBANCES, is_running, preempt, reaches, requeue, starts_of, table_of, wait_until
+from multiruns import ROOT, Multirun
 
 from orthontk.loggers import read_metrics
 from run_files import assert_same_run, wandb_history
@@ -167,3 +172,21 @@ def test_requeued_ensemble(multirun, cluster, launcher, trainer):
     assert code == 0, errors
     assert len(starts_of(cluster, job)[job]) == 2
     assert_same_sweep(whole, sweep, histories=1)
+
+
+def test_a_script_of_ones_own(multirun, cluster, tmp_path):
+    """`srun python train.py …` in a script that is submitted by hand survives alike."""
+    whole = multirun("whole", *PACED, launcher=None)
+    own = Multirun(tmp_path / "own")
+    own.folder.mkdir()
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    script = f"export OMP_NUM_THREADS=1 PACE=0.1 PYTHONPATH={path}; srun {sys.executable} {ROOT}/train.py {shlex.join(PACED)}"
+    options = ("--parsable", "--requeue", "--signal=USR2@60", "--mem=1G", "--output=log", f"--chdir={own.folder}")
+    job = cluster.run("sbatch", *options, f"--wrap={script}").strip()
+    wait_until(lambda: reaches(run_of(own, "gaussian", 0), 10), "the run trains")
+    requeue(cluster, job)
+    wait_until(lambda: own.runs, "the run is finished")
+    code, _, errors = whole.end()
+    assert code == 0, errors
+    assert len(starts_of(cluster, job)[job]) == 2
+    assert_same_sweep(whole, own, histories=1)
