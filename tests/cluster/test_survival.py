@@ -180,7 +180,8 @@ def test_a_script_of_ones_own(multirun, cluster, tmp_path):
     own = Multirun(tmp_path / "own")
     own.folder.mkdir()
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    script = f"export OMP_NUM_THREADS=1 PACE=0.1 PYTHONPATH={path}; srun {sys.executable} {ROOT}/train.py {shlex.join(PACED)}"
+    command = shlex.join(["srun", sys.executable, f"{ROOT}/train.py", *PACED])
+    script = f"export OMP_NUM_THREADS=1 PACE=0.1 PYTHONPATH={path}; {command}"
     options = ("--parsable", "--requeue", "--signal=USR2@60", "--mem=1G", "--output=log", f"--chdir={own.folder}")
     job = cluster.run("sbatch", *options, f"--wrap={script}").strip()
     wait_until(lambda: reaches(run_of(own, "gaussian", 0), 10), "the run trains")
