@@ -49,7 +49,7 @@ def _content(path: Path) -> Any:
         summary = read_json(path)
         return {**summary, "metrics": _without_times(summary["metrics"])}
     if path.name == "provenance.json":
-        return {name: value for name, value in read_json(path).items() if name != "command"}
+        return read_json(path)["packages"]  # not the command, nor the commit of a checkout that is being worked on
     if path.suffix == ".ckpt":
         return torch.load(path, weights_only=True)
     return path.read_bytes()
