@@ -13,7 +13,7 @@ from orthontk.slurm import commands
 
 LINES = 8  # of a failed job's log
 SECONDS_FOR_FILES = 15.0  # that a shared file system may take to show a result
-# Ends that are not the job's own fault; SLURM itself requeues after most of them, and after none of them always.
+# Ends that are not the job's own fault; SLURM itself requeues after some of them, where it is set up so.
 RETRIED = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL")
 MOST_RETRIES = 5  # of a job that ended so without having handed itself back
 
@@ -29,29 +29,30 @@ def wait_for(jobs: Sequence[Any], poll_seconds: float) -> list[str | None]:
         poll_seconds: between two looks at the queue.
     """
     ids = [job.job_id for job in jobs]
-    parents = {job_id.partition("_")[0] for job_id in ids}
+    arrays = {job_id.partition("_")[0] for job_id in ids}
     over: dict[str, str] = {}
     retries: Counter[str] = Counter()
     shown = ""
-    while True:
-        states = commands.states(parents)
-        if states is not None:
-            for job_id in [one for one in ids if one not in over]:
-                state = states.get(job_id, "UNKNOWN")
-                if state not in (*commands.OVER, "UNKNOWN"):
-                    continue
-                if state in RETRIED and retries[job_id] < MOST_RETRIES and commands.requeue(job_id):
-                    retries[job_id] += 1
-                else:
-                    over[job_id] = state
-            counts = Counter(over.get(job_id) or states.get(job_id, "UNKNOWN") for job_id in ids)
-            line = ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))
+    while len(over) < len(ids):
+        if (states := commands.states(arrays)) is not None:
+            now = {job_id: over.get(job_id) or states.get(job_id, "UNKNOWN") for job_id in ids}
+            over |= {job_id: now[job_id] for job_id in ids if job_id not in over and _is_over(job_id, now, retries)}
+            line = ", ".join(f"{count} {state.lower()}" for state, count in sorted(Counter(now.values()).items()))
             if line != shown:
-                print(f"{len(ids)} jobs: {line}", flush=True)
+                print(f"jobs: {line}", flush=True)
                 shown = line
-            if len(over) == len(ids):
-                return [_reason(job, over[job.job_id]) for job in jobs]
-        time.sleep(poll_seconds)
+        time.sleep(poll_seconds if len(over) < len(ids) else 0)
+    return [_reason(job, over[job.job_id]) for job in jobs]
+
+
+def _is_over(job: str, states: dict[str, str], retries: Counter[str]) -> bool:
+    """Whether SLURM will not run the job again; it is asked to where that may help. Jobs it has forgotten are over."""
+    if states[job] not in (*commands.OVER, "UNKNOWN"):
+        return False
+    if states[job] in RETRIED and retries[job] < MOST_RETRIES and commands.requeue(job):
+        retries[job] += 1
+        return False
+    return True
 
 
 def _reason(job: Any, state: str) -> str | None:
@@ -88,5 +89,6 @@ def _tail(log: Path) -> str:
 
 
 def explain_interrupt(jobs: Sequence[Any]) -> None:
+    """Say what Ctrl-C does not end."""
     parents = sorted({job.job_id.partition("_")[0] for job in jobs})
     print(f"SLURM job {', '.join(parents)} goes on without this command; scancel ends it", file=sys.stderr)
