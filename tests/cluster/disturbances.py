@@ -17,8 +17,10 @@ def requeue(cluster: Cluster, job: str) -> None:
 
 
 def shorten_time_limit(cluster: Cluster, job: str) -> None:
-    """A limit of a minute, most of which is over: SLURM warns the job at once and would end it soon."""
+    """A limit of a minute, most of which is over: SLURM warns the job soon and would end it then. Two from then on."""
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    wait_until(lambda: not is_running(cluster, job), f"{job} is out of time")
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=2", check=False)  # refused if it is done after all
 
 
 def preempt(cluster: Cluster, job: str) -> None:
