@@ -125,15 +125,15 @@ def test_sweep_of_twelve_jobs(multirun, cluster):
 
 
 def test_two_tasks_under_ddp(multirun, cluster):
-    """Against two processes that Lightning starts itself; and the same losses as on one device."""
+    """The same files as of jobs that are left alone, and the same losses as on one device."""
     settings = (*PACED, "init=gaussian,orthogonal", "seed=0,1")
     together = (*settings, "trainer=ddp")
-    whole = multirun("whole", *together, launcher=None)
     sweep = multirun("disturbed", SHORT_WARNING, *together, launcher="slurm_ddp", pace=SECONDS_A_STEP)
     array = submitted(sweep, 4)
     jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(2)))}
     ways = disturb(cluster, sweep, jobs)
     finish(multirun, sweep, "slurm_ddp", together, killed=1)
+    whole = multirun("whole", *together, launcher="slurm_ddp")
     alone = multirun("alone", *settings, launcher=None)
     for undisturbed in (whole, alone):
         code, _, errors = undisturbed.end()
