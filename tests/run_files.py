@@ -45,18 +45,21 @@ def _files(directory: Path) -> list[Path]:
 def _content(path: Path) -> Any:
     if path.name in TABLES:
         return [_without_times(row) for row in read_rows(path)]
-    if path.name == "summary.json":
-        summary = read_json(path)
-        return {**summary, "metrics": _without_times(summary["metrics"])}
     if path.name == "provenance.json":
         return read_json(path)["packages"]  # not the command, nor the commit of a checkout that is being worked on
+    if path.suffix == ".json":
+        return _without_times(read_json(path))
     if path.suffix == ".ckpt":
         return torch.load(path, weights_only=True)
     return path.read_bytes()
 
 
-def _without_times(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if not name.startswith("time/")}
+def _without_times(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_times(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _without_times(one) for name, one in value.items() if not name.startswith("time/")}
+    return value
 
 
 def _equal(one: Any, other: Any) -> bool:
