@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slurm_cluster import Cluster
 
-from orthontk.callbacks.checkpoints import latest_checkpoint, saved_step
+from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
 
 
 def requeue(cluster: Cluster, job: str) -> None:
