@@ -32,10 +32,8 @@ def wandb_history(directory: Path) -> list[dict[str, Any]]:
     records = [json.loads(line) for line in printed.splitlines()]
     items = [record["history"]["item"] for record in records if record["type"] == "history"]
     assert [item["_step"] for item in items] == sorted({item["_step"] for item in items})  # each step once
-    wall_clock = ("time/", "_runtime", "_timestamp")
-    return [
-        {name: value for name, value in item.items() if not any(part in name for part in wall_clock)} for item in items
-    ]
+    chance = ("time/", "_runtime", "_timestamp", "_latest_artifact_path")  # W&B draws names of artifacts
+    return [{name: value for name, value in item.items() if not any(part in name for part in chance)} for item in items]
 
 
 def _files(directory: Path) -> list[Path]:
