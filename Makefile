@@ -20,9 +20,11 @@ run: install
 
 test: install  ## what needs Python only, in a few minutes
 	$(PYTEST) -m "not slow"
+	@echo "Left out: what takes minutes or needs a SLURM; make test-all runs it."
 
-test-all: test browser  ## and what is slow
-	$(PYTEST) -m slow
+test-all: test browser  ## and what is slow; as root on Debian, where it installs Chromium and starts a SLURM
+	$(PYTEST) -m "slow and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm  # in one process: they share the SLURM
 
 browser:  ## Chromium, which the tests of the report look at its page with; as root, from Debian's packages
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)

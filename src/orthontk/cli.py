@@ -16,6 +16,10 @@ from orthontk.extras import require_launcher
 from orthontk.identity import register_resolvers
 
 
+class JobFailed(Exception):
+    """A job elsewhere that failed, with what is known of it: one line of a reason, then the last lines of its log."""
+
+
 class JobsFailed(Exception):
     """Jobs of a multirun that are not done, by their overrides.
 
@@ -61,7 +65,8 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
 def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
     """Wrap what Hydra runs for each job: alone, its error ends the command here, before Hydra adds lines of its own.
 
-    In a multirun the error goes on to the sweeper, which runs the other jobs and names the failed ones at the end.
+    In a multirun the error goes on to the sweeper, which runs the other jobs and names the failed ones at the end. In a
+    SLURM job the run survives interruptions, whoever submitted it.
     """
 
     @functools.wraps(task)
@@ -69,8 +74,10 @@ def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from orthontk.slurm.interruption import surviving
+
         try:
-            task(config)
+            surviving(lambda: task(config))
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -94,7 +101,7 @@ def describe(error: BaseException) -> str:
     """
     from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 
-    if isinstance(error, JobsFailed):
+    if isinstance(error, JobFailed | JobsFailed):
         return str(error)
     if refusal := _refusal_behind(error):
         return str(refusal)

@@ -100,3 +100,19 @@ def test_plain_when_not_a_terminal(tmp_path, request):
     assert "\r" not in done.stderr + done.stdout and "\x1b" not in done.stderr + done.stdout
     assert "6/6" in done.stderr and "test accuracy" in done.stdout and f"Results: {tmp_path}" in done.stdout
     assert "Warning" not in done.stderr, done.stderr
+
+
+def test_dry_run_for_slurm_needs_none(small, tmp_path):
+    sweep = ("-m", "hydra/launcher=slurm", "hydra.launcher.dry_run=true", "seed=1,2", "hydra.launcher.account=lab")
+    result = small(*sweep)
+    assert result.code == 0, result.err
+    assert "#SBATCH --array=0-1%2" in result.out and "#SBATCH --account=lab" in result.out
+    assert "2 jobs would be submitted" in result.out and "1: " in result.out.splitlines()[-1]
+    assert not list(tmp_path.glob("outputs/default/fcn-*"))
+
+
+def test_slurm_without_slurm_is_one_line(small, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = small("-m", "hydra/launcher=slurm", "seed=1,2")
+    assert result.code == 1 and len(result.err.splitlines()) == 1
+    assert result.err.startswith("error: hydra/launcher=slurm: expected another launcher")

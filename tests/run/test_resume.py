@@ -13,6 +13,7 @@ import torch
 from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from orthontk.training import TrainingModule
+from run_files import wandb_history
 
 LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
 
@@ -179,20 +180,8 @@ def test_ended_processes_continue(start, tmp_path):
     output, _ = last.communicate(timeout=120)
     assert last.returncode == 0 and b"continuing from" in output
     assert_same_run(tmp_path / "whole", tmp_path / "ended")
-    assert _history(tmp_path / "whole") == _history(tmp_path / "ended")
+    assert wandb_history(tmp_path / "whole") == wandb_history(tmp_path / "ended")
 
 
 def _has_reached(directory, step):
     return any(int(path.stem.split("-")[1]) >= step for path in directory.glob("checkpoints/step-*.ckpt"))
-
-
-def _history(directory):
-    """What the only offline W&B run holds for each step, as W&B's own reader prints it."""
-    (recorded,) = directory.glob("wandb/offline-run-*/run-*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(recorded)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    records = [json.loads(line) for line in printed.splitlines()]
-    items = [record["history"]["item"] for record in records if record["type"] == "history"]
-    assert [item["_step"] for item in items] == sorted({item["_step"] for item in items})  # each step once
-    wall_clock = ("time/", "_runtime", "_timestamp")
-    return [{name: value for name, value in item.items() if not name.startswith(wall_clock)} for item in items]

@@ -3,7 +3,8 @@
 import pytorch_lightning as pl
 
 from orthontk.checks import integer, one_of
-from orthontk.run.checkpoint_files import checkpoint_path
+from orthontk.run.checkpoint_files import checkpoint_path, saved_step
+from orthontk.slurm.interruption import Interrupted, is_requested
 
 
 class Checkpoints(pl.callbacks.Checkpoint):
@@ -11,6 +12,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     Lightning runs `Checkpoint` callbacks after all others, and validates after `on_train_batch_end`. So at a step with
     a validation the checkpoint waits for its end: nothing of step k is then left to do by a run that resumes from k.
+    A run that SLURM is about to end saves at the step it is at, and leaves.
 
     Args:
         every_n_steps: interval; the last step is always kept.
@@ -23,16 +25,23 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self.last_saved = -1  # asked of the disk, processes could differ in the answer and wait for each other
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
-        if trainer.global_step % self.every_n_steps == 0 and not _validates_now(trainer):
-            self._save(trainer)
+        if not _validates_now(trainer):
+            self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit" and trainer.global_step % self.every_n_steps == 0:
-            self._save(trainer)
+        if trainer.state.fn == "fit":
+            self._save_if_due(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.last_saved != trainer.global_step:
             self._save(trainer)
+
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        is_interrupted = is_requested(trainer.strategy)
+        if is_interrupted or trainer.global_step % self.every_n_steps == 0:
+            self._save(trainer)
+        if is_interrupted:
+            raise Interrupted
 
     def _save(self, trainer: pl.Trainer) -> None:
         for logger in trainer.loggers:
@@ -44,8 +53,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if not trainer.is_global_zero:
             return
         partial.replace(path)
-        if self.keep == "last":
-            for older in set(path.parent.glob("step-*.ckpt")) - {path}:
+        for older in set(path.parent.glob("step-*.ckpt")) - {path}:
+            if self.keep == "last" or saved_step(older) % self.every_n_steps != 0:  # an interruption's
                 older.unlink()
 
 

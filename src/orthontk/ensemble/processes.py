@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from orthontk.run.settings import naming
+from orthontk.slurm.interruption import leave_if_requested
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -48,9 +49,10 @@ class Processes:
         return self.trainer.strategy.parallel_devices[self.local_rank]
 
     def launch(self) -> None:
-        """Start the other processes, which run this very command up to here."""
+        """Start the other processes, which run this very command up to here; SLURM has started them already."""
         if self.count > 1:
-            self.trainer.strategy.launcher.launch(lambda: None, trainer=self.trainer)
+            if self.trainer.strategy.launcher is not None:
+                self.trainer.strategy.launcher.launch(lambda: None, trainer=self.trainer)
             _let_every_process_write()
 
     def share(self, items: Sequence[Item]) -> list[Item]:
@@ -58,8 +60,9 @@ class Processes:
         return list(items)[self.rank :: self.count]
 
     def wait_for(self, done: Callable[[], bool]) -> None:
-        """Wait in the first process; a process that dies ends all of them, which Lightning sees to."""
-        while self.is_first and not done():
+        """Wait for what other processes leave on disk; one that dies ends all, which Lightning or SLURM sees to."""
+        while not done():
+            leave_if_requested()
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.callbacks import Tau
@@ -21,6 +22,7 @@ from orthontk.ensemble.measure import Work
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.optimizer import OptimizerFactory, check_elementwise
 from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
+from orthontk.ensemble.plan import FILE as PLAN
 from orthontk.ensemble.plan import Plan, make_plan
 from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
@@ -121,6 +123,7 @@ class EnsembleRun:
             checkpoints = ChunkCheckpoints(**self.config.checkpoint)
         callbacks = [*self._callbacks(module), Endings(), *([progress] if progress else []), checkpoints]
         own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
+        own["plugins"] = [LightningEnvironment()]  # SLURM's would want a device of this Trainer for each of its tasks
         return make_trainer(self.config, path, self.data.first, callbacks, [rows], **own)
 
     def _callbacks(self, module: EnsembleModule) -> list[pl.Callback]:
@@ -145,6 +148,8 @@ def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> N
     """Train every chunk that is not done, gather, report."""
     processes = Processes(config.trainer)
     ensemble = EnsembleRun(config, directory, processes)
+    if not processes.is_first:  # what the first one has measured decides for all
+        processes.wait_for((directory.path / PLAN).exists)
     plan = ensemble.plan(processes.device)
     processes.launch()
     chunks = plan.chunks(ensemble.replicas)
@@ -155,6 +160,6 @@ def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> N
             ensemble.train(number, replicas, plan.batched, progress)
         elif progress:
             progress.skip(len(replicas))
-    processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))
     if processes.is_first:
+        processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))
         report(config, directory.path, plan, len(chunks), seconds=time.perf_counter() - start)

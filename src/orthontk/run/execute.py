@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
@@ -100,11 +101,13 @@ def _quiet_libraries() -> None:
     # A worker-process loader would only slow this project down: its data are tensors on the device.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # such as on a login node
     warnings.filterwarnings("ignore", message=".*Total length of .* is zero.*")  # trainer.max_steps=0 means it
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 
 
+@rank_zero_only
 def write_settings(config: DictConfig, directory: RunDirectory) -> None:
     made_by = directory.path / PROVENANCE
     now = provenance()

@@ -1,0 +1,1 @@
+"""Jobs under SLURM: submitting them, and surviving their interruptions."""

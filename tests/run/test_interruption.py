@@ -1,0 +1,41 @@
+"""A run that is told to leave saves where it is, and continues from there to the same files."""
+
+import pytest
+
+from orthontk.callbacks import checkpoints
+from orthontk.slurm import commands, interruption
+from orthontk.slurm.interruption import Interrupted
+from run_files import assert_same_run
+
+LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
+
+
+@pytest.mark.parametrize("keep", ["last", "all"])
+@pytest.mark.parametrize("step", [1, 12, 19, 24])  # the first; a validation and a regular checkpoint; neither; the last
+def test_interrupted_equals_uninterrupted(small, monkeypatch, tmp_path, step, keep):
+    settings = (*LONGER, f"checkpoint.keep={keep}", "optimizer=momentum", "schedule=cosine")
+    whole = small(*settings, f"hydra.run.dir={tmp_path}/whole").run_directory
+    seen = iter(range(1, 100))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "is_requested", lambda strategy: next(seen) == step)
+        with pytest.raises(Interrupted):
+            small(*settings, f"hydra.run.dir={tmp_path}/left")
+    assert list((tmp_path / "left").glob(f"checkpoints/step-{step:08d}.ckpt"))
+    resumed = small(*settings, f"hydra.run.dir={tmp_path}/left")
+    assert resumed.code == 0 and "continuing from" in resumed.out, resumed.err
+    assert_same_run(whole, tmp_path / "left")
+
+
+def test_nothing_is_listened_to_outside_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    assert interruption.surviving(lambda: 3) == 3
+    assert not interruption.is_requested(strategy=None)
+
+
+def test_a_task_of_an_array_is_named_by_its_array(monkeypatch):
+    """Requeuing the last task by its own number, which is the array's too, would requeue all."""
+    for name, value in {"PROCID": "1", "JOB_ID": "7", "ARRAY_JOB_ID": "7", "ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert commands.own_job() == "7_3" and commands.own_task() == 1
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
+    assert commands.own_job() == "7"
