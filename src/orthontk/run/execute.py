@@ -100,6 +100,7 @@ def _quiet_libraries() -> None:
     # A worker-process loader would only slow this project down: its data are tensors on the device.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # one process needs no srun
     warnings.filterwarnings("ignore", message=".*Total length of .* is zero.*")  # trainer.max_steps=0 means it
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
