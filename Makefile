@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
-.PHONY: install run test test-all reproduce lint lock clean
+.PHONY: install run test test-all reproduce docs lint lock clean
 
 install: .venv/installed
 
@@ -15,17 +15,20 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-run: install
-	$(BIN)/python train.py model=cnn init=orthogonal
+run: install  ## ARGS="KEY=VALUE …" changes settings
+	$(BIN)/python train.py model=cnn init=orthogonal $(ARGS)
 
 test: install  ## what needs Python only, in a few minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: test  ## and what is slow
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
-reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR
-	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA))
+reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR, STUDIES="…" only these
+	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA)) $(if $(STUDIES),--studies $(STUDIES))
+
+docs: install  ## docs/_build/html/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lint: install
 	$(BIN)/ruff check
