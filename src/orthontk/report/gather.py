@@ -76,7 +76,7 @@ def gather(root: Path) -> Gathered:
     for directory in run_directories(root):
         try:
             found.runs.append(_read(directory))
-        except Unusable as reason:
+        except _Unusable as reason:
             found.skipped[directory] = str(reason)
     return found
 
@@ -88,39 +88,29 @@ def run_directories(root: Path) -> Iterator[Path]:
             yield path.parent
 
 
-class Unusable(Exception):
+class _Unusable(Exception):
     """Why a run is left out, in a few words."""
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
-    """A run's composed configuration.
-
-    Raises:
-        Unusable: it is damaged.
-    """
-    try:
-        config = yaml.load((directory / CONFIG).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{CONFIG} cannot be read") from error
-    if not isinstance(config, dict):
-        raise Unusable(f"{CONFIG} holds no settings")
-    return config
-
-
 def _read(directory: Path) -> Run:
-    config = read_settings(directory)
+    try:
+        config = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise _Unusable(f"{CONFIG} cannot be read") from error
+    if not isinstance(config, dict):
+        raise _Unusable(f"{CONFIG} holds no settings")
     if not (directory / SUMMARY).exists():
-        raise Unusable("not finished")
+        raise _Unusable("not finished")
     try:
         summary = read_json(directory / SUMMARY)
         run = Run(directory, config, summary)
         if summary["status"] != "finished":
-            raise Unusable("not finished")
+            raise _Unusable("not finished")
         run.rows  # noqa: B018, read now so that a damaged file is found out here
     except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise Unusable(f"{SUMMARY} or metrics.csv cannot be read") from error
+        raise _Unusable(f"{SUMMARY} or metrics.csv cannot be read") from error
     except ValueError as error:
-        raise Unusable("metrics.csv cannot be read") from error
+        raise _Unusable("metrics.csv cannot be read") from error
     return run
 
 
