@@ -10,7 +10,8 @@ from shorter import APPENDED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLURM, ONLINE = "launcher=slurm", "orthontk.sync"  # what a command with it talks to, tests bring up
+# What a command with one of these words talks to is brought up for its page.
+SLURM, ONLINE = ("launcher=slurm", "sbatch "), ("orthontk.sync", "wandb sweep")
 LINK = re.compile(r"\]\((?!\\)([^)\s]+)\)")  # a formula may look like one: [x](\alpha)
 
 
@@ -27,8 +28,9 @@ def pages_that_run():
             )
 
 
-def mentions(page, what):
-    return any(what in command for block in runs(page) if block.language in COMMANDS for command in commands(block))
+def mentions(page, words):
+    found = [command for block in runs(page) if block.language in COMMANDS for command in commands(block)]
+    return any(word in command for word in words for command in found)
 
 
 def runs(page):
@@ -38,8 +40,8 @@ def runs(page):
 @pytest.mark.parametrize("page", pages_that_run())
 def test_every_block_runs(page, checkout, request):
     faulthandler.cancel_dump_traceback_later()  # a page takes minutes; each command has a time limit of its own
-    for what, clients in ((SLURM, "slurm_clients"), (ONLINE, "wandb_clients")):
-        if mentions(page, what):
+    for words, clients in ((SLURM, "slurm_clients"), (ONLINE, "wandb_clients")):
+        if mentions(page, words):
             checkout.environment.update(request.getfixturevalue(clients))
     for block in runs(page):
         checkout.run(block)

@@ -33,9 +33,14 @@ def folder(tmp_path_factory):
     settings = ["model=fcn", *SMALL, f"paths.output_dir={root}"]
     for own in (
         ["-m", "model.width=8,9,10", "init=gaussian,orthogonal"],
+        ["name=refused", "+trainer.gradient_clip_val=high"],
         ["name=grid", "ensemble.seeds=2", "ensemble.learning_rates=[0.1,1e30]", "callbacks=[ntk,tau]", "loss=mse"],
     ):
-        subprocess.run([sys.executable, "train.py", *own[:1], *settings, *own[1:]], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "train.py", *own[:1], *settings, *own[1:]],
+            check=own[0] != "name=refused",
+            capture_output=True,
+        )
     found = sorted((root / "default").glob("*n10*"))
     (found[0] / "summary.json").unlink()
     (found[1] / "config.yaml").write_text("[")
@@ -62,12 +67,19 @@ def test_what_differs_and_every_state(runs, folder):
     ]  # fmt: skip
     states = [row["status"] for row in rows]
     assert states.count("finished") == 4
-    assert "unfinished, at step 6 of 6" in states and "unreadable, config.yaml cannot be read" in states
-    assert "6 runs: 4 finished, 1 unfinished, 1 unreadable" in printed.out
+    assert "interrupted, at step 6 of 6" in states and "unreadable" in states
+    assert "6 runs: 4 finished, 1 interrupted, 1 unreadable" in printed.out
+    assert ": config.yaml cannot be read" in printed.out
     for row in rows:  # the short name finds the folder, as the last line says
         assert len(list((folder / "default").glob(f"*-{row['run']}"))) == 1
-    unfinished = next(row for row in rows if row["status"].startswith("unfinished"))
+    unfinished = next(row for row in rows if row["status"].startswith("interrupted"))
     assert float(unfinished["train loss"]) > 0 and not unfinished["time total"]
+
+
+def test_a_failed_run_says_why(runs, folder):
+    _, printed = runs(folder / "refused")
+    (row,) = table(printed.out)
+    assert row["status"] == "failed" and "gradient_clip_val" in printed.out and "1 run: 1 failed" in printed.out
 
 
 def test_sorted_and_filtered(runs, folder):

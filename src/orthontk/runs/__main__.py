@@ -12,7 +12,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m orthontk.runs",
         description="List the runs under a folder: the settings in which they differ, how they ended and what they "
-        "measured. Unfinished and damaged ones are listed as such.",
+        "measured. Those that go on, failed or are damaged are listed as such.",
         epilog="Keys are settings (model.width), metrics (test/accuracy) or status. Example: "
         "python -m orthontk.runs outputs --where init.scheme=orthogonal 'test/accuracy>0.5' --sort test/accuracy",
     )

@@ -8,14 +8,15 @@ from typing import Any
 
 import yaml
 
-from orthontk.ensemble.results import CHUNK_RESULT, CHUNKS
 from orthontk.files import read_json
 from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT
 from orthontk.loggers import read_metrics
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
+from orthontk.sweep.overview import entries_under, sweeps_under
+from orthontk.sweep.state import FAILED, state_of
 
-FINISHED, DIVERGED, UNFINISHED, UNREADABLE = "finished", "diverged", "unfinished", "unreadable"
+FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
 SPLITS = ("train", "test")  # of which there may be a τ
 
 
@@ -39,7 +40,12 @@ class Entry:
 
 def collect(root: Path) -> list[Entry]:
     """All runs under `root`, at any depth and in any state."""
-    return [entry for directory in run_directories(root) for entry in _entries(directory)]
+    configured = list(run_directories(root))
+    entries = [entry for directory in configured for entry in _entries(directory)]
+    for job in entries_under(root, sweeps_under(root)):
+        if job.directory not in configured:  # refused before it wrote a configuration, or never begun
+            entries.append(Entry(job.directory, {"status": job.state.kind}, job.state.reason))
+    return entries
 
 
 def _entries(directory: Path) -> Iterator[Entry]:
@@ -67,16 +73,17 @@ def _settings(directory: Path) -> dict[str, Any]:
 
 
 def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
-    """A run that goes on, was interrupted or failed: what it has measured so far."""
+    """A run that goes on, was interrupted or failed: how far it is, and what it has measured."""
+    state = state_of(directory)
     metrics: dict[str, Any] = {}
     if (directory / "metrics.csv").exists():
         for row in read_metrics(directory / "metrics.csv"):
             metrics.update(row)
-    if chunks := len(list((directory / CHUNKS).glob(f"*/{CHUNK_RESULT}"))):
-        note = f"{chunks} chunks of the ensemble are done"
-    else:
-        note = f"at step {int(metrics.pop('step', 0))} of {settings.get('trainer.max_steps')}"
-    return Entry(directory, {"status": UNFINISHED, **settings, **metrics}, note)
+    note = state.reason
+    if metrics and state.kind != FAILED:
+        note = f"at step {int(metrics.pop('step'))} of {settings.get('trainer.max_steps')}"
+    metrics.pop("step", None)
+    return Entry(directory, {"status": state.kind, **settings, **metrics}, note)
 
 
 def _group(directory: Path, settings: dict[str, Any], group: Mapping[str, Any], whole: Mapping[str, Any]) -> Entry:

@@ -10,11 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from orthontk.runs.collect import DIVERGED, FINISHED, UNFINISHED, UNREADABLE, Entry
+from orthontk.runs.collect import DIVERGED, FINISHED, UNREADABLE, Entry
 from orthontk.runs.select import METRICS, differing, headings, measured, plain
+from orthontk.sweep.state import FAILED, INTERRUPTED, MISSING, RUNNING
 from orthontk.terminal import console as open_console
 
-STYLES = {FINISHED: "", DIVERGED: "red", UNFINISHED: "yellow", UNREADABLE: "red"}
+STYLES = {
+    FINISHED: "",
+    RUNNING: "",
+    DIVERGED: "red",
+    INTERRUPTED: "yellow",
+    FAILED: "red",
+    MISSING: "yellow",
+    UNREADABLE: "red",
+}
+EXPLAINED = (FAILED, MISSING, UNREADABLE)  # whose reasons are too long for a column, and stand below the table
 TELLING = ("init.scheme", "optimizer.lr", "model.width", "model.depth", "model")  # shown as long as there is room
 HASH = re.compile(r"[0-9a-f]{8}(-\d+)?$")  # at the end of a run directory's name
 
@@ -39,6 +49,9 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
         cells = [_name(entry), _status(entry), *(_cell(entry, key) for key in columns)]
         table.add_row(*cells, style=STYLES[entry.status])
     console.print(table, markup=False)
+    for entry in entries:
+        if entry.status in EXPLAINED:
+            _print(console, f"{entry.status} {_name(entry)}: {entry.note}")
     _print(console, _counted(entries))
     if hidden:
         _print(console, f"Too narrow for {', '.join(hidden)}; --csv has every column.")
@@ -68,7 +81,8 @@ def _folder_pattern(entries: Sequence[Entry], root: Path) -> str:
 
 
 def _status(entry: Entry) -> str:
-    return f"{entry.status}, {entry.note}" if entry.note else entry.status
+    short = entry.note and entry.status not in EXPLAINED
+    return f"{entry.status}, {entry.note}" if short else entry.status
 
 
 def _cell(entry: Entry, key: str) -> str:
@@ -109,7 +123,7 @@ def _counted(entries: Sequence[Entry]) -> str:
     runs = {entry.directory: entry.status for entry in entries}
     counts = Counter(runs.values())
     each = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
-    return f"{len(runs)} runs: {each}" if runs else "No such run."
+    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {each}" if runs else "No such run."
 
 
 def _print(console: Console, text: str) -> None:
