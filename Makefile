@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
-.PHONY: install run test test-all browser reproduce lint lock clean
+.PHONY: install run test test-all browser reproduce docs lint lock clean
 
 install: .venv/installed
 
@@ -15,22 +15,25 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-run: install
-	$(BIN)/python train.py model=cnn init=orthogonal
+run: install  ## ARGS="KEY=VALUE …" changes settings
+	$(BIN)/python train.py model=cnn init=orthogonal $(ARGS)
 
 test: install  ## what needs Python only, in a few minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 	@echo "Left out: what takes minutes or needs a SLURM; make test-all runs it."
 
 test-all: test browser  ## and what is slow; as root on Debian, where it installs Chromium and starts a SLURM
-	$(PYTEST) -m "slow and not slurm"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm  # in one process: they share the SLURM
+	$(PYTEST) -m "slow and not slurm" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm $(PYTEST_ARGS)  # in one process: they share the SLURM
 
 browser:  ## Chromium, which the tests of the report look at its page with; as root, from Debian's packages
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)
 
-reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR
-	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA))
+reproduce: install  ## every study of the paper, small; DATA=DIR takes CIFAR-10 from DIR, STUDIES="…" only these
+	$(BIN)/python -m orthontk.reproduce $(if $(DATA),--data $(DATA)) $(if $(STUDIES),--studies $(STUDIES))
+
+docs: install  ## docs/_build/html/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lint: install
 	$(BIN)/ruff check

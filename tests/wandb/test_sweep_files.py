@@ -102,10 +102,10 @@ def test_a_group_and_its_scheme_are_one_run(composed):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_multirun_in_the_readme(composed, request, name):
+def test_multirun_in_the_documentation(composed, request, name):
     """Beside each sweep file stands the same grid for Hydra, and for distributions one within their bounds."""
-    readme = request.config.rootpath.joinpath("README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(rf"^\| `sweeps/{name}\.yaml`.*?`python train\.py -m (.*?)`", readme, re.MULTILINE)
+    page = request.config.rootpath.joinpath("docs", "wandb.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^\| `sweeps/{name}\.yaml`.*?`python train\.py -m (.*?)`", page, re.MULTILINE)
     overrides, sweep = shlex.split(command), read(name)
     jobs = jobs_of([{}], OverridesParser.create().parse_overrides(overrides))
     given = {key: set() for key in sweep["parameters"]}

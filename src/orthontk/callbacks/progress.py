@@ -1,16 +1,20 @@
 """One progress bar over the whole training; plain, rare lines where there is no terminal."""
 
+import shutil
 import sys
 import time
 
 import pytorch_lightning as pl
 from tqdm import tqdm
 
+BAR = "|{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
+LINE = "{percentage:3.0f}%, {n_fmt}/{total_fmt} steps, {rate_fmt}, {elapsed} passed, {remaining} left{postfix}"
+NARROW = 100  # columns; below, the bar has no room for the validation accuracy
 SHOWN = {"train/loss": "loss", "train/accuracy": "accuracy", "val/accuracy": "val", "ntk/change": "NTK change"}
 
 
 class Progress(pl.callbacks.ProgressBar):
-    """Steps done, rate, time left, and the latest loss, accuracy and NTK change.
+    """Steps done, time left, and the latest loss, accuracy and NTK change.
 
     Into a file or a SLURM log it writes a line a minute and one at the end instead of a bar.
     """
@@ -38,6 +42,7 @@ class Progress(pl.callbacks.ProgressBar):
             unit="step",
             disable=not self.enabled,
             dynamic_ncols=not self.plain,
+            bar_format=LINE if self.plain else BAR,
             delay=float("inf") if self.plain else 0,  # lines are printed here, tqdm draws nothing
             mininterval=0,
             miniters=1,
@@ -60,8 +65,10 @@ class Progress(pl.callbacks.ProgressBar):
 
     def _update(self, trainer: pl.Trainer) -> None:
         metrics = trainer.callback_metrics
-        shown = {label: f"{metrics[name]:.3g}" for name, label in SHOWN.items() if name in metrics}
-        self.bar.set_postfix(shown, refresh=False)
+        narrow = not self.plain and shutil.get_terminal_size().columns < NARROW
+        names = [name for name in SHOWN if name in metrics and not (narrow and name == "val/accuracy")]
+        shown = ", ".join(f"{SHOWN[name]} {metrics[name]:.3g}" for name in names)
+        self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update(self._done(trainer) - self.bar.n)
         if self.plain:
             print(self.bar, file=sys.stderr, flush=True)

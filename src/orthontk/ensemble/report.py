@@ -6,7 +6,6 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from orthontk.ensemble.plan import Plan
@@ -14,6 +13,7 @@ from orthontk.ensemble.results import gather_tables, write_ensemble_summary
 from orthontk.files import read_json
 from orthontk.run.directory import LOCK
 from orthontk.run.settings import naming
+from orthontk.terminal import console as open_console
 
 SHOWN = {"train/tau": "train τ", "test/tau": "test τ", "train/loss": "train loss", "test/accuracy": "test accuracy"}
 
@@ -42,11 +42,11 @@ def show_ensemble(directory: Path) -> None:
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
     table = Table(caption="mean ± standard error over seeds; +k: k runs never reached τ and are in no mean")
     for column in ("init", "lr", "runs", "diverged", *shown.values()):
-        table.add_column(column, justify="left" if column == "init" else "right")
+        table.add_column(column, justify="left" if column == "init" else "right", no_wrap=True)
     for group in groups:
         cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
-    console = Console()
+    console = open_console()
     console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False)
     console.print(table)
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -36,6 +37,9 @@ def arguments() -> argparse.Namespace:
         "finished jobs are skipped.",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="a folder with CIFAR-10 (default: embedded digits)")
+    parser.add_argument(
+        "--studies", nargs="+", metavar="STUDY", choices=SECONDS, help="only these: " + ", ".join(SECONDS)
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="where results go (default: outputs)")
     return parser.parse_args()
 
@@ -49,7 +53,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     if options.data is None:
         print("Data: 5,000 digits embedded in a package, not the paper's images; DATA=DIR takes CIFAR-10 from DIR.")
-    jobs = count_jobs()
+    jobs = count_jobs(options.studies or SECONDS)
     print(f"{sum(jobs.values())} jobs of {len(jobs)} studies; what they print goes to {out}/<study>.log")
     failed = run_all(options.data, out, jobs)
     from orthontk.report.write import report
@@ -60,13 +64,13 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def count_jobs() -> dict[str, int]:
+def count_jobs(studies: Iterable[str]) -> dict[str, int]:
     """How many jobs each study's multirun has."""
     from hydra_plugins.orthontk_sweeper import jobs_of
 
     counts = {}
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for study in SECONDS:
+        for study in studies:
             config = compose("config", [f"experiment={study}", "scale=quick"], return_hydra_config=True)
             counts[study] = len(jobs_of(grids_at_scale(config.hydra.sweeper.grids, "quick"), []))
     return counts

@@ -4,13 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from orthontk.callbacks.kernel_regression import FILE as KERNEL_REGRESSION
 from orthontk.files import read_json, write_json
 from orthontk.loggers import read_metrics
 from orthontk.run.directory import LOCK, SUMMARY
+from orthontk.terminal import console as open_console
 
 # The rows of the closing table, in this order, where the run has them.
 SHOWN = {
@@ -69,7 +69,7 @@ def show_summary(directory: Path) -> None:
         if name in summary["metrics"]:
             value = summary["metrics"][name]
             table.add_row(label, "diverged" if value is None else f"{value:.4g}")
-    console = Console()
+    console = open_console()
     console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False)
     console.print(table)
     if (directory / KERNEL_REGRESSION).exists():

@@ -1,0 +1,1 @@
+"""Lists and compares the runs under a folder, in the terminal or as CSV."""

@@ -1,0 +1,128 @@
+"""What there is to compare: an entry for each run, and for each kind of replica in an ensemble."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orthontk.files import read_json
+from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT
+from orthontk.loggers import read_metrics
+from orthontk.report.gather import run_directories
+from orthontk.run.directory import CONFIG, SUMMARY
+from orthontk.sweep.overview import entries_under, sweeps_under
+from orthontk.sweep.state import FAILED, state_of
+
+FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
+SPLITS = ("train", "test")  # of which there may be a τ
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run, or the replicas of an ensemble that share an initialization and a learning rate.
+
+    Attributes:
+        values: its `status`, its settings by dotted key (`model.width`) and its metrics (`test/accuracy`); means over
+            the replicas if there are several. A metric that is None was no finite number, a τ that is None never came.
+    """
+
+    directory: Path
+    values: dict[str, Any]
+    note: str = ""
+
+    @property
+    def status(self) -> str:
+        return self.values["status"]
+
+
+def collect(root: Path) -> list[Entry]:
+    """All runs under `root`, at any depth and in any state."""
+    configured = list(run_directories(root))
+    entries = [entry for directory in configured for entry in _entries(directory)]
+    for job in entries_under(root, sweeps_under(root)):
+        if job.directory not in configured:  # refused before it wrote a configuration, or never begun
+            entries.append(Entry(job.directory, {"status": job.state.kind}, job.state.reason))
+    return entries
+
+
+def _entries(directory: Path) -> Iterator[Entry]:
+    try:
+        settings = _settings(directory)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, AttributeError):
+        yield Entry(directory, {"status": UNREADABLE}, f"{CONFIG} cannot be read")
+        return
+    try:
+        summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else None
+        if summary is None:
+            yield _unfinished(directory, settings)
+        elif "groups" in summary:
+            yield from (_group(directory, settings, group, summary["metrics"]) for group in summary["groups"])
+        else:
+            status = DIVERGED if summary["diverged"] else FINISHED
+            yield Entry(directory, {"status": status, **settings, **summary["metrics"]})
+    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError, ValueError):
+        yield Entry(directory, {"status": UNREADABLE}, f"{SUMMARY} or metrics.csv cannot be read")
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    text = (directory / CONFIG).read_text(encoding="utf-8")
+    return flatten(yaml.load(text, Loader=yaml.CSafeLoader))  # seconds sooner than the safe_load of a thousand files
+
+
+def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
+    """A run that goes on, was interrupted or failed: how far it is, and what it has measured."""
+    state = state_of(directory)
+    metrics: dict[str, Any] = {}
+    if (directory / "metrics.csv").exists():
+        for row in read_metrics(directory / "metrics.csv"):
+            metrics.update(row)
+    note = state.reason
+    if metrics and state.kind != FAILED:
+        note = f"at step {int(metrics.pop('step'))} of {settings.get('trainer.max_steps')}"
+    metrics.pop("step", None)
+    return Entry(directory, {"status": state.kind, **settings, **metrics}, note)
+
+
+def _group(directory: Path, settings: dict[str, Any], group: Mapping[str, Any], whole: Mapping[str, Any]) -> Entry:
+    values = {"status": FINISHED, **settings, **whole, "replicas": group["replicas"]}
+    values |= {"init.scheme": group["init"], "optimizer.lr": group["learning_rate"]}
+    values |= {name: value["mean"] for name, value in group.items() if isinstance(value, Mapping)}
+    for split in SPLITS:
+        if f"{split}/tau" in group:
+            values[f"{split}/censored"] = group[f"{split}/tau"]["censored"]
+    diverged = group["diverged"]
+    if diverged == group["replicas"]:
+        values["status"] = DIVERGED
+    return Entry(directory, values, f"{diverged} of {group['replicas']} replicas diverged" if diverged else "")
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that can tell runs apart, by dotted key.
+
+    An object is the last word of its `_target_`; callbacks are their names, beside their own settings.
+
+    >>> flatten({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
+    {'model': 'FCN', 'model.width': 8, 'callbacks': ''}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if key == "name" or key not in WITHOUT_EFFECT:
+            flat.update(_flat(key, value))
+    for axis in ENSEMBLE_AXES:  # an entry has its own initialization and learning rate
+        flat.pop(f"ensemble.{axis}", None)
+    flat["callbacks"] = ",".join(config.get("callbacks") or {})
+    return flat
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    if "_target_" in value:
+        yield key, str(value["_target_"]).rsplit(".", 1)[-1]
+    for name, inner in value.items():
+        if name not in ("_target_", "_partial_"):
+            yield from _flat(f"{key}.{name}", inner)

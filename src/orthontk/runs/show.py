@@ -1,0 +1,130 @@
+"""Runs as a table in the terminal, or as CSV."""
+
+import csv
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from orthontk.runs.collect import DIVERGED, FINISHED, UNREADABLE, Entry
+from orthontk.runs.select import METRICS, differing, headings, measured, plain
+from orthontk.sweep.state import FAILED, INTERRUPTED, MISSING, RUNNING
+from orthontk.terminal import console as open_console
+
+STYLES = {
+    FINISHED: "",
+    RUNNING: "",
+    DIVERGED: "red",
+    INTERRUPTED: "yellow",
+    FAILED: "red",
+    MISSING: "yellow",
+    UNREADABLE: "red",
+}
+EXPLAINED = (FAILED, MISSING, UNREADABLE)  # whose reasons are too long for a column, and stand below the table
+TELLING = ("init.scheme", "optimizer.lr", "model.width", "model.depth", "model")  # shown as long as there is room
+HASH = re.compile(r"[0-9a-f]{8}(-\d+)?$")  # at the end of a run directory's name
+
+
+def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> None:
+    """Print a row for each run: what tells it from the others, how it ended, what it measured."""
+    console = open_console()
+    settings = [key for key in differing(entries) if key not in extra]
+    metrics = [name for name in METRICS if name not in extra and any(name in entry.values for entry in entries)]
+    replicas = ["replicas"] if any("replicas" in entry.values for entry in entries) else []
+    columns = [*settings, *replicas, *extra, *metrics]
+    hidden = _without_room(console, entries, columns, settings) if console.is_terminal else []
+    columns = [key for key in columns if key not in hidden]
+    table = Table()
+    for title in ("run", "status"):
+        table.add_column(title, no_wrap=True)
+    for key, title in headings(columns).items():
+        table.add_column(
+            title.replace("/", "\n"), justify="right" if _is_numeric(entries, key) else "left", no_wrap=True
+        )
+    for entry in entries:
+        cells = [_name(entry), _status(entry), *(_cell(entry, key) for key in columns)]
+        table.add_row(*cells, style=STYLES[entry.status])
+    console.print(table, markup=False)
+    for entry in entries:
+        if entry.status in EXPLAINED:
+            _print(console, f"{entry.status} {_name(entry)}: {entry.note}")
+    _print(console, _counted(entries))
+    if hidden:
+        _print(console, f"Too narrow for {', '.join(hidden)}; --csv has every column.")
+    if entries and HASH.search(entries[0].directory.name):
+        _print(console, f"The folder of a run: {_folder_pattern(entries, root)}")
+
+
+def write_csv(entries: Sequence[Entry], extra: Sequence[str] = ()) -> None:
+    """Print comma-separated values: every setting that differs and every metric, in full."""
+    columns = list(dict.fromkeys([*differing(entries), *extra, "replicas", *measured(entries)]))
+    columns = [key for key in columns if key != "replicas" or any(key in entry.values for entry in entries)]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["directory", "status", *columns])
+    for entry in entries:
+        writer.writerow([entry.directory, entry.status, *(entry.values.get(key) for key in columns)])
+
+
+def _name(entry: Entry) -> str:
+    """What is unique in the directory's name: the hash of the settings, if it has one."""
+    match = HASH.search(entry.directory.name)
+    return match.group() if match else entry.directory.name
+
+
+def _folder_pattern(entries: Sequence[Entry], root: Path) -> str:
+    parents = {entry.directory.parent for entry in entries}
+    return f"{parents.pop() if len(parents) == 1 else root / '**'}/*-RUN"
+
+
+def _status(entry: Entry) -> str:
+    short = entry.note and entry.status not in EXPLAINED
+    return f"{entry.status}, {entry.note}" if short else entry.status
+
+
+def _cell(entry: Entry, key: str) -> str:
+    if key not in entry.values:
+        return ""
+    value = entry.values[key]
+    if key.endswith("/tau"):
+        never = entry.values.get(f"{key.removesuffix('tau')}censored") if "replicas" in entry.values else None
+        return ("never" if value is None else plain(value)) + (f" +{never}" if never else "")
+    return "not finite" if value is None and "/" in key else plain(value)
+
+
+def _is_numeric(entries: Sequence[Entry], key: str) -> bool:
+    values = [entry.values[key] for entry in entries if entry.values.get(key) is not None]
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _without_room(
+    console: Console, entries: Sequence[Entry], columns: Sequence[str], settings: Sequence[str]
+) -> list[str]:
+    """Columns that the terminal has no room for, the least telling first."""
+    widths = {}
+    for key, title in headings(columns).items():
+        texts = [*title.split("/"), *(_cell(entry, key) for entry in entries)]
+        widths[key] = max(map(len, texts))
+    fixed = [max([6, *(len(text(entry)) for entry in entries)]) for text in (_name, _status)]
+    room = console.width - sum(fixed) - sum(widths.values()) - 3 * (len(columns) + 2) - 1
+    hidden: list[str] = []
+    others = [key for key in reversed(settings) if key not in TELLING]
+    for key in ("time/total", "train/loss", *others, "test/tau", "replicas", *reversed(TELLING)):
+        if room < 0 and key in widths:
+            hidden.append(key)
+            room += widths[key] + 3
+    return hidden
+
+
+def _counted(entries: Sequence[Entry]) -> str:
+    runs = {entry.directory: entry.status for entry in entries}
+    counts = Counter(runs.values())
+    each = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
+    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {each}" if runs else "No such run."
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
