@@ -5,6 +5,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,8 @@ class Executor(SlurmExecutor):
         if shutil.which("sbatch") is None:
             raise InvalidValue("hydra/launcher", "slurm", "another launcher, as there is no sbatch on this machine")
         try:
-            return self.map_array(function, *zip(*arguments, strict=True))
+            with redirect_stderr(StringIO()):  # where submitit repeats what is in its error
+                return self.map_array(function, *zip(*arguments, strict=True))
         except FailedJobError as error:
             lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
             raise InvalidValue("hydra.launcher", "…", f"what SLURM accepts; {' '.join(lines[-2:])}") from error
