@@ -32,7 +32,7 @@ def wandb_history(directory: Path) -> list[dict[str, Any]]:
     records = [json.loads(line) for line in printed.splitlines()]
     items = [record["history"]["item"] for record in records if record["type"] == "history"]
     assert [item["_step"] for item in items] == sorted({item["_step"] for item in items})  # each step once
-    chance = ("time/", "_runtime", "_timestamp", "_latest_artifact_path")  # W&B draws names of artifacts
+    chance = ("time/", "_runtime", "_timestamp", "artifact_path")  # W&B draws names of artifacts
     return [{name: value for name, value in item.items() if not any(part in name for part in chance)} for item in items]
 
 

@@ -186,7 +186,7 @@ def test_a_script_of_ones_own(multirun, cluster, tmp_path):
     job = cluster.run("sbatch", *options, f"--wrap={script}").strip()
     wait_until(lambda: reaches(run_of(own, "gaussian", 0), 10), "the run trains")
     requeue(cluster, job)
-    wait_until(lambda: own.runs, "the run is finished")
+    wait_until(lambda: own.runs and not is_running(cluster, job), "the run is finished")
     code, _, errors = whole.end()
     assert code == 0, errors
     assert len(starts_of(cluster, job)[job]) == 2

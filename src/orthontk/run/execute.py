@@ -70,9 +70,10 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     finally:
         _finish_loggers(experiment.trainer, failed)
     if experiment.trainer.is_global_zero:
-        write_summary(directory.path, experiment, seconds=time.perf_counter() - start)
         if config.figures:
             draw_figures(directory.path)
+        # Last, since this says that the run is finished: one that is killed before it draws its figures again.
+        write_summary(directory.path, experiment, seconds=time.perf_counter() - start)
         show_summary(directory.path)
 
 
