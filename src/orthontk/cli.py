@@ -86,6 +86,16 @@ def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
     return wrapped
 
 
+def require_folder_of_runs(path: Path) -> None:
+    """Refuse a command's DIR that is no folder.
+
+    Raises:
+        InvalidValue: there is none.
+    """
+    if not path.is_dir():
+        raise InvalidValue("DIR", path, "a folder of runs, such as outputs")
+
+
 def _exit_with(error: Exception) -> None:
     if os.environ.get("ORTHONTK_DEBUG") == "1":
         traceback.print_exception(error)

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orthontk.checks import InvalidValue
-from orthontk.cli import command
+from orthontk.cli import command, require_folder_of_runs
 from orthontk.files import read_json
 
 SUMMARY = "summary.json"  # that there is one makes a run directory a finished run's
@@ -89,8 +88,7 @@ def upload(recordings: Sequence[Path], options: Sequence[str], root: Path) -> li
 @command
 def main() -> None:
     options = arguments()
-    if not options.directory.is_dir():
-        raise InvalidValue("DIR", options.directory, "a folder of runs, such as outputs")
+    require_folder_of_runs(options.directory)
     found = find(options.directory)
     given = [f"--{name}={getattr(options, name)}" for name in ("entity", "project") if getattr(options, name)]
     missing = upload(found.waiting, given, options.directory)

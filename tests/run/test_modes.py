@@ -29,6 +29,21 @@ def test_run_directory_holds_what_a_researcher_uses(small):
         assert min(image.size) > 300 and len(set(image.getdata())) > 20  # more than an empty frame
 
 
+def test_a_run_that_ends_before_its_figures_are_drawn_is_not_finished(small, monkeypatch):
+    """The same command draws them, and measures nothing twice."""
+
+    def interrupted(directory):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orthontk.run.execute.draw_figures", interrupted)
+        assert small("figures=true").code == 1
+    again = small("figures=true")
+    assert again.code == 0 and not again.out.startswith("finished already")
+    assert len(list((again.run_directory / "figures").iterdir())) == 4
+    assert [row["step"] for row in read_metrics(again.run_directory / "metrics.csv")] == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_every_step_once_and_in_order(small):
     steps = [row["step"] for row in read_metrics(small().run_directory / "metrics.csv")]
     assert steps == [0, 1, 2, 3, 4, 5, 6]

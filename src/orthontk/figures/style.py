@@ -32,6 +32,8 @@ def sequence(count: int) -> list[str]:
 
 
 def save(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
+        axes.title.set_wrap(True)  # a study's title names its data, and is longer than one panel is wide
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orthontk.checks import InvalidValue, number
-from orthontk.cli import command
+from orthontk.cli import command, require_folder_of_runs
 
 EXTRAS = ("jinja2", "plotly")
 SECONDS = 10.0
@@ -41,8 +41,7 @@ def arguments() -> argparse.Namespace:
 @command
 def main() -> None:
     options = arguments()
-    if not options.directory.is_dir():
-        raise InvalidValue("DIR", options.directory, "a folder of runs, such as outputs")
+    require_folder_of_runs(options.directory)
     if missing := [name for name in EXTRAS if find_spec(name) is None]:
         raise InvalidValue("orthontk.report", f"without {', '.join(missing)}", "pip install 'orthontk[report]' first")
     every = None if options.watch is None else _seconds(options.watch)

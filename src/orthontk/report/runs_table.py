@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthontk.report.gather import Run, short
+from orthontk.runs.collect import flatten
+from orthontk.runs.select import headings
 
 # Of the configuration, first what a reader looks for first.
 FIRST = (
@@ -25,9 +27,8 @@ FIRST = (
     "trainer.max_steps",
     "loss",
 )
-# What says where and how a run was watched, not what it was.
-LEFT_OUT = ("hydra", "logger", "paths", "resume", "name", "figures", "study", "checkpoint", "scale")
-OF_ROWS = ("ensemble.inits", "ensemble.learning_rates")  # every row of an ensemble has its own
+LEFT_OUT = ("name", "checkpoint", "scale")  # beside what `flatten` leaves out
+NAMES_ALONE = ("init", "callbacks")  # the function that draws, and which callbacks there were; not their settings
 RESULTS = {
     "train/tau": "train τ",
     "test/tau": "test τ",
@@ -75,7 +76,7 @@ def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     ]
     columns = differing([row.settings for row in rows])
     measured = [name for name in RESULTS if any(row.results.get(name) is not None for row in rows)]
-    return Table(rows, columns, measured, short_names(columns))
+    return Table(rows, columns, measured, headings(columns))
 
 
 def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
@@ -89,44 +90,25 @@ def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
     return sorted(found, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
 
 
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key, where no other key ends in it.
-
-    >>> short_names(["init.scheme", "model.width", "data.seed", "seed"])
-    {'init.scheme': 'init', 'model.width': 'width', 'data.seed': 'data.seed', 'seed': 'seed'}
-    """
-    last = [key.rpartition(".")[2] for key in keys]
-    names = {key: end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)}
-    return {key: "init" if key == "init.scheme" else name for key, name in names.items()}
-
-
 def flat_settings(config: Mapping[str, Any]) -> dict[str, Value]:
-    """Dotted keys to plain values; what names a class by `_target_` is that class's name.
+    """What there is to show of a run's settings: plain values by dotted key.
 
     >>> flat_settings({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
     {'model': 'FCN', 'model.width': 8}
     """
-    return {key: value for name, node in config.items() if name not in LEFT_OUT for key, value in _flat(name, node)}
+    kept = {key: value for key, value in flatten(config).items() if key not in NAMES_ALONE}
+    return {key: _plain(value) for key, value in kept.items() if key.partition(".")[0] not in LEFT_OUT}
 
 
-def _flat(key: str, node: Any) -> Iterator[tuple[str, Value]]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield key, short(node)
-        for name, value in node.items():
-            if not str(name).startswith("_"):
-                yield from _flat(f"{key}.{name}", value)
-    elif isinstance(node, str | int | float | bool) or node is None:
-        yield key, node
-    else:
-        yield key, ", ".join(map(str, node)) if isinstance(node, list) else str(node)
+def _plain(value: Any) -> Value:
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
-    settings = {key: value for key, value in flat_settings(run.config).items() if key not in OF_ROWS}
+    settings = flat_settings(run.config)
     settings["init.scheme"] = short(run.get("init.scheme", ""))
-    for name in ("init", "callbacks"):  # the function that draws, and groups without a value of their own
-        settings.pop(name, None)
     groups = run.summary.get("groups")
     if not isinstance(groups, list):
         yield Row(number, label, status_of(run), None, settings, _results(run))

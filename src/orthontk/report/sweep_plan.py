@@ -13,8 +13,8 @@ from hydra.errors import HydraException
 from orthontk.files import read_json
 from orthontk.report.gather import Run
 from orthontk.report.rerun import provenance_of
+from orthontk.sweep.record import FOLDER
 
-RECORDS = ".sweeps"  # of `orthontk.sweep`: a file for each different multirun, with its jobs' directories
 SETTINGS = "multirun.yaml"
 
 
@@ -44,7 +44,7 @@ class Plan:
 def planned(folder: Path) -> Plan | None:
     """The last sweep into a folder; None if there was none or nothing of it can be read."""
     try:
-        records = [read_json(path) for path in folder.glob(f"{RECORDS}/*.json")]
+        records = [read_json(path) for path in folder.glob(f"{FOLDER}/*.json")]
         if records:
             return _from_record(folder, max(records, key=lambda record: str(record["launched"])))
         return _from_settings(folder / SETTINGS)

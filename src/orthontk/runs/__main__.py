@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from orthontk.checks import InvalidValue
-from orthontk.cli import command
+from orthontk.cli import command, require_folder_of_runs
 
 
 def arguments() -> argparse.Namespace:
@@ -30,8 +30,7 @@ def arguments() -> argparse.Namespace:
 @command
 def main() -> None:
     options = arguments()
-    if not options.directory.is_dir():
-        raise InvalidValue("DIR", options.directory, "a folder of runs, such as outputs")
+    require_folder_of_runs(options.directory)
     from orthontk.runs.collect import collect  # torch and Lightning, which --help should not wait for
     from orthontk.runs.select import key_of, ordered, where
     from orthontk.runs.show import show, write_csv

@@ -124,5 +124,5 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
     if "_target_" in value:
         yield key, str(value["_target_"]).rsplit(".", 1)[-1]
     for name, inner in value.items():
-        if name not in ("_target_", "_partial_"):
+        if not str(name).startswith("_"):
             yield from _flat(f"{key}.{name}", inner)

@@ -42,6 +42,8 @@ def headings(keys: Sequence[str]) -> dict[str, str]:
 
     >>> headings(["model.width", "seed", "data.seed", "test/accuracy"])
     {'model.width': 'width', 'seed': 'seed', 'data.seed': 'data.seed', 'test/accuracy': 'test/accuracy'}
+    >>> headings(["init.scheme", "model.width", "data.seed", "seed"])
+    {'init.scheme': 'init', 'model.width': 'width', 'data.seed': 'data.seed', 'seed': 'seed'}
     """
     last = {key: key.rsplit(".", 1)[-1] for key in keys}
     last |= {"init.scheme": "init"} if "init.scheme" in last and "init" not in keys else {}
