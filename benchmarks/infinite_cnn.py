@@ -1,8 +1,8 @@
 """The infinite-width NTK and NNGP of a relu CNN beside neural-tangents 0.6.5, turn by turn in one run.
 
 The peer runs in its own virtual environment (benchmarks/neural_tangents_venv.sh). Its times exclude compilation; both
-use two threads. `pool` sums over all pairs of positions, so it takes fewer images: its time
-per pair of images does not depend on how many there are.
+use two threads. `pool` sums over all pairs of positions, so it takes fewer images than the 64 of `flatten`; what it
+takes for 64 is not measured here.
 
 usage: python benchmarks/infinite_cnn.py PEER_VENV [--repeats 3]
 """

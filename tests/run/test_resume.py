@@ -153,6 +153,8 @@ def start(tmp_path, request):
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # As a terminal starts it: what runs in a script's background ignores Ctrl-C, and lets its children do so.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return process
