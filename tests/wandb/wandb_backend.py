@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,7 +44,7 @@ class Backend:
         runs: by id.
         jobs: the parameters of the runs that a sweep still has to hand out, one dictionary a run.
         reports: the reports' specifications, by title.
-        held: ids of runs that get no answer, as if the connection were down, until it is empty.
+        held: ids of runs whose history does not arrive, as if the connection were down, until it is empty.
     """
 
     def __init__(self) -> None:
@@ -125,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"data": self.backend.graphql(request["query"], request.get("variables") or {})})
             return
         if match := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
-            self._wait_while_held(match.group(1))
+            if self._is_held(match.group(1)):
+                self.close_connection = True
+                return
             self.backend.stream(match.group(1), json.loads(body))
         elif match := re.fullmatch(r"/upload/([^/]+)/(.+)", self.path):
             owner, name = match.groups()
@@ -135,10 +138,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_PUT = do_GET = do_POST
 
-    def _wait_while_held(self, run_id: str) -> None:
+    def _is_held(self, run_id: str) -> bool:
+        """Wait while it is. What was held has not arrived: its sender may be dead, and another may send it again."""
+        held = run_id in self.backend.held
         while run_id in self.backend.held:
             self.backend.held_back.set()
-            threading.Event().wait(0.05)
+            time.sleep(0.05)
+        return held
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":

@@ -116,11 +116,12 @@ class NTKRecorder(ScheduledCallback):
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
     """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
+    spectrum = measures.eigenvalues(theta)
     return {
         "ntk/change": measures.relative_change(theta, initial),
         "ntk/alignment": measures.alignment(theta, F.one_hot(labels)),
-        "ntk/top_eigenvalue": measures.top_eigenvalue(theta),
-        "ntk/condition_number": measures.condition_number(theta),
-        "ntk/effective_rank": measures.effective_rank(theta),
+        "ntk/top_eigenvalue": spectrum[-1].item(),
+        "ntk/condition_number": measures.condition_number(spectrum, theta.dtype),
+        "ntk/effective_rank": measures.effective_rank(spectrum),
         "ntk/offdiagonal": measures.offdiagonal(theta),
     }
