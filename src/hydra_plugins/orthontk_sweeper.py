@@ -14,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from orthontk.cli import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
+from orthontk.run.directory import CONFIG
 from orthontk.run.lock import InUse
 from orthontk.sweep.pending import Place, pending, place_of
 from orthontk.sweep.record import Job, write_record
@@ -47,6 +48,8 @@ class OrthontkSweeper(BasicSweeper):
         self.launcher = launcher = _PendingOnly(self.launcher)
         self.places = launcher.places
         returns = super().sweep(arguments)
+        if not getattr(launcher.launcher, "dry_run", False):
+            self._compare()
         if launcher.failures or launcher.running:
             raise JobsFailed(launcher.failures, sum(map(len, returns)), launcher.running)
         return returns
@@ -64,6 +67,17 @@ class OrthontkSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: every job has been composed."""
+
+    def _compare(self) -> None:
+        """Print a table of what there is of the runs, if there are several."""
+        from orthontk.runs.collect import entries_of
+        from orthontk.runs.show import show
+
+        directories = [place.directory for place in self.places.values() if place.directory]
+        begun = [directory for directory in dict.fromkeys(directories) if (directory / CONFIG).exists()]
+        if len(begun) > 1:
+            root = Path(str(self.config.hydra.sweep.dir)).absolute()
+            show([entry for directory in begun for entry in entries_of(directory)], root)
 
     def _record(self, jobs: Sequence[Sequence[str]]) -> None:
         sweep_directory = Path(str(self.config.hydra.sweep.dir)).absolute()

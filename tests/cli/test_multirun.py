@@ -49,6 +49,18 @@ def test_same_run_same_place_in_run_and_multirun(small, tmp_path):
     assert len(list((tmp_path / "outputs" / "default").glob("*/summary.json"))) == 2
 
 
+def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path):
+    """Two lines for each job, and a table of these runs alone, those that were finished before among them."""
+    small("seed=9")
+    small("seed=7")
+    done = small("-m", "seed=7,8")
+    assert done.code == 0 and "measured at the end" not in done.out
+    assert re.search(r"seed8-\w+: 6 steps, .*test accuracy 0\.\d+", done.out)
+    table = done.out[done.out.index("┏") :]
+    assert [line.split("│")[3].strip() for line in table.splitlines() if line.startswith("│")] == ["7", "8"]
+    assert "2 runs: 2 finished" in table and f"{tmp_path}/outputs/default/*-RUN" in table
+
+
 def test_runs_of_another_launch_are_left_to_it(small):
     """Told in one line, in a multirun before anything is launched; the directory stays as it is."""
     directory = small("seed=7").run_directory

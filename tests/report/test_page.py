@@ -71,6 +71,24 @@ def test_unfinished_and_damaged_runs(tmp_path):
     assert json.loads(packed_in(page, "run-0"))["status"] == "unfinished"
 
 
+def test_a_failed_run_is_listed_with_its_reason(tmp_path):
+    make_run(tmp_path / "a" / "done")
+    failed = make_run(tmp_path / "a" / "failed", step=3)
+    reporter = Reporter(tmp_path, tmp_path / "report")
+    reporter.update()
+    (failed / "failure.txt").write_text("optimizer.lr=-1: expected <a> number above 0\n\nTraceback …\n")
+    reporter.update()  # which sees that the run has changed
+    (tmp_path / "report").mkdir()
+    page = write_page(reporter).read_text()
+    assert re.search(r">a/failed</a></th><td>failed</td>", page)
+    assert "a/failed</code>: failed: optimizer.lr=-1: expected &lt;a&gt; number above 0</li>" in page
+
+
+def test_a_column_for_replicas_only_where_there_are_some(tmp_path):
+    make_run(tmp_path / "a" / "run")
+    assert ">replicas</button>" not in page_of(tmp_path)
+
+
 def test_the_page_reloads_itself_only_while_it_is_watched(tmp_path):
     make_run(tmp_path / "a" / "run")
     assert '"reload": 5' in page_of(tmp_path, reload_after=5) and '"reload": null' in page_of(tmp_path)

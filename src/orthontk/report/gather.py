@@ -12,9 +12,11 @@ import yaml
 
 from orthontk.ensemble.rows import read_rows
 from orthontk.files import read_json
-from orthontk.run.directory import CONFIG, SUMMARY
+from orthontk.run.directory import CONFIG, FAILURES, SUMMARY
+from orthontk.run.failure import read_failure
 
 METRICS = "metrics.csv"
+NOT_FINISHED = "not finished"
 Fingerprint = tuple[tuple[str, int, int], ...]
 
 
@@ -97,14 +99,15 @@ def gather(root: Path, known: Known | None = None) -> Gathered:
             found.runs.append(run)
         else:
             found.unfinished.append(run)
-            found.skipped[directory] = "not finished"
+            failure = read_failure(directory)
+            found.skipped[directory] = f"failed: {failure[0]}" if failure else NOT_FINISHED
     return found
 
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Changes whenever a run's settings or results do."""
     files = sorted(
-        [directory / CONFIG, directory / SUMMARY, *directory.glob("*.csv"), *directory.glob("*.safetensors")]
+        path for names in (CONFIG, SUMMARY, FAILURES, "*.csv", "*.safetensors") for path in directory.glob(names)
     )
     return tuple((file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file)))
 

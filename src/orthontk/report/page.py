@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orthontk.files import write_text
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
 from orthontk.report.figure_data import figure_data
-from orthontk.report.gather import Run
+from orthontk.report.gather import NOT_FINISHED, Run
 from orthontk.report.pack import packed_json, packed_plotly
 from orthontk.report.run_page import packed_run
 from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
@@ -33,7 +33,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
     detail = Detail.of_page(len(runs))
     text = _environment().get_template("index.html.j2").render(
         folder=reporter.directory.resolve().name,
-        written=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)),
+        written=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)),
         settings={"reload": reload_after, "written": round(now)},
         studies=_studies(reporter.judged, detail),
         table=runs_table(runs, labels),
@@ -41,7 +41,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
         shown_at_first=SHOWN_AT_FIRST,
         runs=[packed_run(run, label, detail, reporter.out / KEPT) for run, label in zip(runs, labels, strict=True)],
         sweeps=[_progress(sweep) for sweep in _shown_sweeps(reporter.directory, runs, reload_after, now)],
-        skipped={str(path): reason for path, reason in reporter.skipped.items() if reason != "not finished"},
+        skipped={str(path): reason for path, reason in reporter.skipped.items() if reason != NOT_FINISHED},
         plotly=packed_plotly(),
         marks=MARKS,
     )  # fmt: skip

@@ -9,6 +9,8 @@ from orthontk.files import read_json
 from orthontk.report.gather import Run
 from orthontk.run.directory import CONFIG, PROVENANCE
 
+CHECKOUT = Path(__file__).resolve().parents[3]  # where the command is given
+
 
 def rerun_command(run: Run) -> str:
     """For the shell, in the checkout's folder. `resume=never` begins anew beside a finished run.
@@ -38,5 +40,12 @@ def _recorded(directory: Path) -> list[str] | None:
     command, folders = made_by.get("command"), made_by.get("config_folders")
     if not isinstance(command, list) or not command:
         return None
-    searched = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
-    return [*searched, *(str(argument) for argument in command[1:])]
+    return [*_searched(list(map(Path, folders or []))), *(str(argument) for argument in command[1:])]
+
+
+def _searched(folders: list[Path]) -> list[str]:
+    """The option that finds configurations of one's own; a folder in the checkout as it is called there."""
+    if len(folders) == 1:
+        (folder,) = folders
+        return [f"--config-dir={folder.relative_to(CHECKOUT) if folder.is_relative_to(CHECKOUT) else folder}"]
+    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthontk.report.gather import Run, short
+from orthontk.run.failure import read_failure
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import headings
 
@@ -68,6 +69,10 @@ class Table:
     results: list[str]
     short: dict[str, str]
 
+    @property
+    def has_replicas(self) -> bool:
+        return any(row.replicas is not None for row in self.rows)
+
 
 def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     """All runs, with the settings whose values are not the same in all of them."""
@@ -124,7 +129,7 @@ def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
 
 def status_of(run: Run) -> str:
     if not run.finished:
-        return "unfinished"
+        return "failed" if read_failure(run.directory) else "unfinished"
     return "diverged" if run.summary.get("diverged") else "finished"
 
 

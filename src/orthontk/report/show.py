@@ -51,7 +51,7 @@ def markdown(judged: Sequence["Judged"], skipped: Mapping[Path, str]) -> str:
 
 
 def _cells(study: "Judged", claim: Claim) -> list[str]:
-    interval = _interval(claim.interval._asdict())
+    interval = claim.interval.in_words()
     seeds = str(claim.interval.seeds)
     name = f"{study.name} ({study.scale})"
     return [name, claim.claim, claim.where, claim.statistic, interval, claim.expected, seeds, claim.verdict]

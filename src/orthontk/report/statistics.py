@@ -22,6 +22,14 @@ class Interval(NamedTuple):
     high: float
     seeds: int
 
+    def in_words(self) -> str:
+        """
+        >>> Interval(0.12345, 0.1, 0.2, 5).in_words(), Interval(np.nan, -np.inf, np.inf, 1).in_words()
+        ('0.123 [0.1, 0.2]', 'none')
+        """
+        estimate, *ends = (f"{value:.3g}" if np.isfinite(value) else "" for value in self[:3])
+        return f"{estimate} [{ends[0] or '?'}, {ends[1] or '?'}]" if estimate else "none"
+
 
 def bootstrap(statistic: Callable[..., np.ndarray], *samples: Sequence[float], paired: bool = False) -> Interval:
     """The interval of `statistic(*samples, axis=-1)`, which reduces the last axis of each sample.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
@@ -23,7 +24,7 @@ from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
 from orthontk.run.settings import check_overrides, check_settings, naming
-from orthontk.run.summary import show_summary, write_summary
+from orthontk.run.summary import show_briefly, show_summary, write_summary
 from orthontk.training import TrainingModule
 
 
@@ -74,14 +75,19 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
             draw_figures(directory.path)
         # Last, since this says that the run is finished: one that is killed before it draws its figures again.
         write_summary(directory.path, experiment, seconds=time.perf_counter() - start)
-        show_summary(directory.path)
+        _show(directory.path)
 
 
 def _show_finished(config: DictConfig, directory: Path) -> None:
     from orthontk.ensemble.report import show_ensemble  # which imports this package
 
     print(f"finished already: {directory} (resume=never starts it anew beside it)")
-    (show_ensemble if is_ensemble(config) else show_summary)(directory)
+    (show_ensemble if is_ensemble(config) else _show)(directory)
+
+
+def _show(directory: Path) -> None:
+    is_one_of_many = HydraConfig.get().mode == RunMode.MULTIRUN
+    (show_briefly if is_one_of_many else show_summary)(directory)
 
 
 def _report_to_agent(config: DictConfig, directory: Path) -> None:

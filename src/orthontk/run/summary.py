@@ -59,6 +59,22 @@ def regression_table(content: dict[str, Any]) -> Table:
     return table
 
 
+BRIEFLY = {"val/accuracy": "validation accuracy", "test/accuracy": "test accuracy", "ntk/change": "NTK change"}
+
+
+def show_briefly(directory: Path) -> None:
+    """Two lines: of a multirun's jobs, which are compared in a table at its end."""
+    summary = read_json(directory / SUMMARY)
+    values = {label: summary["metrics"].get(name) for name, label in BRIEFLY.items()}
+    parts = [
+        f"{summary['steps']} steps",
+        *(f"{label} {value:.4g}" for label, value in values.items() if value is not None),
+    ]
+    if summary["diverged"]:
+        parts.append("diverged")
+    print(f"{directory.name}: {', '.join(parts)}\nResults: {directory}", flush=True)
+
+
 def show_summary(directory: Path) -> None:
     """Print the closing table and where everything is."""
     summary = read_json(directory / SUMMARY)

@@ -41,14 +41,15 @@ class Entry:
 def collect(root: Path) -> list[Entry]:
     """All runs under `root`, at any depth and in any state."""
     configured = list(run_directories(root))
-    entries = [entry for directory in configured for entry in _entries(directory)]
+    entries = [entry for directory in configured for entry in entries_of(directory)]
     for job in entries_under(root, sweeps_under(root)):
         if job.directory not in configured:  # refused before it wrote a configuration, or never begun
             entries.append(Entry(job.directory, {"status": job.state.kind}, job.state.reason))
     return entries
 
 
-def _entries(directory: Path) -> Iterator[Entry]:
+def entries_of(directory: Path) -> Iterator[Entry]:
+    """Of the run in a directory: one, or of an ensemble one for each kind of replica."""
     try:
         settings = _settings(directory)
     except (yaml.YAMLError, OSError, UnicodeDecodeError, AttributeError):

@@ -10,10 +10,10 @@ function figureElement(data, number) {
   const words = element("details", {}, element("summary", {}, "In words"), element("ul", {},
     ...data.words.map((sentence, place) => element("li", { id: `${wordsId}-${place}` }, sentence))));
   const caption = [data.title, data.intervals].filter(Boolean).join("; ");
-  return element("figure", {},
+  return element("figure", panels.length === 1 ? { class: "single" } : {},
     caption ? element("figcaption", {}, caption) : null,
     legendOf(data, hidden, panels),
-    element("div", { class: "panels", style: `--columns: ${Math.max(data.columns, 2)}` }, ...panels.map((panel) => panel.element)),
+    element("div", { class: "panels", style: `--columns: ${data.columns}` }, ...panels.map((panel) => panel.element)),
     words);
 }
 

@@ -13,7 +13,7 @@ function heatmapElement(data) {
       const ticks = classTicks(data.labels);
       const axis = (text) => ({ title: { text, font: { size: 12 } }, automargin: true, ...ticks, showgrid: false, zeroline: false });
       return {
-        ...baseLayout(), height: 400, xaxis: { ...axis("probe image, sorted by class"), constrain: "domain" },
+        ...baseLayout(), height: 400 + TOOLBAR, xaxis: { ...axis("probe image, sorted by class"), constrain: "domain" },
         yaxis: { ...axis("class"), autorange: "reversed", scaleanchor: "x", constrain: "domain" },
       };
     },

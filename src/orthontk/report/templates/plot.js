@@ -1,6 +1,7 @@
 // One pair of axes, drawn by Plotly when it comes into view.
 const plots = new Set(); // of the view that is shown
-const PRINTED = { width: 330, height: 250 }; // two in a row on A4
+const TOOLBAR = 30; // pixels above the axes, which Plotly's buttons would cover otherwise
+const PRINTED = { width: 330, height: 250, margin: { l: 40, r: 8, t: 8, b: 48 } }; // two in a row on A4
 const ZERO = 0.5; // where a logarithmic axis of steps has its 0
 
 const observer = new IntersectionObserver((entries) => {
@@ -55,7 +56,7 @@ function colours() {
 function baseLayout() {
   const { text } = colours();
   return {
-    autosize: true, height: 280, margin: { l: 40, r: 8, t: 8, b: 48 }, showlegend: false, hovermode: "closest",
+    autosize: true, height: 280 + TOOLBAR, margin: { l: 40, r: 8, t: TOOLBAR, b: 48 }, showlegend: false, hovermode: "closest",
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 },
   };
 }
