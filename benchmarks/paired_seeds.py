@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from orthontk.ensemble.rows import read_rows
+from orthontk.csv_rows import read_rows
 from orthontk.figures.style import BLUE, ORANGE, new_figure, save
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from orthontk.ensemble.rows import read_rows
+from orthontk.csv_rows import read_rows
 from orthontk.files import read_json
 
 TABLES = ("metrics.csv", "replicas.csv")

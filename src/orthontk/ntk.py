@@ -9,13 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.ntk import OUTPUTS
 from orthontk.checks import InvalidValue, integer
 from orthontk.cli import command
 from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.run.assemble import build_data, build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.kernels.kernel_series import KernelSeries
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orthontk.ensemble.replicas import IDENTITY
-from orthontk.ensemble.rows import COLUMNS, read_rows
+from orthontk.csv_rows import read_rows
+from orthontk.ensemble.replicas import COLUMNS, IDENTITY
 from orthontk.loggers import read_metrics
 
 Curve = dict[int, dict[str, float]]  # by step

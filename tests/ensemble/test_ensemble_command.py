@@ -10,9 +10,9 @@ import pytest
 import torch
 from ensemble_runs import assert_curves_agree, curves, single_curve
 
-from orthontk.callbacks.kernel_series import KernelSeries
-from orthontk.ensemble.rows import read_rows
+from orthontk.csv_rows import read_rows
 from orthontk.files import read_json
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 
 GRID = ("ensemble.seeds=2", "ensemble.inits=[gaussian,orthogonal]", "ensemble.learning_rates=[0.5,1.0]")

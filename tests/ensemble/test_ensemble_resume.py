@@ -10,10 +10,10 @@ import pytest
 import torch
 from ensemble_runs import curves
 
-from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.csv_rows import read_rows
 from orthontk.ensemble.module import EnsembleModule
-from orthontk.ensemble.rows import read_rows
 from orthontk.files import write_json
+from orthontk.kernels.kernel_series import KernelSeries
 from small_run import SMALL
 
 SETTINGS = (

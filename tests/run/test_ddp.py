@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from small_run import SMALL
 

@@ -5,10 +5,10 @@ import torch
 
 from orthontk.callbacks import NTKRecorder
 from orthontk.callbacks.infinite_limit import distance
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import empirical_ntk, infinite_kernels, measures, ntk_and_layer_shares
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from orthontk.networks import CNN, FCN, named_layers
 from orthontk.training import TrainingModule

@@ -24,7 +24,7 @@ def losses(run):
 
 def kernel_at_start(run):
     """Θ_0 of the run on all 60 training inputs: the probe holds them all."""
-    from orthontk.callbacks.kernel_series import KernelSeries
+    from orthontk.kernels.kernel_series import KernelSeries
 
     return KernelSeries.read(run / "ntk.safetensors").kernels[0]
 

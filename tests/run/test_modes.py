@@ -69,7 +69,7 @@ def test_same_seed_same_run_and_another_seed_another(small):
 
 def test_seed_draws_parameters_and_data_seed_the_data(small):
     """With the same seed and other data, the initial weights are the same; with the same data.seed, the probe is."""
-    from orthontk.callbacks.kernel_series import KernelSeries
+    from orthontk.kernels.kernel_series import KernelSeries
 
     def probe(*arguments):
         return KernelSeries.read(small(*arguments).run_directory / "ntk.safetensors").probe["indices"]

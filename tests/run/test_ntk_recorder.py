@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import measured_steps
 from orthontk.kernels import empirical_ntk
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from orthontk.training import TrainingModule
 from run_files import wandb_history

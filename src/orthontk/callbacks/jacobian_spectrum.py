@@ -7,14 +7,13 @@ import pytorch_lightning as pl
 import torch
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.meanfield import measured_spectrum, predicted_spectrum
 from orthontk.networks import CNN, FCN
+from orthontk.run.directory import JACOBIAN
 from orthontk.training.metrics import log_metrics
-
-FILE = "jacobian.safetensors"
 
 
 class JacobianSpectrum(ScheduledCallback):
@@ -40,7 +39,7 @@ class JacobianSpectrum(ScheduledCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         x, _, indices = trainer.datamodule.probe(self.inputs)
         self.x = x.to(next(pl_module.network.parameters()))
-        path = Path(trainer.default_root_dir) / FILE
+        path = Path(trainer.default_root_dir) / JACOBIAN
         self.series = KernelSeries(path, {"indices": indices}, {})
         if self.last_measured >= 0 and path.exists():  # resumed
             self.series = KernelSeries.read(path)

@@ -13,10 +13,9 @@ from orthontk.checks import InvalidValue, integer
 from orthontk.data import TensorDataModule
 from orthontk.kernels import empirical_ntk, infinite_kernels
 from orthontk.kernels.empirical_nngp import empirical_nngp
+from orthontk.run.directory import KERNEL_DRAWS
 from orthontk.tensor_files import write_tensors
 from orthontk.training.metrics import log_metrics
-
-FILE = "kernel_draws.safetensors"
 
 
 class KernelConvergence(ScheduledCallback):
@@ -56,7 +55,7 @@ class KernelConvergence(ScheduledCallback):
         tensors |= {"nngp_gaussian": gaussian.nngp, "ntk_gaussian": gaussian.ntk}
         log_metrics(trainer, {f"convergence/{name}": _mean_error(tensors, name) for name in kernels}, step)
         if trainer.is_global_zero:
-            write_tensors(Path(trainer.default_root_dir) / FILE, tensors, {"draws": self.draws})
+            write_tensors(Path(trainer.default_root_dir) / KERNEL_DRAWS, tensors, {"draws": self.draws})
 
 
 def _mean_error(tensors: dict[str, Tensor], kernel: str) -> float:

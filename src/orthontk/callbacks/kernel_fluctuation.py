@@ -12,10 +12,9 @@ from torch.func import functional_call, grad, vmap
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer
 from orthontk.init.stacked import draw_stacked
+from orthontk.run.directory import NTK_DRAWS
 from orthontk.tensor_files import write_tensors
 from orthontk.training.metrics import log_metrics
-
-FILE = "ntk_draws.safetensors"
 
 
 class KernelFluctuation(ScheduledCallback):
@@ -53,7 +52,7 @@ class KernelFluctuation(ScheduledCallback):
         metrics = {"fluctuation/relative_variance": relative, "fluctuation/log_variance": theta.log().var().item()}
         log_metrics(trainer, metrics, step)
         if trainer.is_global_zero:
-            write_tensors(Path(trainer.default_root_dir) / FILE, {"theta": theta}, {"draws": self.draws})
+            write_tensors(Path(trainer.default_root_dir) / NTK_DRAWS, {"theta": theta}, {"draws": self.draws})
 
 
 def self_kernels(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:

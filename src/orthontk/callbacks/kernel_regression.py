@@ -15,9 +15,9 @@ from orthontk.data import TensorDataModule
 from orthontk.files import write_json
 from orthontk.kernels import empirical_ntk
 from orthontk.regression import kernel_regression
+from orthontk.run.directory import KERNEL_REGRESSION
 from orthontk.training.metrics import log_metrics
 
-FILE = "kernel_regression.json"
 KERNELS = ("infinite_ntk", "nngp", "empirical_ntk")
 LARGEST = 20_000  # training inputs: a kernel in float64 then takes 3.2 GB, and its eigenvectors as much again
 
@@ -71,7 +71,7 @@ class KernelRegression(ScheduledCallback):
         log_metrics(trainer, metrics, step)
         if trainer.is_global_zero:
             sizes = {"train_inputs": len(train), "test_inputs": len(test)}
-            write_json(Path(trainer.default_root_dir) / FILE, {**sizes, "kernels": results})
+            write_json(Path(trainer.default_root_dir) / KERNEL_REGRESSION, {**sizes, "kernels": results})
 
 
 def _empirical(module: pl.LightningModule, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:

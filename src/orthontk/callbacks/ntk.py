@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.training.metrics import log_metrics
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")

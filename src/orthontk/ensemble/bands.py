@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orthontk.ensemble.rows import COLUMNS, read_rows
+from orthontk.csv_rows import read_rows
+from orthontk.ensemble.replicas import COLUMNS
 
 Kind = tuple[str, float]  # initialization, learning rate
 Curves = dict[int, dict[int, float]]  # by seed and step

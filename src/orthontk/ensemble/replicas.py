@@ -10,6 +10,7 @@ from orthontk.checks import InvalidValue, integer, number
 from orthontk.identity import ENSEMBLE_AXES
 
 IDENTITY = ("seed", "init", "learning_rate")  # what names a replica in every table
+COLUMNS = ("step", *IDENTITY)  # that a table of what was measured begins with
 
 
 class Replica(NamedTuple):

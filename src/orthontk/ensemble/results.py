@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from orthontk.ensemble.replicas import IDENTITY, Replica
-from orthontk.ensemble.rows import COLUMNS, ReplicaRows, write_rows
+from orthontk.csv_rows import write_rows
+from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
+from orthontk.ensemble.rows import ReplicaRows
 from orthontk.files import read_json, write_json
 
 CHUNKS, CHUNK_RESULT = "chunks", "replicas.json"

@@ -1,19 +1,15 @@
 """The rows of `metrics.csv` of an ensemble: one for each step and replica."""
 
-import csv
-import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from orthontk.ensemble.replicas import IDENTITY, Replica
-from orthontk.files import write_text
+from orthontk.csv_rows import read_rows, write_rows
+from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 
-COLUMNS = ("step", *IDENTITY)
-TEXTS = ("init", "status")
 SHARE_OF_TIME = 0.02  # that writing may take, between checkpoints
 
 
@@ -68,24 +64,3 @@ class ReplicaRows(Logger):
 
     def finalize(self, status: str) -> None:
         """Nothing: a chunk's rows are written with its checkpoints and at its end."""
-
-
-def write_rows(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a table of replicas, each with what it holds only."""
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            yield {name: _value(name, text) for name, text in row.items() if text}
-
-
-def _value(name: str, text: str) -> Any:
-    if name in TEXTS:
-        return text
-    return int(text) if name in ("step", "steps", "seed") else float(text)

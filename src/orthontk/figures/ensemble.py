@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orthontk.csv_rows import read_rows
 from orthontk.ensemble.bands import Curves, Kind, band, read_curves
-from orthontk.ensemble.rows import read_rows
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.figures.style import new_figure, save
 from orthontk.kernels import measures
+from orthontk.kernels.kernel_series import KernelSeries
 
 
 def draw_heatmaps(series: KernelSeries, path: Path) -> Path:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from orthontk.csv_rows import Row
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, curve
 from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, STEPS
-from orthontk.loggers.metrics_csv import Row
 
 PREDICTIONS = {
     "predicted": (ORANGE, "linearized at initialization"),

@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from orthontk.callbacks.jacobian_spectrum import FILE as JACOBIAN
-from orthontk.callbacks.kernel_series import KernelSeries
+from orthontk.csv_rows import Row, read_metrics
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.heatmaps import draw_heatmaps
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, curve
 from orthontk.figures.prediction import prediction
 from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, sequence
 from orthontk.kernels import measures
-from orthontk.loggers import read_metrics
-from orthontk.loggers.metrics_csv import Row
+from orthontk.kernels.kernel_series import KernelSeries
+from orthontk.run.directory import JACOBIAN
 
 KERNELS = "ntk.safetensors"
 SPLITS = {"train": (BLUE, "train (minibatch)"), "val": (ORANGE, "validation"), "test": (GREEN, "test")}

@@ -1,7 +1,5 @@
 """`metrics.csv`: one row a step, in order, whatever was interrupted in between."""
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -9,9 +7,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from orthontk.files import write_text
+from orthontk.csv_rows import Row, read_metrics, write_rows
 
-Row = dict[str, float]
 SECONDS_BETWEEN_WRITES = 5.0
 
 
@@ -52,22 +49,9 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def save(self) -> None:
         columns = ["step", *sorted({name for row in self.rows.values() for name in row} - {"step"})]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows[step] for step in sorted(self.rows))
-        write_text(self.path, text.getvalue())
+        write_rows(self.path, (self.rows[step] for step in sorted(self.rows)), columns)
         self.last_write = time.monotonic()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
-
-
-def read_metrics(path: str | Path) -> list[Row]:
-    """The rows of a `metrics.csv`, each with the metrics measured at its step only."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [
-            {name: int(value) if name == "step" else float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]

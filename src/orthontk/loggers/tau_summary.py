@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from orthontk.loggers.metrics_csv import read_metrics
+from orthontk.csv_rows import read_metrics, read_rows
 
 SPLITS = ("train", "test")
 REPLICAS = "replicas.csv"
@@ -46,7 +46,6 @@ def _step_limit(config: Path) -> int | None:
 
 def by_kind(replicas: Path) -> dict[tuple[str, float], list[dict[str, Any]]]:
     """The rows of a `replicas.csv` by initialization and learning rate."""
-    from orthontk.ensemble.rows import read_rows  # which imports this package
 
     kinds: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
     for row in read_rows(replicas):

@@ -13,8 +13,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from orthontk.checks import one_of
+from orthontk.csv_rows import read_metrics
 from orthontk.kernels import measures
-from orthontk.loggers.metrics_csv import read_metrics
 from orthontk.loggers.tau_summary import tau_summary
 from orthontk.loggers.wandb_start import start_run
 
@@ -107,7 +107,7 @@ class WandbRun(Logger):
 
     def _replay(self, until: float = math.inf) -> None:
         """Log again what the run's own files hold up to that step."""
-        from orthontk.callbacks.kernel_series import KernelSeries
+        from orthontk.kernels.kernel_series import KernelSeries
 
         metrics, kernels = self.run_directory / "metrics.csv", self.run_directory / "ntk.safetensors"
         rows = {row["step"]: row for row in read_metrics(metrics)} if metrics.exists() else {}

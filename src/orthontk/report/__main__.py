@@ -1,6 +1,7 @@
 """A report on a folder of runs: `python -m orthontk.report DIR`."""
 
 import argparse
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def main() -> None:
     if missing := [name for name in EXTRAS if find_spec(name) is None]:
         raise InvalidValue("orthontk.report", f"without {', '.join(missing)}", "pip install 'orthontk[report]' first")
     every = None if options.watch is None else _seconds(options.watch)
+    # Kernels are small here, and threads that wait for cores that a sweep is using make their spectra ten times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # pandas and matplotlib take a second to import
     from orthontk.report.watch import watch
     from orthontk.report.write import Reporter, report

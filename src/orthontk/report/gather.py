@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from orthontk.ensemble.rows import read_rows
+from orthontk.csv_rows import read_rows
 from orthontk.files import read_json
 from orthontk.run.directory import CONFIG, FAILURES, SUMMARY
 from orthontk.run.failure import read_failure

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.figures.heatmaps import by_class
 from orthontk.figures.run import evenly
 from orthontk.kernels import measures
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.report.thin import Detail, rounded
 
 LEVELS = 255

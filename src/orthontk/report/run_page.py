@@ -11,11 +11,11 @@ import yaml
 from safetensors import SafetensorError
 
 from orthontk import figures
-from orthontk.callbacks.kernel_series import KernelSeries
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
 from orthontk.figures.run import KERNELS, run_figures
 from orthontk.files import read_json, write_json
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.report.figure_data import figure_data
 from orthontk.report.gather import Run, fingerprint
 from orthontk.report.heatmap_data import heatmap_data

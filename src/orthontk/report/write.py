@@ -1,11 +1,10 @@
 """From a folder of runs to figures, tables and verdicts."""
 
+import pkgutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from hydra.utils import get_class
 
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import PanelFigure
@@ -46,7 +45,8 @@ def report(directory: Path, out: Path) -> "Reporter":
     found, judged = reporter.found, reporter.judged
     if not found.runs or (studies_in(found) and not judged):
         reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(reporter.skipped.items())[:3])
-        accepted = "a folder with finished runs" + (f" (skipped: {reasons})" if reasons else "")
+        wanted = "runs of a study that can be judged" if found.runs else "a folder with finished runs"
+        accepted = wanted + (f" (skipped: {reasons})" if reasons else "")
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
     show(judged, reporter.skipped, out)
@@ -142,10 +142,10 @@ def study_of(run: Run) -> Any:
     settings = dict(run.get("study"))
     target = settings.pop("_target_", None)
     try:
-        kind = get_class(str(target))
-    except Exception as error:  # Hydra raises whatever importing the user's module does
-        raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study") from error
-    if not issubclass(kind, Study):
+        kind = pkgutil.resolve_name(str(target))
+    except Exception as error:  # whatever importing the user's module raises
+        raise InvalidValue("study._target_", target, f"a class that can be imported here ({error})") from error
+    if not (isinstance(kind, type) and issubclass(kind, Study)):
         raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
     return kind(**settings)
 

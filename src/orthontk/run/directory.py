@@ -12,6 +12,8 @@ from orthontk.run.checkpoint_files import latest_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 LOCK, FAILURES = ".lock", "failure*.txt"
+KERNEL_DRAWS, NTK_DRAWS = "kernel_draws.safetensors", "ntk_draws.safetensors"  # of studies of initialization
+KERNEL_REGRESSION, JACOBIAN = "kernel_regression.json", "jacobian.safetensors"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
-from orthontk.callbacks.kernel_regression import FILE as KERNEL_REGRESSION
+from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json, write_json
-from orthontk.loggers import read_metrics
-from orthontk.run.directory import LOCK, SUMMARY
+from orthontk.run.directory import KERNEL_REGRESSION, LOCK, SUMMARY
 from orthontk.terminal import console as open_console
 
 # The rows of the closing table, in this order, where the run has them.

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json
 from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT
-from orthontk.loggers import read_metrics
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
 from orthontk.sweep.overview import entries_under, sweeps_under

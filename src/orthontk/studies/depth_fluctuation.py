@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from orthontk.callbacks.kernel_fluctuation import FILE
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, below, difference
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_variance, relative_variance
+from orthontk.run.directory import NTK_DRAWS
 from orthontk.studies.curves import COLOURS
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
@@ -34,7 +34,7 @@ class DepthFluctuation(Study):
         """A row for each draw."""
         rows = []
         for run in runs:
-            theta = read_tensors(run.directory / FILE)[0]["theta"].tolist()
+            theta = read_tensors(run.directory / NTK_DRAWS)[0]["theta"].tolist()
             settings = run.settings() | {"depth_over_width": run.get("model.depth") / run.get("model.width")}
             rows += [settings | {"draw": draw, "theta": value} for draw, value in enumerate(theta)]
         return pd.DataFrame(rows)

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from orthontk.callbacks.kernel_convergence import FILE
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import GREY
 from orthontk.report.claims import Claim, below, difference, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
+from orthontk.run.directory import KERNEL_DRAWS
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
@@ -115,7 +115,7 @@ def samples(table: pd.DataFrame, column: str) -> tuple[list[float], list[np.ndar
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
-    tensors, _ = read_tensors(run.directory / FILE)
+    tensors, _ = read_tensors(run.directory / KERNEL_DRAWS)
     for kernel in KERNELS:
         draws, limit, gaussian = (tensors[name].double() for name in (kernel, f"{kernel}_limit", f"{kernel}_gaussian"))
         products, to_gaussian = _products(draws, limit), _products(draws, gaussian)

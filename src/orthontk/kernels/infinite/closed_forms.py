@@ -27,12 +27,13 @@ def leaky_relu(slope: float) -> ClosedForm:
     """
 
     def pair(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
-        sine = (1 - rho).mul_(1 + rho).sqrt_()
+        sine = torch.addcmul(rho.new_ones(()), rho, rho, value=-1).sqrt_()
         rest = torch.atan2(sine, -rho)  # π − θ; faster than acos
-        length = s1 * s2
         weight = (1 - slope) ** 2 / (2 * math.pi)
-        f = sine.addcmul_(rest, rho).mul_(weight).add_(rho, alpha=slope).mul_(length)
-        return f, rest.mul_(weight).add_(slope)
+        f = sine.addcmul_(rest, rho)
+        if slope == 0:
+            return f.mul_(s1 * weight).mul_(s2), rest.mul_(weight)
+        return f.mul_(weight).add_(rho, alpha=slope).mul_(s1).mul_(s2), rest.mul_(weight).add_(slope)
 
     return pair
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from orthontk.checks import InvalidValue, one_of
 from orthontk.init import SCHEMES
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
-from orthontk.kernels.infinite.positions import tap_average
+from orthontk.kernels.infinite.positions import tap_sum
 from orthontk.networks import CNN, FCN, Conv, WeightLayer
 from orthontk.networks.fcn import flatten_images
 
@@ -33,13 +33,22 @@ class LinearStep:
     padding: str = "circular"
     passes_through_centre: bool = False
 
-    def trained(self, covariances: Tensor) -> Tensor:
-        """The average over all taps, each of which is trained."""
-        return tap_average(covariances, self.kernel_size, self.padding)
+    @property
+    def taps(self) -> int:
+        return self.kernel_size**2
+
+    @property
+    def passed_scale(self) -> float:
+        """σ_w² for each of the taps that signals and gradients pass through, summed over."""
+        return self.weight_var if self.passes_through_centre else self.weight_var / self.taps
+
+    def tap_sum(self, covariances: Tensor) -> Tensor:
+        """The sum over all taps, each of which is trained."""
+        return tap_sum(covariances, self.kernel_size, self.padding)
 
     def passed(self, covariances: Tensor) -> Tensor:
-        """The average over the taps that signals and gradients pass through."""
-        return covariances if self.passes_through_centre else self.trained(covariances)
+        """σ_w² times the average over the taps that signals and gradients pass through."""
+        return (covariances if self.passes_through_centre else self.tap_sum(covariances)) * self.passed_scale
 
 
 def linear_steps(net: FCN | CNN, init: str) -> list[LinearStep]:

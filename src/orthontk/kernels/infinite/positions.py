@@ -1,4 +1,4 @@
-"""Averages over a convolution's taps, and the pairs of positions that a readout sums over."""
+"""Sums over a convolution's taps, and the pairs of positions that a readout sums over."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ from torch import Tensor
 Window = tuple[slice, slice]
 
 
-def tap_average(covariances: Tensor, kernel_size: int, padding: str) -> Tensor:
-    """(1/k²) Σ_β C(α+β, α'+β) for aligned pairs of positions: (…, H, W) to (…, H, W).
+def tap_sum(covariances: Tensor, kernel_size: int, padding: str) -> Tensor:
+    """Σ_β C(α+β, α'+β) for aligned pairs of positions: (…, H, W) to (…, H, W).
 
     With `zeros` padding what lies outside counts as 0; a torus may be smaller than the kernel. The two axes are summed
     one after the other: 2k terms, not k².
@@ -21,7 +21,7 @@ def tap_average(covariances: Tensor, kernel_size: int, padding: str) -> Tensor:
     total = covariances.contiguous()
     for axis in ((-1, h, w), (-1, w, 1)):  # (…, length, stride)
         total = _window_sums(total.view(axis), reach, padding == "circular")
-    return total.div_(kernel_size**2).view(covariances.shape)
+    return total.view(covariances.shape)
 
 
 def _window_sums(c: Tensor, reach: int, wraps: bool) -> Tensor:

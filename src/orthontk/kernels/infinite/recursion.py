@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue, integer
+from orthontk.kernels.freed_memory import keep_freed_memory
 from orthontk.kernels.infinite.duals import Dual
 from orthontk.kernels.infinite.layers import LinearStep, activations, as_images, linear_steps
 from orthontk.kernels.infinite.positions import alignments
@@ -69,6 +70,7 @@ def infinite_kernels(
     tensor([[2.0000, 0.3183],
             [0.3183, 2.0000]], dtype=torch.float64)
     """
+    keep_freed_memory()
     steps = linear_steps(net, init)
     inputs = [as_images(net, x) for x in (x1, x2) if x is not None]
     duals, moments = variance_pass(steps, activations(net), inputs)
@@ -139,17 +141,16 @@ def _hidden_layers(
     """
     forward, backward = covariances, None
     for step, dual, (first, second) in zip(steps, duals, moments, strict=True):
-        trained = step.trained(forward)
+        trained = step.tap_sum(forward)
         passed = forward if step.passes_through_centre else trained
-        sigma = passed * step.weight_var
-        sigma += step.bias_var
+        sigma = torch.add(passed.new_tensor(step.bias_var), passed, alpha=step.passed_scale)
+        through = None if backward is None else backward if step.passes_through_centre else step.tap_sum(backward)
         if passed is trained and (step.input_scale, step.bias_scale) == (step.weight_var, step.bias_var):
-            theta = sigma.clone() if backward is None else sigma.add(step.passed(backward), alpha=step.weight_var)
+            theta = sigma.clone() if through is None else sigma.add(through, alpha=step.passed_scale)
         else:
-            theta = trained * step.input_scale
-            theta += step.bias_scale
-            if backward is not None:
-                theta.add_(step.passed(backward), alpha=step.weight_var)
+            theta = torch.add(passed.new_tensor(step.bias_scale), trained, alpha=step.input_scale / step.taps)
+            if through is not None:
+                theta.add_(through, alpha=step.passed_scale)
         forward, derivatives = _expectations(dual, first, second, sigma)
         backward = theta.mul_(derivatives)
     return forward, covariances.new_zeros(()).expand_as(covariances) if backward is None else backward
@@ -157,7 +158,8 @@ def _hidden_layers(
 
 def _expectations(dual: Dual, first: Moments, second: Moments, sigma: Tensor) -> tuple[Tensor, Tensor]:
     """E[φ(u)φ(v)] and E[φ'(u)φ'(v)] for covariances `sigma` (B₁, B₂, h, w), which are overwritten."""
-    rho = sigma.div_(first.root).div_(second.root)  # one after the other: the product of two small ones underflows
+    # One after the other: the product of two small roots underflows.
+    rho = sigma.mul_(first.root.reciprocal()).mul_(second.root.reciprocal())
     if first.means is not None:
         rho.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
     lowest, highest = (float(bound) for bound in rho.aminmax())

@@ -43,7 +43,7 @@ def variance_pass(
     duals, layers = [], [[] for _ in inputs]
     before = None
     for step, phi in zip(steps, phis, strict=False):  # all but the readout
-        variances = [step.weight_var * step.passed(m) + step.bias_var for m in moments]
+        variances = [step.passed(m) + step.bias_var for m in moments]
         everything = torch.cat([q.flatten() for q in variances])
         positive = everything[everything > 0]
         settled = duals and phi is phis[len(duals) - 1] and bool(((everything - before).abs() <= 1e-14 * before).all())

@@ -1,0 +1,42 @@
+"""The CSV files of runs: `metrics.csv`, and the tables of an ensemble's replicas. Needs neither torch nor Lightning.
+
+A field that is empty was not measured.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orthontk.files import write_text
+
+Row = dict[str, float]
+TEXTS = ("init", "status")
+
+
+def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Replace the file whole."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table, each with what it holds only."""
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield {name: _value(name, text) for name, text in row.items() if text}
+
+
+def _value(name: str, text: str) -> Any:
+    if name in TEXTS:
+        return text
+    return int(text) if name in ("step", "steps", "seed") else float(text)
+
+
+def read_metrics(path: str | Path) -> list[Row]:
+    """The rows of a `metrics.csv`, each with the metrics measured at its step only."""
+    return list(read_rows(path))
