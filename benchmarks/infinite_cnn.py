@@ -1,10 +1,10 @@
 """The infinite-width NTK and NNGP of a relu CNN beside neural-tangents 0.6.5, turn by turn in one run.
 
-The peer runs in its own virtual environment (benchmarks/neural_tangents_venv.sh). Its times exclude compilation; both
-use two threads. `pool` sums over all pairs of positions, so it takes fewer images than the 64 of `flatten`; what it
-takes for 64 is not measured here.
+    sh benchmarks/ntk_peers.sh FOLDER && python benchmarks/infinite_cnn.py FOLDER
 
-usage: python benchmarks/infinite_cnn.py PEER_VENV [--repeats 3]
+The peer runs in its own virtual environment. Its times exclude compilation; both use two threads. `pool` sums over all
+pairs of positions, so it takes 8 images, not the 64 of `flatten`: work grows with their square, and the peer would take
+over an hour. --all times our side alone for 64.
 """
 
 import argparse
@@ -17,33 +17,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from orthontk.kernels import infinite_kernels
+from orthontk.kernels import InfiniteKernels, infinite_kernels
 from orthontk.networks import CNN
 
 SETTINGS = [  # readout, images, side, depth, precision of the peer
     ("flatten", 64, 32, 6, 32),
     ("flatten", 64, 32, 6, 64),
-    ("pool", 3, 32, 6, 32),
-    ("pool", 3, 32, 6, 64),
+    ("pool", 8, 32, 6, 32),
 ]
 MEMORY_LIMIT = 2**30
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("peer_venv", type=Path)
+    parser.add_argument("peers", type=Path, help="the folder that ntk_peers.sh made")
     parser.add_argument("--repeats", type=int, default=7, help="of flatten; pool takes two")
+    parser.add_argument("--all", action="store_true", help="also pool for 64 images, our side alone: minutes")
     options = parser.parse_args()
     torch.set_num_threads(2)
     for readout, images, side, depth, precision in SETTINGS:
-        x = torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        net = CNN(3, side, 1, 1, depth, readout=readout, activation="relu", weight_var=2.0, bias_var=0.01)
-        peer = Peer(options.peer_venv, precision, readout, depth, x)
+        net, x = setting(readout, images, side, depth)
+        peer = Peer(options.peers / "neural-tangents", precision, readout, depth, x)
         ours, theirs = [], []
         for _ in range(options.repeats if readout == "flatten" else 2):
-            start = time.perf_counter()
-            kernels = infinite_kernels(net, x, memory_limit=MEMORY_LIMIT)
-            ours.append(time.perf_counter() - start)
+            seconds, kernels = timed(net, x)
+            ours.append(seconds)
             theirs.append(peer.seconds())
         difference = abs(np.asarray(peer.close()) / np.stack([k[0].numpy() for k in kernels]) - 1).max()
         print(
@@ -52,6 +50,19 @@ def main() -> None:
             f"{difference:.1e}",
             flush=True,
         )
+    if options.all:
+        print(f"pool N=64 32x32 L=6: ours {timed(*setting('pool', 64, 32, 6))[0]:.0f} s")
+
+
+def setting(readout: str, images: int, side: int, depth: int) -> tuple[CNN, torch.Tensor]:
+    x = torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return CNN(3, side, 1, 1, depth, readout=readout, activation="relu", weight_var=2.0, bias_var=0.01), x
+
+
+def timed(net: CNN, x: torch.Tensor) -> tuple[float, InfiniteKernels]:
+    start = time.perf_counter()
+    kernels = infinite_kernels(net, x, memory_limit=MEMORY_LIMIT)
+    return time.perf_counter() - start, kernels
 
 
 class Peer:
