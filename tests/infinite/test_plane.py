@@ -6,10 +6,12 @@ import torch
 from plane import plane
 from torch import nn
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.duals import make_dual
 from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.networks.activations import Erf
 
+NARROWING = [0.0, *(sign * 2.0**-k for k in range(1, 8) for sign in (1, -1))]  # around a sharp bend, for the witness
 SETTINGS = {  # φ, where it or its first two derivatives jump
     "tanh": (nn.Tanh(), []),
     "erf": (Erf(), []),
@@ -21,6 +23,8 @@ SETTINGS = {  # φ, where it or its first two derivatives jump
     "SiLU": (nn.SiLU(), []),
     "Mish": (nn.Mish(), []),
     "Softplus": (nn.Softplus(), []),
+    "Softplus, beta 50": (nn.Softplus(50.0), NARROWING),
+    "CELU, alpha 0.1": (nn.CELU(0.1), NARROWING),
     "LogSigmoid": (nn.LogSigmoid(), []),
     "Tanhshrink": (nn.Tanhshrink(), []),
     "ELU": (nn.ELU(2.0), [0]),
@@ -65,6 +69,29 @@ def test_random_variances_and_correlations(name):
         worst = max(worst, *worst_errors(module, kinks, q1, q2, gaps), *worst_errors(module, kinks, q1, q1, gaps))
     print(f"{name}: {worst:.1e}")
     assert worst < (1e-5 if name in JUMPS else 1e-8)
+
+
+class Sine(nn.Module):
+    def forward(self, u):
+        return torch.sin(10 * u)
+
+
+@pytest.mark.parametrize("q", [(0.01, 0.02), (0.5, 0.3), (30.0, 40.0)])
+def test_an_activation_that_bends_everywhere(q):
+    """φ = sin(au) has E[φφ'] = e^{−a²(q₁+q₂)/2} sinh(a²c) and E[φ'φ'] = a² e^{−a²(q₁+q₂)/2} cosh(a²c)."""
+    dual = make_dual(as_activation(Sine()), torch.tensor(q, dtype=torch.float64))
+    features = dual.features(torch.tensor(q, dtype=torch.float64))
+    for rho in (0.9999, 0.9, 0.3, -0.5):
+        c = 100 * rho * np.sqrt(q[0] * q[1])
+        ends = np.exp(c - 50 * sum(q)), np.exp(-c - 50 * sum(q))
+        found = dual.pair(features[:, :1], features[:, 1:], torch.tensor([rho], dtype=torch.float64))
+        assert float(found[0]) == pytest.approx((ends[0] - ends[1]) / 2, abs=1e-8)
+        assert float(found[1]) == pytest.approx(50 * (ends[0] + ends[1]), abs=1e-6)
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(InvalidValue, match="one that is finite everywhere"):
+        as_activation(nn.Softplus(beta=1000, threshold=1e9))
 
 
 def test_a_threshold_far_beyond_the_variance():

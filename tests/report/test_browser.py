@@ -53,6 +53,7 @@ def test_a_studys_figure_is_drawn_and_its_controls_work(open_page, page_file):
         area = drawn(page)
         image = shot(area)
         assert pixels(image, BLUE) > 50 and pixels(image, ORANGE) > 50
+        assert page.locator(".modebar-btn").count() > 0 and page.locator("[data-title*=Share]").count() == 0
         page.get_by_role("button", name="log y").first.click()
         page.wait_for_timeout(500)
         linear = shot(drawn(page))

@@ -11,7 +11,7 @@ from orthontk.meanfield.fixed_point import length_map, length_map_slope
 def mean_squared_slope(activation: str | nn.Module | Activation, q: float) -> float:
     """E[φ'(√q·z)²]."""
     phi = as_activation(activation)
-    return float(expectation(lambda u: phi.derivative(u) ** 2, q, phi.kinks))
+    return float(expectation(lambda u: phi.derivative(u) ** 2, q, phi.cuts))
 
 
 def chi_1(activation: str | nn.Module | Activation, weight_var: float, q: float) -> float:

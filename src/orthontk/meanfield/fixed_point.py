@@ -15,7 +15,7 @@ def length_map(
 ) -> Tensor:
     """σ_w² E[φ(√q·z)²] + σ_b²: the variance of the next pre-activations, shaped like `q`."""
     phi = as_activation(activation)
-    return weight_var * expectation(lambda u: phi.value(u) ** 2, q, phi.kinks) + bias_var
+    return weight_var * expectation(lambda u: phi.value(u) ** 2, q, phi.cuts) + bias_var
 
 
 def length_map_slope(activation: str | nn.Module | Activation, weight_var: float, q: float | Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def length_map_slope(activation: str | nn.Module | Activation, weight_var: float
     """
     phi = as_activation(activation)
     q = torch.as_tensor(q, dtype=torch.float64)
-    return weight_var * expectation(lambda u: phi.value(u) * phi.derivative(u) * u, q, phi.kinks) / q
+    return weight_var * expectation(lambda u: phi.value(u) * phi.derivative(u) * u, q, phi.cuts) / q
 
 
 def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> float:

@@ -71,8 +71,8 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
     slopes, spread = [], 0.0
     for step, following, phi in zip(steps, steps[1:-1], phis, strict=False):
         q = step.passed(moment) + step.bias_var
-        moment = expectation(lambda u, phi=phi: phi.value(u) ** 2, q, phi.kinks)
-        mu_1, mu_2 = (expectation(lambda u, p=p, phi=phi: phi.derivative(u) ** p, q, phi.kinks) for p in (2, 4))
+        moment = expectation(lambda u, phi=phi: phi.value(u) ** 2, q, phi.cuts)
+        mu_1, mu_2 = (expectation(lambda u, p=p, phi=phi: phi.derivative(u) ** p, q, phi.cuts) for p in (2, 4))
         slopes.append(mu_1)
         spread += float(mu_2.mean() / mu_1.square().mean()) - 1 - _s_1(init, following.kernel_size)
     passed = torch.ones_like(moment)  # how much of a gradient's variance reaches each position

@@ -50,7 +50,7 @@ def make_dual(phi: Activation, q: Tensor, earlier: Iterable[Dual] = ()) -> Dual:
     form = closed_form(phi.module)
     if form is not None:
         return ClosedFormDual(form)
-    expansion = HermiteDual.for_variances(phi, q) if len(phi.kinks) == 0 else None
+    expansion = HermiteDual.for_variances(phi, q) if phi.resolution.sharpest == 1 and len(phi.kinks) == 0 else None
     if expansion is not None:
         return expansion
     fit = (dual for dual in earlier if isinstance(dual, TableDual) and dual.holds_for(phi, q))

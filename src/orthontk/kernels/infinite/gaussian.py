@@ -1,8 +1,9 @@
 """Expectations over a Gaussian, E[f(√q·z)] with z ~ N(0,1), for any elementwise activation.
 
-Composite Gauss–Legendre quadrature in u = √q·z: panels no longer than one unit of u (the scale on which activations
-bend) nor one standard deviation, cut where the activation or its derivatives jump, so that every piece is smooth and
-converges exponentially. Plain Gauss–Hermite nodes spread with √q and miss an activation's bend at large q.
+Composite Gauss–Legendre quadrature in u = √q·z: panels no longer than one unit of u (the scale on which most
+activations bend) nor one standard deviation, cut where the activation or its derivatives jump or bend more sharply, so
+that every piece is smooth and converges exponentially. Plain Gauss–Hermite nodes spread with √q and miss a bend at
+large q.
 """
 
 import copy
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.infinite.resolution import resolution
 from orthontk.networks.activations import make_activation
 
 Function = Callable[[Tensor], Tensor]
@@ -26,14 +28,19 @@ UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32
 
 
 class Activation:
-    """φ and φ' in float64, with the places where either of them, or φ'', jumps.
+    """φ and φ' in float64, with what quadrature needs to know of them.
+
+    Attributes:
+        kinks: (n,) where φ, φ' or φ'' jumps.
+        resolution: where φ has to be looked at closely, its kinks among these places.
+        cuts: (n,) where quadrature is cut: `resolution.cuts`.
 
     Args:
         activation: as in `orthontk.networks.make_activation`.
 
     Raises:
         InvalidValue: the activation has trainable parameters: one number shared by a whole layer does not average out
-            as the width grows, so such a network has no deterministic kernel.
+            as the width grows, so such a network has no deterministic kernel. Or it is not finite everywhere.
 
     >>> Activation("relu").kinks
     tensor([0.], dtype=torch.float64)
@@ -43,7 +50,11 @@ class Activation:
         self.module = copy.deepcopy(make_activation(activation)).to("cpu", torch.float64)
         if any(True for _ in self.module.parameters()):
             raise InvalidValue("activation", activation, "one without trainable parameters")
+        if not self.value(torch.linspace(-50, 50, 1001, dtype=torch.float64)).isfinite().all():
+            raise InvalidValue("activation", activation, "one that is finite everywhere")
         self.kinks = _jumps([self.value, self.derivative, self._second_derivative])
+        self.resolution = resolution([self.value, self.derivative], self.kinks)
+        self.cuts = self.resolution.cuts
         grid = torch.linspace(-3, 3, 61, dtype=torch.float64)
         self.is_odd = torch.allclose(self.value(-grid), -self.value(grid), rtol=1e-14, atol=1e-15)
         scaled = 10 * grid  # ReLU6 passes closer to 0
@@ -52,7 +63,7 @@ class Activation:
     @functools.cached_property
     def scanned(self) -> tuple[Tensor, Tensor]:
         """E[φ²] and E[φ'²] at the variances `SCAN`, where fixed and critical points are looked for."""
-        return tuple(expectation(lambda u, f=f: f(u) ** 2, SCAN, self.kinks) for f in (self.value, self.derivative))
+        return tuple(expectation(lambda u, f=f: f(u) ** 2, SCAN, self.cuts) for f in (self.value, self.derivative))
 
     def value(self, u: Tensor) -> Tensor:
         with torch.no_grad():
@@ -82,7 +93,7 @@ def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None) -> 
     Args:
         f: elementwise.
         q: variances, of any shape, at least 0.
-        kinks: (n,) where f or its derivatives jump.
+        kinks: (n,) where f or its derivatives jump, or bend sharply.
 
     Returns:
         The expectations, shaped like `q`, in float64.

@@ -27,7 +27,8 @@ class TableDual:
     def __init__(self, phi: Activation, q: Tensor) -> None:
         self.phi = phi
         self.variances, self.is_exact = _variance_nodes(q)  # (m,)
-        self.scale = min(1.0, 1 / math.sqrt(float(q.max())))  # the s below which nothing bends any more
+        # The s below which nothing bends any more.
+        self.scale = min(1.0, phi.resolution.sharpest / math.sqrt(float(q.max())))
         x = torch.cos(math.pi * (torch.arange(CORRELATIONS, dtype=torch.float64) + 0.5) / CORRELATIONS)
         s = self.scale * torch.sinh((x + 1) / 2 * math.asinh(1 / self.scale))
         values = torch.stack([self._normalized(1 - float(v) ** 2) for v in s])  # (c, function, parity, m, m)
@@ -96,12 +97,13 @@ class TableDual:
         return torch.linalg.solve(basis.mT, _chebyshev_basis((2 * q.log() - low - high) / (high - low), len(basis)).mT)
 
     def _moment(self, f, q: Tensor) -> Tensor:
-        return torch.cat([expectation(lambda u: f(u) ** 2, chunk, self.phi.kinks) for chunk in q.split(ROWS_AT_ONCE)])
+        cuts = self.phi.cuts
+        return torch.cat([expectation(lambda u: f(u) ** 2, chunk, cuts) for chunk in q.split(ROWS_AT_ONCE)])
 
     def _normalized(self, r: float) -> Tensor:
         """E[φφ'] and E[φ'φ'] at ρ = ±r over their values at ρ = 1, split by parity: (function, parity, m, m)."""
         top = float(self.variances.max())
-        panel = min(1.0, max(1.0, math.sqrt((1 - r) * top)) / math.sqrt(max(r * top, 1e-300)))
+        panel = min(1.0, max(self.phi.resolution.panel, math.sqrt((1 - r) * top)) / math.sqrt(max(r * top, 1e-300)))
         z, w = nodes(torch.ones(1, dtype=torch.float64), self._cuts(r), panel=panel)
         tables = []
         for f in (self.phi.value, self.phi.derivative):
@@ -117,15 +119,16 @@ class TableDual:
         parts = []
         for chunk in z.split(ROWS_AT_ONCE):
             mean = math.sqrt(r * q) * chunk[:, None]
-            inner, w = nodes(torch.full_like(chunk, (1 - r) * q), self.phi.kinks, mean)
+            inner, w = nodes(torch.full_like(chunk, (1 - r) * q), self.phi.cuts, mean)
             parts.append((f(mean + math.sqrt((1 - r) * q) * inner) * w).sum(1))
         return torch.cat(parts)
 
     def _cuts(self, r: float) -> Tensor | None:
-        """Where the outer integral is cut: at the kinks, and at distances that grow from the smoothing's width."""
-        if len(self.phi.kinks) == 0 or r == 0:
+        """Where the outer integral is cut: at bends, and at distances from them growing from the smoothing's width."""
+        bends = self.phi.resolution.bends
+        if len(bends) == 0 or r == 0:
             return None
-        centres = self.phi.kinks.abs().unique() / (r * self.variances).sqrt()[:, None]
+        centres = bends.abs().unique() / (r * self.variances).sqrt()[:, None]
         width = math.sqrt((1 - r) / r)
         steps = [2.0 * width * 2**j for j in range(max(0, math.ceil(-math.log2(width))) + 1)]
         steps = torch.tensor([0.0, *steps], dtype=torch.float64)

@@ -68,5 +68,5 @@ def _means(phi: Activation, q: Tensor) -> Tensor:
     """E[φ(√q·z)] and E[φ'(√q·z)]: (2, *q.shape)."""
     different, inverse = q.flatten().unique(return_inverse=True)
     chunks = different.split(CHUNK)
-    means = [torch.cat([expectation(f, chunk, phi.kinks) for chunk in chunks]) for f in (phi.value, phi.derivative)]
+    means = [torch.cat([expectation(f, chunk, phi.cuts) for chunk in chunks]) for f in (phi.value, phi.derivative)]
     return torch.stack(means)[:, inverse].reshape(2, *q.shape)

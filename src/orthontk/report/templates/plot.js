@@ -24,7 +24,7 @@ function draw(plot) {
   const layout = { ...plot.layout(), ...(printing ? PRINTED : {}) };
   const config = {
     responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    toImageButtonOptions: { format: "svg" },
+    toImageButtonOptions: { format: "svg" }, showSendToCloud: false, // nothing leaves the page
   };
   plot.drawn = true;
   Plotly.react(plot.div, plot.traces(), layout, config);
@@ -57,6 +57,7 @@ function baseLayout() {
   const { text } = colours();
   return {
     autosize: true, height: 280 + TOOLBAR, margin: { l: 40, r: 8, t: TOOLBAR, b: 48 }, showlegend: false, hovermode: "closest",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: text, activecolor: text },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 },
   };
 }
