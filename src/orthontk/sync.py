@@ -7,19 +7,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from orthontk.cli import command, require_folder_of_runs
 from orthontk.files import read_json
+from orthontk.run.directory import CONFIG, SUMMARY
 
-SUMMARY = "summary.json"  # that there is one makes a run directory a finished run's
 AT_ONCE = 200  # paths that one command line gets
 
 
 @dataclass
 class OfflineRuns:
-    """The recordings under a folder: W&B's `.wandb` files of finished runs, and why others are left."""
+    """The recordings under a folder: W&B's `.wandb` files of finished runs, and why others are left.
+
+    `cut_off` are those of which an earlier upload may have sent a part.
+    """
 
     waiting: list[Path] = field(default_factory=list)
+    cut_off: list[Path] = field(default_factory=list)
     uploaded: list[Path] = field(default_factory=list)
     left: dict[Path, str] = field(default_factory=dict)
 
@@ -47,7 +54,7 @@ def find(root: Path) -> OfflineRuns:
         elif reason := _unfinished(directory):
             found.left[directory] = reason
         else:
-            found.waiting.append(recording)
+            (found.cut_off if _mark(recording).exists() else found.waiting).append(recording)
     return found
 
 
@@ -62,6 +69,11 @@ def _recordings(root: Path) -> Iterator[Path]:
 def _is_uploaded(recording: Path) -> bool:
     """W&B leaves this file beside a recording that has arrived whole."""
     return recording.with_suffix(".wandb.synced").exists()
+
+
+def _mark(recording: Path) -> Path:
+    """Lies beside a recording while it is uploaded."""
+    return recording.with_suffix(".wandb.uploading")
 
 
 def _unfinished(directory: Path) -> str | None:
@@ -80,9 +92,32 @@ def upload(recordings: Sequence[Path], options: Sequence[str], root: Path) -> li
     """
     environment = {**os.environ, "WANDB_DIR": str(root)}
     for start in range(0, len(recordings), AT_ONCE):
-        some = [str(recording) for recording in recordings[start : start + AT_ONCE]]
-        subprocess.run([sys.executable, "-m", "wandb", "sync", *options, *some], env=environment, check=False)
+        some = recordings[start : start + AT_ONCE]
+        for recording in some:
+            _mark(recording).touch()
+        command = [sys.executable, "-m", "wandb", "sync", *options, *map(str, some)]
+        subprocess.run(command, env=environment, check=False)
+        for recording in filter(_is_uploaded, some):
+            _mark(recording).unlink()
     return [recording for recording in recordings if not _is_uploaded(recording)]
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    return yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+
+
+def continue_upload(recording: Path, entity: str | None, project: str | None) -> None:
+    """Send what is missing of a run, from its own files: `wandb sync` would append all of it to what has arrived."""
+    from orthontk.loggers.wandb_run import WandbRun  # torch and Lightning, which most uploads do without
+
+    directory = recording.parents[2]
+    loggers = (read_config(directory).get("logger") or {}).values()
+    recorded = next((node for node in loggers if str(node.get("_target_")).endswith(".WandbRun")), {})
+    settings = {name: recorded[name] for name in ("project", "entity", "group", "tags") if recorded.get(name)}
+    settings |= {name: value for name, value in (("entity", entity), ("project", project)) if value}
+    WandbRun(directory, mode="online", **settings).log_directory()
+    recording.with_suffix(".wandb.synced").touch()
+    _mark(recording).unlink()
 
 
 @command
@@ -92,7 +127,9 @@ def main() -> None:
     found = find(options.directory)
     given = [f"--{name}={getattr(options, name)}" for name in ("entity", "project") if getattr(options, name)]
     missing = upload(found.waiting, given, options.directory)
-    done = len(found.waiting) - len(missing)
+    for recording in found.cut_off:
+        continue_upload(recording, options.entity, options.project)
+    done = len(found.waiting) - len(missing) + len(found.cut_off)
     print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}")
     for directory, reason in found.left.items():
         print(f"left {directory}: {reason}")

@@ -96,3 +96,19 @@ def test_each_run_is_uploaded_once(small, backend, tmp_path):
     assert code == 0 and "uploaded 1, before 2, left 0" in printed, printed
     assert backend.runs[name].is_finished
     assert backend.runs[name].steps() == [row["step"] for row in read_metrics(runs[2] / "metrics.csv")]
+
+
+@pytest.mark.slow
+def test_what_has_arrived_is_not_sent_again(small, backend, tmp_path):
+    """An upload was cut off when half of the history was there; W&B's own command would append all of it."""
+    run = small("logger=wandb", "logger.wandb.project=mine").run_directory
+    (recording,) = run.glob("wandb/offline-run-*/*.wandb")
+    recording.with_suffix(".wandb.uploading").touch()
+    steps = [row["step"] for row in read_metrics(run / "metrics.csv")]
+    backend.runs[run.name].history = {line: {"_step": step} for line, step in enumerate(steps[:3])}
+    code, printed = sync(backend, tmp_path / "outputs")
+    assert code == 0 and "uploaded 1, before 0, left 0" in printed, printed
+    assert backend.runs[run.name].is_finished and backend.runs[run.name].steps() == steps
+    assert "test/accuracy" in backend.runs[run.name].summary
+    code, printed = sync(backend, tmp_path / "outputs")
+    assert code == 0 and "uploaded 0, before 1, left 0" in printed, printed

@@ -36,6 +36,7 @@ def run_resume_status(backend: Any, variables: Answer) -> Answer:
         bucket |= {"historyLineCount": len(run.history), "historyTail": json.dumps([last]), "eventsTail": "[]"}
         bucket |= {"eventsLineCount": 0, "logLineCount": 0, "summaryMetrics": json.dumps(run.summary)}
         bucket |= {"config": json.dumps({key: {"value": value} for key, value in run.config.items()})}
+        bucket["wandbConfig"] = json.dumps({"t": 1})  # which tells it from a run that was never begun
     return {"model": PROJECT | {"bucket": bucket}}
 
 

@@ -16,6 +16,7 @@ from orthontk.checks import one_of
 from orthontk.csv_rows import read_metrics
 from orthontk.kernels import measures
 from orthontk.loggers.tau_summary import tau_summary
+from orthontk.loggers.wandb_ensemble import log_ensemble
 from orthontk.loggers.wandb_start import start_run
 
 RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
@@ -106,7 +107,7 @@ class WandbRun(Logger):
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def _replay(self, until: float = math.inf) -> None:
-        """Log again what the run's own files hold up to that step."""
+        """Log again what the run's own files hold up to that step. W&B takes no step again of a run that it resumes."""
         from orthontk.kernels.kernel_series import KernelSeries
 
         metrics, kernels = self.run_directory / "metrics.csv", self.run_directory / "ntk.safetensors"
@@ -135,8 +136,6 @@ class WandbRun(Logger):
     @rank_zero_only
     def log_ensemble(self, metrics: Path, replicas: Path) -> None:
         """The tables of an ensemble's directory; see `orthontk.loggers.wandb_ensemble`."""
-        from orthontk.loggers.wandb_ensemble import log_ensemble
-
         for earlier in self.run_directory.glob("wandb/offline-run-*"):  # of a run that was killed while it logged
             shutil.rmtree(earlier)
         log_ensemble(self.experiment, metrics, replicas)
@@ -147,10 +146,15 @@ class WandbRun(Logger):
 
         Otherwise that run would have no metrics. One that this directory has reported to is left as it is.
         """
-        if not self.is_online or self._has_reported():
-            return
-        if (self.run_directory / "replicas.csv").exists():
-            self.log_ensemble(self.run_directory / "metrics.csv", self.run_directory / "replicas.csv")
+        if self.is_online and not self._has_reported():
+            self.log_directory()
+
+    @rank_zero_only
+    def log_directory(self) -> None:
+        """Log a finished run from its own files, and end it."""
+        metrics, replicas = self.run_directory / "metrics.csv", self.run_directory / "replicas.csv"
+        if replicas.exists():
+            log_ensemble(self.experiment, metrics, replicas)
         else:
             self._replay()
         self.finish()
