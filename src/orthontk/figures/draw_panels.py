@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import new_figure, save
 
+MOST_INSIDE = 5  # entries of a legend within a panel
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
     "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
@@ -31,7 +33,7 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
         _draw(axes, panel, 9)
     for axes in all_axes[len(content.panels) :]:
         axes.set_axis_off()
-    _draw_legends(all_axes, content.panels, 7)
+    _draw_legends(figure, all_axes, content.panels, 7)
     if title or content.title:
         figure.suptitle(title or content.title, fontsize=9)
     save(figure, path)
@@ -103,14 +105,23 @@ def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
     axes.set(**{f"{name}label": axis.label})
 
 
-def _draw_legends(all_axes: Sequence[Axes], panels: Sequence[Panel], size: float) -> None:
-    """A legend wherever entries are new: one that repeats an earlier panel's is left out."""
+def _draw_legends(figure: Figure, all_axes: Sequence[Axes], panels: Sequence[Panel], size: float) -> None:
+    """A legend wherever entries are new; one for all panels below them if one of these would hide the curves."""
     known: set[str] = set()
+    with_new: list[Axes] = []
     for axes, panel in zip(all_axes, panels, strict=False):
         entries = {series.name for series in panel.series if series.in_legend and len(series.x)}
         if entries - known:
-            axes.legend(fontsize=size, framealpha=0.6)
+            with_new.append(axes)
         known |= entries
+    found = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in with_new]
+    if max(map(len, found), default=0) <= MOST_INSIDE:
+        for axes in with_new:
+            axes.legend(fontsize=size, framealpha=0.6)
+        return
+    entries = {label: handle for one in found for label, handle in one.items()}
+    columns = min(len(entries), 2 * len({axes.get_position().x0 for axes in all_axes}))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=size)
 
 
 def _file_name(text: str) -> str:
