@@ -19,6 +19,8 @@ from orthontk.run.lock import InUse
 from orthontk.sweep.pending import Place, pending, place_of
 from orthontk.sweep.record import Job, write_record
 
+MOST_COMPARED = 50  # runs in the table that a multirun ends with
+
 
 class OrthontkSweeper(BasicSweeper):
     """Runs the grid of the command line, or each of a preset's grids with the command line's choices in it.
@@ -69,14 +71,16 @@ class OrthontkSweeper(BasicSweeper):
         """Nothing: every job has been composed."""
 
     def _compare(self) -> None:
-        """Print a table of what there is of the runs, if there are several."""
+        """Print a table of what there is of the runs, if there are several, or what prints it if there are many."""
         from orthontk.runs.collect import entries_of
         from orthontk.runs.show import show
 
         directories = [place.directory for place in self.places.values() if place.directory]
         begun = [directory for directory in dict.fromkeys(directories) if (directory / CONFIG).exists()]
-        if len(begun) > 1:
-            root = Path(str(self.config.hydra.sweep.dir)).absolute()
+        root = Path(str(self.config.hydra.sweep.dir)).absolute()
+        if len(begun) > MOST_COMPARED:
+            print(f"{len(begun)} runs; python -m orthontk.runs {os.path.relpath(root)} compares them")
+        elif len(begun) > 1:
             show([entry for directory in begun for entry in entries_of(directory)], root)
 
     def _record(self, jobs: Sequence[Sequence[str]]) -> None:

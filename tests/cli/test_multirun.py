@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import orthontk.extras
+from hydra_plugins import orthontk_sweeper
 from orthontk.run.lock import locked
 from small_run import SMALL
 
@@ -49,7 +50,7 @@ def test_same_run_same_place_in_run_and_multirun(small, tmp_path):
     assert len(list((tmp_path / "outputs" / "default").glob("*/summary.json"))) == 2
 
 
-def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path):
+def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path, monkeypatch):
     """Two lines for each job, and a table of these runs alone, those that were finished before among them."""
     small("seed=9")
     small("seed=7")
@@ -58,6 +59,9 @@ def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path):
     assert re.search(r"seed8-\w+: 6 steps, .*test accuracy 0\.\d+", done.out)
     table = done.out[done.out.index("┏") :]
     assert [line.split("│")[3].strip() for line in table.splitlines() if line.startswith("│")] == ["7", "8"]
+    monkeypatch.setattr(orthontk_sweeper, "MOST_COMPARED", 1)
+    many = small("-m", "seed=7,8").out
+    assert "2 runs; python -m orthontk.runs" in many and "┏" not in many
     assert "2 runs: 2 finished" in table and f"{tmp_path}/outputs/default/*-RUN" in table
 
 
