@@ -105,11 +105,12 @@ class LearningSpeed(Study):
                     )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = [panel for where, part in self.panels(table) for panel in self._panels_of(where, part)]
-        return PanelFigure(panels, columns=3, intervals=INTERVALS)
+        stable = bool(table.fraction.notna().any())
+        panels = [panel for where, part in self.panels(table) for panel in self._panels_of(where, part, stable)]
+        return PanelFigure(panels, columns=2 + stable, intervals=INTERVALS)
 
-    def _panels_of(self, where: str, part: pd.DataFrame) -> Iterator[Panel]:
-        """τ at equal η, at equal η/η_max, and how many runs have none."""
+    def _panels_of(self, where: str, part: pd.DataFrame, stable: bool) -> Iterator[Panel]:
+        """τ at equal η, at equal η/η_max if there is a `stable` rate, and how many runs have none."""
         at_rate, at_share, shares = [], [], []
         for (init, split), own in part.groupby(["init", "split"]):
             look: tuple[str, str, Line] = (COLOURS[init], f"{init}, {split}", "-" if split == "train" else "--")
@@ -120,7 +121,8 @@ class LearningSpeed(Study):
             shares.append(Series(look[1], censored.index.tolist(), censored.tolist(), look[0], look[2], marker="o"))
         rate, tau = Axis("learning rate η", "log"), Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
         yield Panel(where, rate, tau, at_rate)
-        yield Panel(where, Axis("η/η_max", "log"), tau, at_share)
+        if stable:
+            yield Panel(where, Axis("η/η_max", "log"), tau, at_share)
         yield Panel(where, rate, Axis("share censored", ends=(-0.05, 1.05)), shares)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
