@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -102,22 +101,27 @@ def upload(recordings: Sequence[Path], options: Sequence[str], root: Path) -> li
     return [recording for recording in recordings if not _is_uploaded(recording)]
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    return yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+def continue_upload(recording: Path, entity: str | None, project: str | None) -> bool:
+    """Send what is missing of a run, from its own files: `wandb sync` would append all of it to what has arrived.
 
-
-def continue_upload(recording: Path, entity: str | None, project: str | None) -> None:
-    """Send what is missing of a run, from its own files: `wandb sync` would append all of it to what has arrived."""
+    Returns whether that has arrived.
+    """
     from orthontk.loggers.wandb_run import WandbRun  # torch and Lightning, which most uploads do without
+    from wandb import Error
 
     directory = recording.parents[2]
-    loggers = (read_config(directory).get("logger") or {}).values()
+    loggers = (yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8")).get("logger") or {}).values()
     recorded = next((node for node in loggers if str(node.get("_target_")).endswith(".WandbRun")), {})
     settings = {name: recorded[name] for name in ("project", "entity", "group", "tags") if recorded.get(name)}
     settings |= {name: value for name, value in (("entity", entity), ("project", project)) if value}
-    WandbRun(directory, mode="online", **settings).log_directory()
+    try:
+        WandbRun(directory, mode="online", **settings).log_directory()
+    except Error as error:  # such as no answer
+        print(f"{directory}: {error}", file=sys.stderr)
+        return False
     recording.with_suffix(".wandb.synced").touch()
     _mark(recording).unlink()
+    return True
 
 
 @command
@@ -127,14 +131,13 @@ def main() -> None:
     found = find(options.directory)
     given = [f"--{name}={getattr(options, name)}" for name in ("entity", "project") if getattr(options, name)]
     missing = upload(found.waiting, given, options.directory)
-    for recording in found.cut_off:
-        continue_upload(recording, options.entity, options.project)
-    done = len(found.waiting) - len(missing) + len(found.cut_off)
+    missing += [one for one in found.cut_off if not continue_upload(one, options.entity, options.project)]
+    done = len(found.waiting) + len(found.cut_off) - len(missing)
     print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}")
     for directory, reason in found.left.items():
         print(f"left {directory}: {reason}")
     for recording in missing:
-        print(f"not uploaded {recording.parents[2]}: see what `wandb sync` says above", file=sys.stderr)
+        print(f"not uploaded {recording.parents[2]}: see what W&B says above", file=sys.stderr)
     sys.exit(1 if missing else 0)
 
 

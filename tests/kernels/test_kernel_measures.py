@@ -29,7 +29,9 @@ def test_spectral_measures_of_a_full_kernel_are_those_of_its_matrix():
     matrix = kernel_with_spectrum([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     theta = matrix.reshape(3, 2, 3, 2).transpose(1, 2)  # (N, N, O, O)
     assert torch.equal(measures.flatten_outputs(theta), matrix)
-    assert measures.eigenvalues(theta).tolist() == pytest.approx([1, 2, 3, 4, 5, 6])
+    spectrum = measures.eigenvalues(theta)
+    assert spectrum.tolist() == pytest.approx([1, 2, 3, 4, 5, 6])
+    assert measures.condition_number(spectrum, theta.dtype) == pytest.approx(6)
 
 
 def test_flatten_outputs_puts_example_before_output():

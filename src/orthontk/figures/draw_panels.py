@@ -33,7 +33,7 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
         _draw(axes, panel, 9)
     for axes in all_axes[len(content.panels) :]:
         axes.set_axis_off()
-    _draw_legends(figure, all_axes, content.panels, 7)
+    _draw_legends(figure, all_axes, content, 7)
     if title or content.title:
         figure.suptitle(title or content.title, fontsize=9)
     save(figure, path)
@@ -105,11 +105,11 @@ def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
     axes.set(**{f"{name}label": axis.label})
 
 
-def _draw_legends(figure: Figure, all_axes: Sequence[Axes], panels: Sequence[Panel], size: float) -> None:
+def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:
     """A legend wherever entries are new; one for all panels below them if one of these would hide the curves."""
     known: set[str] = set()
     with_new: list[Axes] = []
-    for axes, panel in zip(all_axes, panels, strict=False):
+    for axes, panel in zip(all_axes, content.panels, strict=False):
         entries = {series.name for series in panel.series if series.in_legend and len(series.x)}
         if entries - known:
             with_new.append(axes)
@@ -120,8 +120,8 @@ def _draw_legends(figure: Figure, all_axes: Sequence[Axes], panels: Sequence[Pan
             axes.legend(fontsize=size, framealpha=0.6)
         return
     entries = {label: handle for one in found for label, handle in one.items()}
-    columns = min(len(entries), 2 * len({axes.get_position().x0 for axes in all_axes}))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=size)
+    place = {"loc": "outside lower center", "ncols": 2 * content.columns}
+    figure.legend(entries.values(), entries.keys(), fontsize=size, **place)
 
 
 def _file_name(text: str) -> str:

@@ -22,12 +22,13 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 @dataclass
 class Run:
-    """A run's directory, its composed configuration and, if it is finished, its summary."""
+    """A run's directory, its composed configuration and, if it is finished, its summary; if it failed, the reason."""
 
     directory: Path
     config: dict[str, Any]
     summary: dict[str, Any]
     finished: bool = True
+    failure: str | None = None
 
     def get(self, key: str, default: Any = None) -> Any:
         """A setting by its dotted key.
@@ -99,8 +100,7 @@ def gather(root: Path, known: Known | None = None) -> Gathered:
             found.runs.append(run)
         else:
             found.unfinished.append(run)
-            failure = read_failure(directory)
-            found.skipped[directory] = f"failed: {failure[0]}" if failure else NOT_FINISHED
+            found.skipped[directory] = f"failed: {run.failure}" if run.failure else NOT_FINISHED
     return found
 
 
@@ -136,7 +136,9 @@ def _read(directory: Path) -> Run | str:
         return f"{CONFIG} holds no settings"
     try:
         summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else {"status": "not finished"}
-        run = Run(directory, config, summary, finished=summary["status"] == "finished")
+        finished = summary["status"] == "finished"
+        failure = None if finished else read_failure(directory)
+        run = Run(directory, config, summary, finished, failure[0] if failure else None)
         if run.finished or (directory / METRICS).exists():
             run.rows  # noqa: B018, read now so that a damaged file is found out here
         else:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthontk.report.gather import Run, short
-from orthontk.run.failure import read_failure
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import headings
 
@@ -129,7 +128,7 @@ def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
 
 def status_of(run: Run) -> str:
     if not run.finished:
-        return "failed" if read_failure(run.directory) else "unfinished"
+        return "failed" if run.failure else "unfinished"
     return "diverged" if run.summary.get("diverged") else "finished"
 
 

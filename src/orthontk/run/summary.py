@@ -28,6 +28,8 @@ SHOWN = {
     "jacobian/relative_variance": "Jacobian: relative variance of σ²",
     "time/total": "seconds in all",
 }
+# And of a multirun's job.
+BRIEFLY = {"val/accuracy": "validation accuracy", "test/accuracy": "test accuracy", "ntk/change": "NTK change"}
 
 
 def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
@@ -56,9 +58,6 @@ def regression_table(content: dict[str, Any]) -> Table:
         names = ("test_accuracy", "leave_one_out_accuracy", "leave_one_out_error", "ridge")
         table.add_row(kernel.replace("_", " "), *(f"{result[name]:.4g}" for name in names))
     return table
-
-
-BRIEFLY = {"val/accuracy": "validation accuracy", "test/accuracy": "test accuracy", "ntk/change": "NTK change"}
 
 
 def show_briefly(directory: Path) -> None:

@@ -27,7 +27,7 @@ def leaky_relu(slope: float) -> ClosedForm:
     """
 
     def pair(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
-        sine = torch.addcmul(rho.new_ones(()), rho, rho, value=-1).sqrt_()
+        sine = torch.addcmul(rho.new_ones(()), rho, rho, value=-1).sqrt_()  # √(1 − ρ²)
         rest = torch.atan2(sine, -rho)  # π − θ; faster than acos
         weight = (1 - slope) ** 2 / (2 * math.pi)
         f = sine.addcmul_(rest, rho)

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels.infinite.resolution import resolution
+from orthontk.kernels.infinite.resolution import NODES, resolution
 from orthontk.networks.activations import make_activation
 
 Function = Callable[[Tensor], Tensor]
 
 REACH = 8.5  # standard deviations; the density beyond is below 1e-16
-NODES_PER_PANEL = 10
 SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
 UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32 at full resolution
 
@@ -127,7 +126,7 @@ def nodes(
     if kinks is not None:
         edges = torch.cat([edges, (kinks - mean) / sigma], dim=-1)
     edges = edges.clamp(-REACH, REACH).sort(-1).values  # (len(q), panels + 1)
-    x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES_PER_PANEL))
+    x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES))
     half = edges.diff(dim=-1)[..., None] / 2  # (len(q), panels, 1)
     z = edges[:, :-1, None] + half * (1 + x)
     density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)

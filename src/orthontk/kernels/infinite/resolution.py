@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 REACH = 50.0  # in u; sharp bends are looked for up to here
-NODES = 10  # as in a panel of the quadrature
+NODES = 10  # of the quadrature, in each panel
 RESOLVED = 1e-6  # of an activation's size, of interpolation: a Gauss rule's error is about its square
 HALVINGS = 16
 FEW = 8  # sharp bends; an activation with more of them bends sharply everywhere, as sin(10u) does
