@@ -67,6 +67,18 @@ def test_outputs_losses_and_gradients_are_each_ones_own(make, batched, shared, l
         assert torch.equal(stack.network(row)(own_x), expected)
 
 
+@pytest.mark.parametrize("change", [lambda stack: stack.keep([1, 2]), lambda stack: stack.float()])
+def test_a_replicas_network_is_that_of_the_stack_as_it_is_now(change):
+    stack = stack_of([fcn(seed) for seed in range(3)], batched=True)
+    stack.network(0)
+    change(stack)
+    with torch.no_grad():
+        next(stack.parameters()).mul_(2)  # as an optimizer would
+    expected = next(stack.parameters())[0]
+    found = next(stack.network(0).parameters())
+    assert torch.equal(found, expected) and found.dtype == expected.dtype
+
+
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])
 def test_a_replica_that_is_no_number_disturbs_no_other(batched, bad):

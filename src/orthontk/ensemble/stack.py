@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,7 @@ class StackedNetwork(nn.Module):
             self.register_buffer(_flat(name), value.new_zeros(replicas, *value.shape))
         self.parameter_names = [name for name, _ in template.named_parameters()]
         self.buffer_names = [name for name, _ in template.named_buffers()]
+        self.networks: dict[int, nn.Module] = {}  # that `network` has made of this memory
 
     @property
     def out_features(self) -> int:
@@ -55,10 +57,16 @@ class StackedNetwork(nn.Module):
 
     def network(self, index: int) -> nn.Module:
         """The replica at `index` as a network of its own, which shares the stack's memory."""
-        network = copy.deepcopy(self.skeleton[0])
-        values = {**self.stacked(), **self._buffers_by_name()}
-        network.load_state_dict({name: value.detach()[index] for name, value in values.items()}, assign=True)
-        return network
+        if index not in self.networks:
+            network = copy.deepcopy(self.skeleton[0])
+            values = {**self.stacked(), **self._buffers_by_name()}
+            network.load_state_dict({name: value.detach()[index] for name, value in values.items()}, assign=True)
+            self.networks[index] = network
+        return self.networks[index]
+
+    def _apply(self, *arguments: Any, **options: Any) -> "StackedNetwork":
+        self.networks.clear()  # the memory changes, for instance to a GPU's
+        return super()._apply(*arguments, **options)
 
     @torch.no_grad()
     def keep(self, kept: Sequence[int]) -> None:
@@ -67,6 +75,7 @@ class StackedNetwork(nn.Module):
         for value in (*self.parameters(), *self.buffers()):
             value.data = value.data[rows.to(value.device)]
         self.replicas = len(kept)
+        self.networks.clear()
 
     def forward(self, x: Tensor, shared: bool = True) -> Tensor:  # -> (R, N, O)
         """Outputs of every replica on inputs (N, …) that all see, or (R, N, …) if not `shared`."""
@@ -134,10 +143,9 @@ def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
         return loss(outputs, labels)
     labels = labels.expand(outputs.shape[:2])
     if type(loss) is nn.CrossEntropyLoss and loss.reduction == "mean" and loss.weight is None:
-        flat = F.cross_entropy(
-            outputs.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=loss.label_smoothing
-        )
-        return flat.view(labels.shape).mean(1)
+        # Classes in the middle, as a stack's outputs lie in memory: the sums over them run over examples side by side.
+        each = F.cross_entropy(outputs.mT, labels, reduction="none", label_smoothing=loss.label_smoothing)
+        return each.mean(1)
     return torch.stack([loss(*pair) for pair in zip(outputs, labels, strict=True)])
 
 
