@@ -14,6 +14,7 @@ from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import new_figure, save
 
 MOST_INSIDE = 5  # entries of a legend within a panel
+HANDLE = 3.2  # letters long: enough to tell dashes from a line
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
     "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
@@ -58,7 +59,7 @@ def _print(panel: Panel, path: Path) -> None:
     handles, labels = axes.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
     if entries:  # below, where it hides nothing
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, handlelength=HANDLE)
     legend_rows = math.ceil(len(entries) / 2)
     figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + 0.15 * legend_rows)
     save(figure, path)
@@ -117,10 +118,10 @@ def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure
     found = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in with_new]
     if max(map(len, found), default=0) <= MOST_INSIDE:
         for axes in with_new:
-            axes.legend(fontsize=size, framealpha=0.6)
+            axes.legend(fontsize=size, framealpha=0.6, handlelength=HANDLE)
         return
     entries = {label: handle for one in found for label, handle in one.items()}
-    place = {"loc": "outside lower center", "ncols": 2 * content.columns}
+    place = {"loc": "outside lower center", "ncols": 2 * content.columns, "handlelength": HANDLE}
     figure.legend(entries.values(), entries.keys(), fontsize=size, **place)
 
 
