@@ -42,7 +42,7 @@ def _worker(rank: int, folder) -> None:
         results["refused"] = torch.tensor(1)
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()
-    os._exit(0)  # the interpreter's own end can meet gloo's threads and abort (pytorch issue 190489): once in 100 runs
+    os._exit(0)  # the interpreter's own end can meet gloo's threads and abort (pytorch issue 190489)
 
 
 @pytest.fixture(scope="module")

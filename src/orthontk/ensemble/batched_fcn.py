@@ -16,16 +16,12 @@ def batched_fcn(skeleton: FCN, parameters: dict[str, Tensor], x: Tensor, shared:
     products of the backward pass. Shared inputs meet the weights of all replicas as one matrix, R·n rows tall: one
     large product, and one more for its gradient, where R small ones would each read the inputs again.
     """
-    h = flatten_images(x) if shared else torch.stack([flatten_images(part) for part in x])
+    h = flatten_images(x).unsqueeze(0) if shared else torch.stack([flatten_images(part) for part in x])
     h = h.mT
     for number, layer in enumerate(skeleton.layers):
         weight, bias = parameters[f"layers.{number}.weight"], parameters[f"layers.{number}.bias"]
-        if h.dim() == 2:
-            rows = weight.flatten(0, 1), bias.flatten()
-            z = _Dense.apply(*(part.unsqueeze(0) for part in (*rows, h)), layer.weight_scale, layer.bias_scale)
-            z = z.view(*bias.shape, -1)
-        else:
-            z = _Dense.apply(weight, bias, h, layer.weight_scale, layer.bias_scale)
+        rows = weight.reshape(len(h), -1, weight.shape[2]), bias.reshape(len(h), -1)
+        z = _Dense.apply(*rows, h, layer.weight_scale, layer.bias_scale).view(*bias.shape, -1)
         h = skeleton.activations[number](z) if number < len(skeleton.activations) else z
     return h.mT
 
@@ -33,8 +29,8 @@ def batched_fcn(skeleton: FCN, parameters: dict[str, Tensor], x: Tensor, shared:
 class _Dense(torch.autograd.Function):
     """z = σ_w/√n W h + σ_b b for W (R, n_out, n_in), b (R, n_out), h (R, n_in, N).
 
-    PyTorch's own backward pass of such a product takes the factor on each gradient by itself: another pass over R·n²
-    numbers, which takes as long as the product where n is a few dozen.
+    PyTorch's own backward pass of such a product takes the factor on each gradient by itself, which is an eighth of a
+    step's time for R = 20, n = 64.
     """
 
     @staticmethod
