@@ -3,14 +3,15 @@
 import hydra
 from omegaconf import DictConfig
 
-from orthontk.cli import command, job
+from orthontk.cli import command, importing, job
 
 
 @command
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @job
 def main(config: DictConfig) -> None:
-    from orthontk.run.execute import run  # torch and Lightning, which neither --help nor a mistyped key should wait for
+    with importing():  # torch and Lightning, which neither --help nor a mistyped key should wait for
+        from orthontk.run.execute import run
 
     run(config)
 

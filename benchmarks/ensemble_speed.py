@@ -2,11 +2,12 @@
 
     python benchmarks/ensemble_speed.py                 # all of it: about five minutes on two cores
     python benchmarks/ensemble_speed.py --only jobs --steps 1000
+    python benchmarks/ensemble_speed.py --only jobs --measure    # with kernels, figures and W&B, as train.py has them
     python benchmarks/ensemble_speed.py --only loops --widths 64 256
     python benchmarks/ensemble_speed.py --only loops --device cuda --depth 50 --widths 400 --batch 1000 --inputs 3072
 
 Jobs: FCN L=5 n=64, batch 128 on real digits, the ensemble's command against Hydra's multirun of its twenty jobs, both
-from start to end with tests and without kernels and figures. The goal is at most 1/4 of the time.
+from start to end with tests, and without kernels and figures unless --measure. The goal is at most 1/4 of the time.
 
 Loops: milliseconds a step of all twenty replicas, in turns, the fastest of some rounds: networks that PyTorch trains by
 hand one after another, against the ensemble's own step in the chunk and the manner that its plan chose, and what the
@@ -37,10 +38,11 @@ from orthontk.networks import CNN, FCN
 REPLICAS = 20
 ROOT = Path(__file__).parent.parent
 LOSS = torch.nn.CrossEntropyLoss()
-SETTINGS = ("model=fcn", "model.width=64", "callbacks=none", "figures=false", "logger=csv")
+SETTINGS = ("model=fcn", "model.width=64")
+TRAINING_ALONE = ("callbacks=none", "figures=false", "logger=csv")
 
 
-def jobs(steps: int) -> None:
+def jobs(steps: int, measure: bool) -> None:
     """Both commands, from start to end: seconds, and processor seconds, which other work changes less."""
     found = {}
     for name, arguments in (
@@ -49,7 +51,8 @@ def jobs(steps: int) -> None:
     ):
         with tempfile.TemporaryDirectory() as directory:
             own = f"trainer.max_steps={steps}", f"paths.output_dir={directory}"
-            command = [sys.executable, "train.py", *arguments, *SETTINGS, *own]
+            settings = SETTINGS if measure else SETTINGS + TRAINING_ALONE
+            command = [sys.executable, "train.py", *arguments, *settings, *own]
             start, used = time.perf_counter(), _processor_seconds()
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
             found[name] = time.perf_counter() - start, _processor_seconds() - used
@@ -165,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("jobs", "loops"))
     parser.add_argument("--steps", type=int, default=300, help="of the training that is run or planned")
+    parser.add_argument("--measure", action="store_true", help="jobs with the default callbacks, figures and loggers")
     parser.add_argument("--widths", type=int, nargs="*", default=[16, 64, 128, 256, 400, 800], help="of FCNs")
     parser.add_argument("--channels", type=int, nargs="*", default=[], help="of CNNs")
     parser.add_argument("--depth", type=int, default=5)
@@ -176,7 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     if options.only != "loops":
-        jobs(options.steps)
+        jobs(options.steps, options.measure)
     if options.only != "jobs":
         for family, widths in (("fcn", options.widths), ("cnn", options.channels)):
             if widths:

@@ -7,6 +7,7 @@ from orthontk.callbacks.schedule import measured_steps
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
+from orthontk.training import TrainingModule
 
 
 def losses(directory):
@@ -66,6 +67,21 @@ def test_the_last_kernel_is_the_trained_networks(small, request):
     x, y, indices = data.probe(10)
     assert torch.equal(indices, series.probe["indices"]) and torch.equal(y, series.probe["labels"])
     assert torch.equal(empirical_ntk(net, x, outputs="trace"), series.kernels[-1])
+
+
+def test_training_that_breaks_off_leaves_the_kernels_since_its_checkpoint(small, monkeypatch, tmp_path):
+    original = TrainingModule.training_step
+
+    def training_step(self, batch, batch_index):
+        if self.global_step == 5:
+            raise RuntimeError("out of memory")
+        return original(self, batch, batch_index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", training_step)
+    result = small("callbacks.ntk.steps=1", "checkpoint.every_n_steps=4")
+    assert result.code == 1 and "out of memory" in result.err
+    (path,) = tmp_path.rglob("ntk.safetensors")
+    assert KernelSeries.read(path).steps == [0, 1, 2, 3, 4, 5]
 
 
 def test_diverged_run_is_stopped_and_recorded(small):

@@ -109,3 +109,10 @@ def test_resumed_equals_uninterrupted(small, monkeypatch, tmp_path, step):
         return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows(run).values()]
 
     assert repeatable(whole) == repeatable(resumed.run_directory)
+
+
+def test_replicas_files_hold_the_end_though_it_is_no_checkpoint(small):
+    settings = ("ensemble.seeds=2", "trainer.max_steps=5", "checkpoint.every_n_steps=4", "optimizer.lr=0.01")
+    run = small(*LAZY, *settings).run_directory
+    files = sorted(run.glob("replicas/*/prediction.safetensors"))
+    assert [load_file(path)["actual/steps"].tolist() for path in files] == [[0, 1, 2, 5]] * 2

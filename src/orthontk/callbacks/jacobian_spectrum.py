@@ -7,16 +7,15 @@ import pytorch_lightning as pl
 import torch
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer
-from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.meanfield import measured_spectrum, predicted_spectrum
 from orthontk.networks import CNN, FCN
 from orthontk.run.directory import JACOBIAN
 from orthontk.training.metrics import log_metrics
 
 
-class JacobianSpectrum(ScheduledCallback):
+class JacobianSpectrum(RecordingCallback):
     """Singular values σ of the Jacobian between the first and the last hidden pre-activations, on a few inputs.
 
     Logs `jacobian/mean_square` (mean of σ²) and `jacobian/relative_variance` (Var[σ²]/E[σ²]²), averaged over inputs,
@@ -39,11 +38,7 @@ class JacobianSpectrum(ScheduledCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         x, _, indices = trainer.datamodule.probe(self.inputs)
         self.x = x.to(next(pl_module.network.parameters()))
-        path = Path(trainer.default_root_dir) / JACOBIAN
-        self.series = KernelSeries(path, {"indices": indices}, {})
-        if self.last_measured >= 0 and path.exists():  # resumed
-            self.series = KernelSeries.read(path)
-            self.series.keep_until(self.last_measured)
+        self.series = self.open_series(Path(trainer.default_root_dir) / JACOBIAN, {"indices": indices}, {})
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         spectra = [measured_spectrum(module.network, x) for x in self.x]
@@ -52,8 +47,6 @@ class JacobianSpectrum(ScheduledCallback):
             scheme = infinite_limit.init_scheme(module)
             metrics |= _means("predicted_", [predicted_spectrum(module.network, x, scheme) for x in self.x])
         self.series.add(step, torch.stack([values for values, _ in spectra]))
-        if trainer.is_global_zero:
-            self.series.write()
         log_metrics(trainer, metrics, step)
 
 

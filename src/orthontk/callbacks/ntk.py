@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
-from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.training.metrics import log_metrics
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
@@ -24,7 +23,7 @@ METRICS = tuple(f"ntk/{name}" for name in MEASURES)
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
-class NTKRecorder(ScheduledCallback):
+class NTKRecorder(RecordingCallback):
     """Computes Θ_t on a class-balanced probe, logs `ntk/*` and writes `ntk.safetensors` in the run directory.
 
     Training is untouched: no random number is drawn and no gradient, mode or buffer of the network changes.
@@ -67,11 +66,8 @@ class NTKRecorder(ScheduledCallback):
         self.x, self.y = x.to(pl_module.device, parameter.dtype), y
         path = Path(trainer.default_root_dir) / "ntk.safetensors"
         settings = {"outputs": self.outputs, "split": self.split, "memory_limit": self.memory_limit}
-        self.series = KernelSeries(path, {"indices": indices, "labels": y}, settings)
-        if self.last_measured >= 0 and path.exists():  # resumed
-            self.series = KernelSeries.read(path)
-            self.series.keep_until(self.last_measured)
-            self.memory_limit = self.series.settings["memory_limit"]  # another would change the last bits
+        self.series = self.open_series(path, {"indices": indices, "labels": y}, settings)
+        self.memory_limit = self.series.settings["memory_limit"]  # on resuming, another would change the last bits
         if self.infinite and "infinite" not in self.series.probe:
             self.series.probe["infinite"] = self.limit_of(pl_module, self.x)
 
@@ -102,7 +98,6 @@ class NTKRecorder(ScheduledCallback):
             raise error.within("callbacks.ntk") from error
         self.series.add(step, theta)
         if trainer.is_global_zero:
-            self.series.write()
             for logger in trainer.loggers:
                 if hasattr(logger, "log_kernel"):
                     logger.log_kernel(theta, step)

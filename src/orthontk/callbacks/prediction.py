@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.prediction_series import PredictionSeries
-from orthontk.callbacks.schedule import ScheduledCallback, measured_steps
+from orthontk.callbacks.recording import RecordingCallback
+from orthontk.callbacks.schedule import measured_steps
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.dynamics import CrossEntropyTraining, MSETraining
@@ -25,7 +26,7 @@ SUFFIXES = {"full": "", "trace": "_trace", "infinite": "_infinite"}  # of files 
 LARGEST = 8000  # rows of the kernel: N·O for full, N otherwise; its eigenvectors take minutes and a gigabyte
 
 
-class Prediction(ScheduledCallback):
+class Prediction(RecordingCallback):
     """Logs the losses and accuracies that a fixed kernel predicts beside the actual ones, and how far outputs differ.
 
     For full-batch gradient descent, with or without momentum, at a constant learning rate: the network linearized at
@@ -138,10 +139,6 @@ class Prediction(ScheduledCallback):
         error = prediction_error(self.series.actual["train"][step], self.series.predicted["train"], step)
         metrics[f"ntk/prediction_error{self.suffix}"] = error
         log_metrics(trainer, metrics, step)
-
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: TrainingModule, checkpoint: dict) -> None:
-        if trainer.is_global_zero:  # with the checkpoint, so that a resumed run finds what was measured before it
-            self.series.write()
 
 
 def outputs_of(network: nn.Module, x: Tensor, chunk: int = 1000) -> Tensor:

@@ -140,6 +140,9 @@ class PerReplica(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         self._each("on_fit_end", trainer, pl_module)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: EnsembleModule, exception: BaseException) -> None:
+        self._each("on_exception", trainer, pl_module, exception)
+
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: EnsembleModule, checkpoint: dict[str, Any]) -> None:
         self._each("on_save_checkpoint", trainer, pl_module, checkpoint)
 

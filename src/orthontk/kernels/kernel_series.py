@@ -42,7 +42,9 @@ class KernelSeries:
         del self.steps[kept:], self.kernels[kept:]
 
     def write(self) -> None:
-        """Replace the file by this series."""
+        """Replace the file by this series, once it holds a kernel."""
+        if not self.kernels:
+            return
         tensors = {f"probe/{name}": value for name, value in self.probe.items()}
         tensors |= {"steps": torch.tensor(self.steps), "kernels": torch.stack(self.kernels)}
         write_tensors(self.path, tensors, self.settings)
