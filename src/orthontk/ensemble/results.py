@@ -31,7 +31,7 @@ def write_chunk(
     """Write a chunk's rows and each replica's result; the presence of the latter is what makes the chunk done."""
     rows.save()
     results = {replica.number: {**replica.identity, "status": "finished", "steps": steps} for replica in replicas}
-    for (number, _), row in sorted(rows.rows.items()):
+    for (number, _), row in sorted(rows.table.rows.items()):
         results[number].update({name: value for name, value in row.items() if name not in COLUMNS})
     for number, ending in ended.items():
         results[number].update(ending)

@@ -7,8 +7,9 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from orthontk.csv_rows import read_rows, write_rows
+from orthontk.csv_rows import read_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
+from orthontk.growing_table import GrowingTable
 
 SHARE_OF_TIME = 0.02  # that writing may take, between checkpoints
 
@@ -23,12 +24,11 @@ class ReplicaRows(Logger):
 
     def __init__(self, path: Path, replicas: Sequence[Replica], first_step: int = 0) -> None:
         super().__init__()
-        self.path = path
-        self.rows: dict[tuple[int, int], dict[str, Any]] = {}
+        self.table = GrowingTable(path, COLUMNS)  # whose keys are (a replica's number, a step)
         numbers = {tuple(replica.identity.values()): replica.number for replica in replicas}
         for row in read_rows(path) if path.exists() and first_step > 0 else ():
             if row["step"] <= first_step:
-                self.rows[numbers[tuple(row[name] for name in IDENTITY)], row["step"]] = row
+                self.table.add((numbers[tuple(row[name] for name in IDENTITY)], row["step"]), row)
         self.next_write = time.monotonic() + 5
 
     @property
@@ -47,20 +47,17 @@ class ReplicaRows(Logger):
 
     def log_replicas(self, name: str, values: Sequence[float], step: int, replicas: Sequence[Replica]) -> None:
         for value, replica in zip(values, replicas, strict=True):
-            row = self.rows.get((replica.number, step))
-            if row is None:
-                row = self.rows[replica.number, step] = {"step": step, **replica.identity}
-            row[name] = value
+            key = replica.number, step
+            if key not in self.table.rows:
+                self.table.add(key, {"step": step, **replica.identity})
+            self.table.add(key, {name: value})
         if time.monotonic() > self.next_write:
             self.save()
 
     def save(self) -> None:
         start = time.monotonic()
-        write_rows(self.path, (self.rows[key] for key in sorted(self.rows)), self.columns())
+        self.table.write()
         self.next_write = time.monotonic() + max(5, (time.monotonic() - start) / SHARE_OF_TIME)
-
-    def columns(self) -> list[str]:
-        return [*COLUMNS, *sorted({name for row in self.rows.values() for name in row} - {*COLUMNS})]
 
     def finalize(self, status: str) -> None:
         """Nothing: a chunk's rows are written with its checkpoints and at its end."""

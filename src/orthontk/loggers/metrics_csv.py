@@ -7,7 +7,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from orthontk.csv_rows import Row, read_metrics, write_rows
+from orthontk.csv_rows import read_metrics
+from orthontk.growing_table import GrowingTable
 
 SECONDS_BETWEEN_WRITES = 5.0
 
@@ -23,9 +24,11 @@ class MetricsCSV(Logger):
 
     def __init__(self, run_directory: str | Path, first_step: int = 0) -> None:
         super().__init__()
-        self.path = Path(run_directory) / "metrics.csv"
-        rows = read_metrics(self.path) if self.path.exists() and first_step > 0 else []
-        self.rows: dict[int, Row] = {int(row["step"]): row for row in rows if row["step"] <= first_step}
+        path = Path(run_directory) / "metrics.csv"
+        self.table = GrowingTable(path, ["step"])
+        for row in read_metrics(path) if path.exists() and first_step > 0 else ():
+            if row["step"] <= first_step:
+                self.table.add(row["step"], row)
         self.last_write = time.monotonic()
 
     @property
@@ -42,14 +45,13 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self.rows.setdefault(step or 0, {"step": step or 0}).update(metrics)
+        self.table.add(step or 0, {"step": step or 0, **metrics})
         if time.monotonic() - self.last_write > SECONDS_BETWEEN_WRITES:
             self.save()
 
     @rank_zero_only
     def save(self) -> None:
-        columns = ["step", *sorted({name for row in self.rows.values() for name in row} - {"step"})]
-        write_rows(self.path, (self.rows[step] for step in sorted(self.rows)), columns)
+        self.table.write()
         self.last_write = time.monotonic()
 
     @rank_zero_only
