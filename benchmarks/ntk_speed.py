@@ -4,8 +4,9 @@
     python benchmarks/ntk_speed.py --peers FOLDER
 
 All sides run in turns within one run, a round each, and every side's best round counts: other work on the machine then
-disturbs all of them alike. The last columns are our trace kernel, and our arithmetic (by `explain_ntk`) as a share of
-the matrix rate measured in the same run.
+disturbs all of them alike. The last columns are our trace kernel, our arithmetic (by `explain_ntk`) as a share of the
+matrix rate measured in the same run, and how many times faster than neural-tangents that arithmetic would be at all of
+that rate: a bound for whoever does it.
 """
 
 import argparse
@@ -110,9 +111,9 @@ def main() -> None:
     )
     print(
         "| setting | recipe | nngeometry | neural-tangents | orthontk | ×recipe | ×nngeometry | ×neural-tangents "
-        "| trace | full/trace | GFLOP | matrix rate | share |"
+        "| trace | full/trace | GFLOP | matrix rate | share | bound |"
     )
-    print("|---" * 13 + "|")
+    print("|---" * 14 + "|")
     for row in arguments.rows:
         setting = SETTINGS[row - 1]
         best = measure(setting, peers, arguments.rounds)
@@ -121,7 +122,8 @@ def main() -> None:
         trace = [milliseconds(best, "trace"), f"{best['orthontk'] / best['trace']:.2f}"]
         share = best["flops"] / best["orthontk"] / best["rate"]
         rates = [f"{best['flops'] / 1e9:.2f}", f"{best['rate'] / 1e9:.0f} GFLOP/s", f"{share:.0%}"]
-        print("| " + " | ".join([setting["name"], *sides, *ratios, *trace, *rates]) + " |", flush=True)
+        bound = f"{best['neural-tangents'] * best['rate'] / best['flops']:.2f}" if "neural-tangents" in best else "—"
+        print("| " + " | ".join([setting["name"], *sides, *ratios, *trace, *rates, bound]) + " |", flush=True)
     sys.exit(0)
 
 
