@@ -56,7 +56,7 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
             require_launcher(sys.argv[1:])
             return main()
         except KeyboardInterrupt:
-            print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+            print("interrupted; the same command continues from its last checkpoint, if it has one", file=sys.stderr)
             sys.exit(130)
         except Exception as error:  # whatever its kind, this is where it ends
             _exit_with(error)

@@ -11,6 +11,7 @@ import torch
 from ensemble_runs import assert_curves_agree, curves, single_curve
 
 from orthontk.csv_rows import read_rows
+from orthontk.ensemble.results import summarize
 from orthontk.files import read_json
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
@@ -55,6 +56,15 @@ def test_one_row_a_step_and_replica(small):
     run = small(*GRID).run_directory
     names = [tuple(row[k] for k in ("step", "seed", "init", "learning_rate")) for row in read_rows(run / "metrics.csv")]
     assert len(names) == len(set(names)) == 7 * 8
+
+
+def test_a_mean_over_an_infinite_value_is_none():
+    """Condition numbers 2, 4 and ∞ have no mean; one that was not measured of a replica is no ∞."""
+    replica = {"init": "gaussian", "learning_rate": 0.1, "status": "finished"}
+    group = summarize([{**replica, "condition": 2.0, "rank": 3.0}, {**replica, "condition": None}])[0]
+    assert group["condition"] == {"mean": None, "standard_error": None}
+    assert group["rank"]["mean"] == 3.0
+    assert summarize([{**replica, "condition": c} for c in (2.0, 4.0)])[0]["condition"]["mean"] == 3.0
 
 
 @pytest.mark.parametrize("chunk, batched", [(8, True), (3, True), (3, False)])

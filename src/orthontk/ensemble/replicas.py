@@ -70,7 +70,7 @@ def _listed(axis: str, values: Any, default: list[Any]) -> list[Any]:
     if values is None:
         return default
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) == 0:
-        kind = "a number of seeds or a list of seeds" if axis == "seeds" else "a list"
+        kind = "a number of seeds or a list of seeds" if axis == "seeds" else "a list that is not empty"
         raise InvalidValue(f"ensemble.{axis}", values, f"{kind}, or null")
     return list(values)
 

@@ -40,7 +40,10 @@ def show_ensemble(directory: Path) -> None:
     summary = read_json(directory / "summary.json")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
-    table = Table(caption="mean ± standard error over seeds; +k: k runs never reached τ and are in no mean")
+    caption = "mean ± standard error over seeds"
+    if any(name.endswith("/tau") for name in shown):
+        caption += "; +k: k runs never reached τ and are in no mean"
+    table = Table(caption=caption)
     for column in ("init", "lr", "runs", "diverged", *shown.values()):
         table.add_column(column, justify="left" if column == "init" else "right", no_wrap=True)
     for group in groups:

@@ -91,7 +91,8 @@ def summarize(results: Sequence[Result]) -> list[Result]:
     """For each initialization and learning rate: how many replicas, how they ended, means of what they measured.
 
     Diverged replicas are counted and in no mean of a loss or accuracy; a mean τ is that of the replicas that have one,
-    beside the number of those that do not.
+    beside the number of those that do not. A metric that is infinite for a replica, such as the condition number of a
+    singular kernel, has no mean.
     """
     groups: dict[tuple[str, float], list[Result]] = {}
     for result in results:
@@ -108,8 +109,8 @@ def _group(init: str, rate: float, members: Sequence[Result]) -> Result:
             group[f"{split}/tau"] = {**_mean(taus), "uncensored": len(taus), "censored": len(members) - len(taus)}
     skipped = {*IDENTITY, "status", "steps", *(f"{split}/{name}" for split in SPLITS for name in ("tau", "censored"))}
     for name in sorted({name for member in members for name in member} - skipped):
-        values = [member.get(name) for member in members if member["status"] != "diverged"]
-        group[name] = _mean([value for value in values if value is not None])
+        values = [member[name] for member in members if name in member and member["status"] != "diverged"]
+        group[name] = _mean([math.inf if value is None else value for value in values])  # no mean where one has none
     return group
 
 

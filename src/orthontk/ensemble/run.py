@@ -102,6 +102,8 @@ class EnsembleRun:
         )
         checkpoint = latest_checkpoint(path)
         first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
+        if checkpoint is not None:
+            print(f"continuing from {checkpoint}")
         rows = ReplicaRows(path / "metrics.csv", replicas, first_step)
         trainer = self._trainer(path, module, rows, progress)
         try:
