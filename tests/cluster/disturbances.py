@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from slurm_cluster import Cluster
 
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
+
+T = TypeVar("T")
 
 
 def requeue(cluster: Cluster, job: str) -> None:
@@ -49,12 +52,14 @@ def reaches(directory: Path, step: int) -> bool:
     return checkpoint is not None and saved_step(checkpoint) >= step
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 600) -> None:
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 600) -> T:
+    """What `condition` returns, once that is true."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         time.sleep(0.2)
+    return found
 
 
 def is_running(cluster: Cluster, job: str) -> bool:

@@ -75,6 +75,12 @@ def disturb(cluster, sweep, jobs):
     return ways
 
 
+def preempt_one_more(cluster, jobs):
+    """One that runs, and its neighbours on the node; the last ones disturbed may all be waiting for their turn."""
+    running = wait_until(lambda: [job for job in jobs if is_running(cluster, job)], "one of the jobs runs again")
+    preempt(cluster, running[0])
+
+
 def finish(multirun, sweep, launcher, settings, killed):
     """Let the multirun end; it names the killed jobs, and the same command again runs them."""
     code, _, errors = sweep.end()
@@ -115,7 +121,7 @@ def test_sweep_of_twelve_jobs(multirun, cluster):
     array = submitted(sweep, 12)
     jobs = {f"{array}_{place}": job for place, job in enumerate(product(INITS, range(6)))}
     ways = disturb(cluster, sweep, jobs)
-    preempt(cluster, next(job for job in jobs if is_running(cluster, job)))  # once more, whatever runs on that node
+    preempt_one_more(cluster, jobs)
     finish(multirun, sweep, "slurm", settings, killed=3)
     code, _, errors = whole.end()
     assert code == 0, errors
