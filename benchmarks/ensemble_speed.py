@@ -1,6 +1,6 @@
 """Twenty replicas as an ensemble, as a multirun of single jobs, and as bare training loops one after another.
 
-    python benchmarks/ensemble_speed.py                 # all of it: about five minutes on two cores
+    python benchmarks/ensemble_speed.py                 # all of it: about seven minutes on two cores
     python benchmarks/ensemble_speed.py --only jobs --steps 300
     python benchmarks/ensemble_speed.py --only jobs --measure    # with kernels, figures and W&B, as train.py has them
     python benchmarks/ensemble_speed.py --only jobs --steps 9000 --overrides data=mnist data.path=FOLDER
@@ -48,6 +48,7 @@ TRAINING_ALONE = ("callbacks=none", "figures=false", "logger=csv")
 def jobs(steps: int, measure: bool, overrides: list[str]) -> None:
     """Both commands, from start to end: seconds, and processor seconds, which other work changes less."""
     found = {}
+    print(f"\n{steps} steps")
     for name, arguments in (
         ("ensemble", [f"ensemble.seeds={REPLICAS}"]),
         ("multirun of 20 jobs", ["-m", f"seed=range({REPLICAS})"]),
@@ -157,7 +158,7 @@ def loops(family: str, widths: list[int], options: argparse.Namespace) -> None:
         shape = (inputs,) if family == "fcn" else (1, math.isqrt(inputs), math.isqrt(inputs))
         x, y = torch.rand(batch, *shape, device=device), torch.randint(10, (batch,), device=device)
         work = Work(network(family, width, depth, inputs, 0).to(device), sgd, LOSS, x, y, 1000)
-        plan = new_plan(work, REPLICAS, REPLICAS * options.steps)
+        plan = new_plan(work, REPLICAS, REPLICAS * max(options.steps))
         best = fastest({"bare": bare_loops(work), "ensemble": ensemble(work, plan), "naive": naive(work)}, options)
         chosen = f"{plan.chunk}, {'batched' if plan.batched else 'one after another'}"
         print(
@@ -170,7 +171,9 @@ def loops(family: str, widths: list[int], options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("jobs", "loops"))
-    parser.add_argument("--steps", type=int, default=3000, help="of the training that is run or planned")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[300, 1000, 3000], help="of jobs, each in turn; loops plan for most"
+    )
     parser.add_argument("--measure", action="store_true", help="jobs with the default callbacks, figures and loggers")
     parser.add_argument("--overrides", nargs="*", default=[], help="of the jobs, as for train.py")
     parser.add_argument("--widths", type=int, nargs="*", default=[16, 64, 128, 256, 400, 800], help="of FCNs")
@@ -184,7 +187,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     if options.only != "loops":
-        jobs(options.steps, options.measure, options.overrides)
+        for steps in options.steps:
+            jobs(steps, options.measure, options.overrides)
     if options.only != "jobs":
         for family, widths in (("fcn", options.widths), ("cnn", options.channels)):
             if widths:

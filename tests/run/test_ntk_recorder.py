@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from orthontk.callbacks import NTKRecorder
 from orthontk.callbacks.schedule import measured_steps
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.kernel_series import KernelSeries
@@ -81,6 +82,13 @@ def test_training_that_breaks_off_leaves_the_kernels_since_its_checkpoint(small,
     result = small("callbacks.ntk.steps=1", "checkpoint.every_n_steps=4")
     assert result.code == 1 and "out of memory" in result.err
     (path,) = tmp_path.rglob("ntk.safetensors")
+    assert KernelSeries.read(path).steps == [0, 1, 2, 3, 4, 5]
+
+    def on_fit_start(self, trainer, pl_module):
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(NTKRecorder, "on_fit_start", on_fit_start)  # resumed, it fails before it opens its file
+    assert "no such device" in small("callbacks.ntk.steps=1", "checkpoint.every_n_steps=4").err
     assert KernelSeries.read(path).steps == [0, 1, 2, 3, 4, 5]
 
 

@@ -41,5 +41,5 @@ class RecordingCallback(ScheduledCallback):
         self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self.last_measured >= 0:
+        if hasattr(self, "series"):  # not where a resumed run fails before it has opened its file
             self._write(trainer)
