@@ -1,6 +1,6 @@
 """Twenty replicas as an ensemble, as a multirun of single jobs, and as bare training loops one after another.
 
-    python benchmarks/ensemble_speed.py                 # all of it: about seven minutes on two cores
+    python benchmarks/ensemble_speed.py                 # all of it: about five minutes on two cores
     python benchmarks/ensemble_speed.py --only jobs --steps 300
     python benchmarks/ensemble_speed.py --only jobs --measure    # with kernels, figures and W&B, as train.py has them
     python benchmarks/ensemble_speed.py --only jobs --steps 9000 --overrides data=mnist data.path=FOLDER
