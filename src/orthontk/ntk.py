@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -47,7 +48,8 @@ def main() -> None:
     x, probe = probe_of(options, data)
     x = x.to(next(network.parameters()).dtype)
     out = options.out or options.directory / "ntk-recomputed.safetensors"
-    series = open_series(out, probe, {"outputs": options.outputs, "memory_limit": options.memory_limit})
+    settings = {"run": options.directory.resolve().name, "outputs": options.outputs}
+    series = open_series(out, probe, settings | {"memory_limit": options.memory_limit})
     checkpoints = sorted((options.directory / "checkpoints").glob("step-*.ckpt"))
     if not checkpoints:
         raise InvalidValue("RUN_DIRECTORY", options.directory, "a run with checkpoints")
@@ -81,7 +83,7 @@ def probe_of(options: argparse.Namespace, data: TensorDataModule) -> tuple[Tenso
         return x, {"indices": indices, "labels": labels}
     try:
         x = torch.from_numpy(np.load(options.inputs, allow_pickle=False))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidValue("inputs", options.inputs, "a .npy file of numbers") from error
     if x.shape[1:] != data.input_shape:
         raise InvalidValue("inputs", tuple(x.shape), f"inputs of shape (N, {', '.join(map(str, data.input_shape))})")
@@ -89,13 +91,18 @@ def probe_of(options: argparse.Namespace, data: TensorDataModule) -> tuple[Tenso
 
 
 def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object]) -> KernelSeries:
-    """A new series, or the one begun in `path`, if it is of the same probe and settings."""
+    """A new series, or the one begun in `path`, if it is of the same run, probe and settings."""
+    if not path.parent.is_dir():
+        raise InvalidValue("out", path, "a file in a folder that exists")
     if not path.exists():
         return KernelSeries(path, probe, settings)
-    series = KernelSeries.read(path)
+    try:
+        series = KernelSeries.read(path)
+    except (SafetensorError, KeyError) as error:
+        raise InvalidValue("out", path, "a new file, or one of this command") from error
     same = series.probe.keys() == probe.keys() and all(torch.equal(series.probe[k], probe[k].cpu()) for k in probe)
     if not same or series.settings != settings:
-        raise InvalidValue("out", path, "another file: this one holds kernels of another probe or with other settings")
+        raise InvalidValue("out", path, "another file: this one has kernels of another run or probe, or other settings")
     return series
 
 

@@ -74,4 +74,4 @@ def test_refusals(run, recompute, tmp_path):
         assert code == 1 and named in printed.err and printed.err.count("error: ") == 1
     recompute(run, "--probe-size", 10)
     code, printed = recompute(run, "--probe-size", 20)
-    assert code == 1 and "holds kernels of another probe" in printed.err
+    assert code == 1 and "another run or probe" in printed.err

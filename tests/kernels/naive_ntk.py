@@ -1,18 +1,21 @@
-"""The naive empirical NTK: Jacobians of every example by `torch.func`, contracted. Memory N·O·P."""
+"""The naive empirical NTK: gradients of every example and output by plain autograd, contracted. Memory N·O·P."""
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev
+from torch.func import functional_call
 
 
 def jacobian(net: nn.Module, x: Tensor) -> Tensor:  # (N, O, P)
-    trainable = {name: p.detach() for name, p in net.named_parameters() if p.requires_grad}
+    trainable = {name: p.detach().requires_grad_() for name, p in net.named_parameters() if p.requires_grad}
+    parameters = list(trainable.values())
 
-    def single(parameters: dict[str, Tensor], example: Tensor) -> Tensor:
-        return functional_call(net, parameters, (example.unsqueeze(0),)).flatten()
+    def gradient(output: Tensor) -> Tensor:
+        found = torch.autograd.grad(output, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+        return torch.cat([g.flatten() for g in found])
 
-    examples = [jacrev(single)(trainable, example) for example in x]
-    return torch.stack([torch.cat([g.flatten(1) for g in gradients.values()], 1) for gradients in examples])
+    with torch.enable_grad():
+        outputs = [functional_call(net, trainable, (example.unsqueeze(0),)).flatten() for example in x]
+        return torch.stack([torch.stack([gradient(output) for output in example]) for example in outputs])
 
 
 def naive_ntk(net: nn.Module, x1: Tensor, x2: Tensor | None = None, outputs: str = "full") -> Tensor:

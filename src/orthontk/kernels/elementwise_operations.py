@@ -51,7 +51,7 @@ def _add(recorder, func, input, other, *, alpha=1):
 def _prelu(recorder, func, input, weight):
     """z = max(h, 0) + θ ∘ min(h, 0), with one slope or one for each channel."""
     reference = recorder.reference(weight)
-    if reference is None or reference.transposed or not recorder.is_batch(input):
+    if reference is None or reference.transposed or weight.dim() != 1 or not recorder.is_batch(input):
         return NotImplemented
     slopes = (len(weight),) + (1,) * max(0, input.dim() - 2)
     z, edge = recorder.record(torch.where(input > 0, input, weight.detach().view(slopes) * input))

@@ -17,11 +17,11 @@ from orthontk.kernels.freed_memory import keep_freed_memory
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.precision import exact_arithmetic
-from orthontk.kernels.refusals import check_network, no_random_numbers
-from orthontk.kernels.side import Side, make_side
+from orthontk.kernels.refusals import check_network
+from orthontk.kernels.side import Side, UnlikePasses, make_side
 from orthontk.kernels.storage import Storage
 from orthontk.kernels.tile import Tile, computed_pairs
+from orthontk.kernels.undisturbed import undisturbed
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
 
@@ -70,9 +70,8 @@ def empirical_ntk(
             [0., 4.]])
     """
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
-    with exact_arithmetic(problem.device), no_random_numbers(problem.device):
-        problem.make_plan()
-        return compute(problem, out, progress)
+    with undisturbed(problem.net, problem.device):
+        return solve(problem, out, progress)
 
 
 @dataclass
@@ -97,9 +96,9 @@ class NTKProblem:
     def trace(self) -> bool:
         return self.outputs == "trace"
 
-    def make_plan(self) -> None:
+    def make_plan(self, structured: bool = True) -> None:
         n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
-        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes)
+        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
         world = ranks.rank_and_world()[1]
         self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
 
@@ -122,6 +121,8 @@ def prepare(
 ) -> NTKProblem:
     """Checks the arguments; see `empirical_ntk`."""
     one_of("outputs", outputs, OUTPUTS)
+    if not isinstance(net, nn.Module):
+        raise InvalidValue("net", type(net).__name__, "an nn.Module")
     limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
     trainable = next((p for p in net.parameters() if p.requires_grad), None)
     if trainable is None:
@@ -133,7 +134,7 @@ def prepare(
     for name, x in (("x1", x1), ("x2", x2)):
         if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
             raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
-    if isinstance(net, nn.parallel.DistributedDataParallel):
+    if isinstance(net, nn.parallel.DistributedDataParallel | nn.DataParallel):
         net = net.module
     check_network(net)
 
@@ -165,18 +166,39 @@ class _Sides:
         return self.held[key]
 
 
-def compute(problem: NTKProblem, out: str | Path | None, progress: bool, traces: Tensor | None = None) -> Tensor:
-    """The kernel of a problem whose plan and grid are made.
+def solve(
+    problem: NTKProblem, out: str | Path | None = None, progress: bool = False, traces: dict[str, float] | None = None
+) -> Tensor:
+    """The kernel of a problem.
 
     Args:
-        traces: (shares of the plan,) float64 zeros, to which the trace of each share's part of the kernel is added; for
-            a kernel of one set of inputs that is not written to a file.
+        traces: gets the trace of each share's part of the kernel, by its first parameter; for a kernel of one set of
+            inputs that is not written to a file.
+    """
+    problem.make_plan()
+    try:
+        return compute(problem, out, progress, traces)
+    except UnlikePasses:  # known only once a block is there: a file, or another process, may have tiles already
+        if out is not None or ranks.rank_and_world()[1] > 1:
+            accepted = "with out= or several processes, a network whose operations do not depend on the examples"
+            raise InvalidValue("net", type(problem.net).__name__, accepted) from None
+        problem.make_plan(structured=False)
+        return compute(problem, out, progress, traces)
+
+
+def compute(
+    problem: NTKProblem, out: str | Path | None, progress: bool, traces: dict[str, float] | None = None
+) -> Tensor:
+    """The same where plan and grid are made.
+
+    Raises:
+        UnlikePasses: examples are computed in other ways than those of the plan.
     """
     keep_freed_memory()
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:
-        settings = problem.outputs, problem.dtype, problem.grid, problem.plan.shares
+        settings = str(problem.net), problem.outputs, problem.dtype, problem.grid, problem.plan.shares
         identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
         ranks.check_same_problem(identity)
@@ -191,14 +213,17 @@ def compute(problem: NTKProblem, out: str | Path | None, progress: bool, traces:
     finished = storage.finished if storage else set()
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
     sides = _Sides(problem)
+    own_traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
     for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
-        _compute_tile(problem, sides, i, j, theta, traces if i == j else None)
+        _compute_tile(problem, sides, i, j, theta, own_traces if traces is not None and i == j else None)
         if storage:
             storage.finish((i, j))
     if world > 1:
         ranks.barrier() if storage else ranks.gather(theta)
         if traces is not None:
-            ranks.gather(traces)
+            ranks.gather(own_traces)
+    if traces is not None:
+        traces |= dict(zip((s.parameters[0] for s in problem.plan.shares), own_traces.tolist(), strict=True))
     return theta
 
 

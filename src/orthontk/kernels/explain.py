@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from orthontk.kernels import costs
 from orthontk.kernels.costs import Cost
 from orthontk.kernels.empirical import prepare
-from orthontk.kernels.precision import exact_arithmetic
-from orthontk.kernels.refusals import no_random_numbers
+from orthontk.kernels.undisturbed import undisturbed
 
 COLUMNS = ("layer", "parameters", "path", "MFLOP", "MB moved")
 
@@ -85,7 +84,7 @@ def explain_ntk(
     ['passes, outputs batched', 'input gram', 'input gram']
     """
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
-    with exact_arithmetic(problem.device), no_random_numbers(problem.device):
+    with undisturbed(problem.net, problem.device):
         problem.make_plan()
     plan, sizes = problem.plan, problem.sizes(problem.plan.directions)
     uses = {id(use): use for share in plan.shares for use in share.uses}.values()

@@ -12,26 +12,47 @@ def functional_gradients(
     """∂(direction · f(xᵢ))/∂θ for each named parameter θ; `directions` as from `cotangents`, (A, N, features).
 
     By `torch.func` for all examples and directions at once. What it cannot take, such as recurrent layers and
-    autograd functions of one's own without a rule for `vmap`, goes through autograd one gradient at a time.
+    autograd functions of one's own without a rule for `vmap`, goes through autograd one gradient at a time, and so does
+    what it gets wrong (`torch.cdist`, for one, in 2.13).
     """
     try:
-        return _all_at_once(net, tensors, names, x, directions)
+        found = _all_at_once(net, tensors, names, x, directions)
     except RuntimeError:  # which is all that torch says of an operation that `vmap` or `jacrev` does not know
         return _one_at_a_time(net, tensors, names, x, directions)
+    if _agrees_with_autograd(found, net, tensors, x, directions):
+        return found
+    return _one_at_a_time(net, tensors, names, x, directions)
 
 
 def _all_at_once(
     net: nn.Module, tensors: StandIns, names: list[str], x: Tensor, directions: Tensor
 ) -> dict[str, Tensor]:
     chosen = {name: tensors.trainable[name].detach() for name in names}
-    others = {name: p.detach() for name, p in tensors.trainable.items() if name not in names} | tensors.fixed
+    others = {name: p.detach() for name, p in tensors.trainable.items() if name not in names}
 
     def single(parameters: dict[str, Tensor], example: Tensor, weights: Tensor) -> Tensor:  # -> (A,)
-        outputs = torch.func.functional_call(net, parameters | others, (example.unsqueeze(0),))
-        return weights @ outputs.flatten()
+        return weights @ tensors.call(net, example.unsqueeze(0), parameters | others).flatten()
 
     jacobian = torch.func.vmap(torch.func.jacrev(single), in_dims=(None, 0, 1))
     return jacobian(chosen, x, directions)
+
+
+def _agrees_with_autograd(
+    found: dict[str, Tensor], net: nn.Module, tensors: StandIns, x: Tensor, directions: Tensor
+) -> bool:
+    """Whether one sum of all the gradients, with factors that differ, is what autograd finds for it in one pass."""
+    count = directions[..., 0].numel()
+    factors = torch.linspace(1, 2, count, dtype=directions.dtype, device=x.device).view(directions.shape[:2])  # (A, N)
+    parameters = [tensors.trainable[name] for name in found]
+    direction = (factors.unsqueeze(2) * directions).sum(0)
+    sums = torch.autograd.grad(tensors.call(net, x), parameters, direction, allow_unused=True)
+    for gradients, sum_by_autograd in zip(found.values(), sums, strict=True):
+        terms = gradients * factors.T.reshape(*factors.T.shape, *[1] * (gradients.dim() - 2))
+        expected = 0 if sum_by_autograd is None else sum_by_autograd
+        rounding = torch.finfo(terms.dtype).eps ** 0.5 * terms.abs().sum((0, 1)).max()
+        if not ((terms.sum((0, 1)) - expected).abs() <= rounding).all():
+            return False
+    return True
 
 
 def _one_at_a_time(

@@ -16,12 +16,19 @@ from orthontk.kernels.uses import Use
 
 @dataclass
 class Record:
-    """A forward pass: outputs (N, O), the uses, and the parameters with a use that was not recorded."""
+    """A forward pass: outputs (N, O), the uses, and the parameters with a use that was not recorded.
+
+    Attributes:
+        derived: tensors that are a parameter in another form.
+        hides_gradients: as in `Recorder`.
+    """
 
     outputs: Tensor
     uses: list[Use]
     edges: list[GradientEdge]
     unrecorded: set[str]
+    derived: list[Tensor]
+    hides_gradients: bool
 
 
 def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] | None = None) -> Record:
@@ -34,7 +41,8 @@ def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] 
         accepted = "a network that finds its parameters as attributes of modules, where stand-ins can take their place"
         raise InvalidValue("net", type(net).__name__, accepted)
     unrecorded = {name for name, p in tensors.trainable.items() if id(p) in leaves}
-    return Record(outputs, recorder.uses, recorder.edges, unrecorded)
+    derived = [reference.tensor for reference in recorder.references.values()]
+    return Record(outputs, recorder.uses, recorder.edges, unrecorded, derived, recorder.hides_gradients)
 
 
 def graph_nodes(start: list[Node | None]) -> Iterator[Node]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
-from orthontk.kernels.plan import PROBE, Plan
+from orthontk.kernels.plan import Plan
 from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse
 
@@ -33,7 +33,7 @@ class Memory:
 
 def memory_of(plan: Plan, itemsize: int) -> Memory:
     uses = {id(use): use for share in plan.shares for use in share.uses}.values()
-    held = {use.inputs.data_ptr(): use.inputs.nbytes // PROBE for use in uses if hasattr(use, "inputs")}
+    held = {use.inputs.data_ptr(): use.inputs.nbytes // plan.probed for use in uses if hasattr(use, "inputs")}
     z_bytes = itemsize * sum({use.edge: math.prod(use.z_shape) for use in uses}.values())
     functional = itemsize * plan.directions * sum(s.entries for s in plan.shares if s.path == "torch.func")
     resident = sum(held.values()) + plan.directions * z_bytes + functional

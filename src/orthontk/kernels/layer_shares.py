@@ -3,12 +3,10 @@
 import math
 from collections import defaultdict
 
-import torch
 from torch import Tensor, nn
 
-from orthontk.kernels.empirical import compute, prepare
-from orthontk.kernels.precision import exact_arithmetic
-from orthontk.kernels.refusals import no_random_numbers
+from orthontk.kernels.empirical import prepare, solve
+from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import named_layers
 
 
@@ -27,19 +25,17 @@ def ntk_and_layer_shares(
     Raises:
         InvalidValue: as `empirical_ntk`.
 
+    >>> import torch
     >>> from orthontk.networks import FCN
     >>> net = FCN(2, 1, width=4, depth=2, bias_var=1.0)
     >>> ntk_and_layer_shares(net, torch.eye(2))[1]  # at W = 0 only the last bias acts on f
     {'layer1': 0.0, 'layer2': 1.0}
     """
     problem = prepare(net, x, None, outputs, memory_limit, None)
-    with exact_arithmetic(problem.device), no_random_numbers(problem.device):
-        problem.make_plan()
-        traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
-        theta = compute(problem, None, False, traces)
-    return theta, _by_layer(
-        net, dict(zip((s.parameters[0] for s in problem.plan.shares), traces.tolist(), strict=True))
-    )
+    traces: dict[str, float] = {}
+    with undisturbed(problem.net, problem.device):
+        theta = solve(problem, traces=traces)
+    return theta, _by_layer(net, traces)
 
 
 def _by_layer(net: nn.Module, traces: dict[str, float]) -> dict[str, float]:

@@ -14,7 +14,8 @@ from orthontk.kernels.uses import ProductUse, SumUse
 def _normalization(recorder, call, plain, input, weight, bias, broadcast: Callable[[Tensor], tuple[int, ...]]):
     """z = ĥ ∘ γ + β; call(h, γ, β) computes z, and plain() computes ĥ."""
     w, b = recorder.reference(weight), recorder.reference(bias)
-    if (w is None and b is None) or not recorder.is_batch(input):
+    transposed = any(reference and reference.transposed for reference in (w, b))
+    if (w is None and b is None) or transposed or not recorder.is_batch(input):
         return NotImplemented
     z, edge = recorder.record(call(input, detached(w, weight), detached(b, bias)))
     if w:

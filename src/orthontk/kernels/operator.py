@@ -1,5 +1,6 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,11 +8,14 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from orthontk.checks import integer, number
+from orthontk.checks import InvalidValue, integer, number
 from orthontk.kernels.empirical import prepare
-from orthontk.kernels.precision import exact_arithmetic
-from orthontk.kernels.refusals import no_random_numbers
+from orthontk.kernels.undisturbed import undisturbed
+
+Tensors = dict[str, Tensor]
+Function = Callable[[Tensors], Tensor]
 
 
 class Estimate(NamedTuple):
@@ -24,8 +28,9 @@ class Estimate(NamedTuple):
 class NTKOperator(LinearOperator):
     """Θ v = J (Jᵀ v) for the flattened `full` kernel, (N·O, N·O) with row i·O + a; nothing but vectors is stored.
 
-    Jᵀ v is one backward pass (vjp), J u one forward-mode pass (jvp), over `batch_size` examples at a time. It is a
-    SciPy `LinearOperator`, for use with any of SciPy's solvers.
+    Jᵀ v is one backward pass (vjp), J u one forward-mode pass (jvp), over `batch_size` examples at a time; where the
+    network has operations without forward mode, J u is the derivative of Jᵀ v with respect to v. It is a SciPy
+    `LinearOperator`, for use with any of SciPy's solvers.
 
     Args:
         net, x, dtype: as in `empirical_ntk`.
@@ -45,26 +50,39 @@ class NTKOperator(LinearOperator):
         problem = prepare(net, x, None, "full", None, dtype)
         self.net, self.tensors, self.x = problem.net, problem.tensors, problem.x1
         self.batch_size = len(x) if batch_size is None else integer("batch_size", batch_size)
-        with exact_arithmetic(problem.device), no_random_numbers(problem.device):
+        with undisturbed(self.net, problem.device):
             problem.make_plan()  # refuses networks that mix examples
         self.features = problem.plan.features
+        # Forward mode takes the rows of `padding_idx` for parameters like the others.
+        padded = any(getattr(module, "padding_idx", None) is not None for module in self.net.modules())
+        self._pushforward = _double_vjp if padded else _jvp
         numpy_dtype = torch.empty(0, dtype=problem.dtype).numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
     def _matvec(self, v: np.ndarray) -> np.ndarray:
+        if np.iscomplexobj(v):
+            return self._matvec(v.real) + 1j * self._matvec(v.imag)
         parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}
         dtype = next(iter(parameters.values())).dtype
         vector = torch.as_tensor(np.asarray(v).reshape(-1, self.features), dtype=dtype, device=self.x.device)
-        with exact_arithmetic(self.x.device):
+        # Attention's fused forms have neither forward mode nor second derivatives.
+        with undisturbed(self.net, self.x.device), sdpa_kernel(SDPBackend.MATH):
             pullback = {name: torch.zeros_like(p) for name, p in parameters.items()}
             for x, part in self._batches(vector):  # Jᵀ v
                 _, vjp = torch.func.vjp(self._function(x), parameters)
                 for name, gradient in vjp(part)[0].items():
                     pullback[name] += gradient
-            products = [
-                torch.func.jvp(self._function(x), (parameters,), (pullback,))[1] for x, _ in self._batches(vector)
-            ]
+            products = [self._push(self._function(x), parameters, pullback) for x, _ in self._batches(vector)]
         return torch.cat(products).flatten().cpu().numpy()
+
+    def _push(self, function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
+        try:
+            return self._pushforward(function, parameters, tangents)
+        except (NotImplementedError, RuntimeError):  # all that torch says of an operation without forward mode
+            if self._pushforward is _double_vjp:
+                raise
+            self._pushforward = _double_vjp
+            return _double_vjp(function, parameters, tangents)
 
     def _adjoint(self) -> "NTKOperator":
         return self  # symmetric
@@ -72,19 +90,16 @@ class NTKOperator(LinearOperator):
     def _batches(self, vector: Tensor) -> zip:
         return zip(self.x.split(self.batch_size), vector.split(self.batch_size), strict=True)
 
-    def _function(self, x: Tensor):
-        def outputs(parameters: dict[str, Tensor]) -> Tensor:  # (batch, O)
-            values = torch.func.functional_call(self.net, parameters | self.tensors.fixed, (x,))
-            return values.reshape(len(x), -1)
-
-        return outputs
+    def _function(self, x: Tensor) -> Function:
+        return lambda parameters: self.tensors.call(self.net, x, parameters)  # (batch, O)
 
     def eigenvalues(self, count: int = 6, seed: int = 0) -> list[Estimate]:
         """The `count` largest eigenvalues, descending, by implicitly restarted Lanczos (SciPy's `eigsh`).
 
         The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ.
         """
-        integer("count", count)
+        if integer("count", count) >= self.shape[0]:
+            raise InvalidValue("count", count, f"fewer than the kernel's {self.shape[0]} rows; `empirical_ntk` has all")
         start = np.random.default_rng(seed).standard_normal(self.shape[0]).astype(self.dtype)
         values, vectors = eigsh(self, k=count, v0=start)
         residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
@@ -113,6 +128,17 @@ class NTKOperator(LinearOperator):
         nodes, vectors = eigh_tridiagonal(diagonal, beside)
         rounding = np.finfo(self.dtype).eps * nodes[-1]
         return float(v @ v * np.sum(vectors[0] ** 2 * np.log(np.maximum(nodes, rounding) + ridge)))
+
+
+def _jvp(function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
+    return torch.func.jvp(function, (parameters,), (tangents,))[1]
+
+
+def _double_vjp(function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
+    """J u from backward passes alone: v -> Jᵀ v is linear, and its own transpose is J."""
+    outputs, vjp = torch.func.vjp(function, parameters)
+    _, transposed = torch.func.vjp(lambda v: vjp(v)[0], torch.zeros_like(outputs))
+    return transposed(tangents)[0]
 
 
 def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

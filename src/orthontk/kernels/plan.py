@@ -1,5 +1,6 @@
 """Decides, from a forward and backward pass over a few examples, how each parameter will be treated."""
 
+import itertools
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -7,16 +8,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from orthontk.checks import InvalidValue
 from orthontk.kernels import costs
 from orthontk.kernels.backward import batches_well
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
+from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
 from orthontk.kernels.parameters import StandIns
-from orthontk.kernels.refusals import no_recomputation
+from orthontk.kernels.recorder import CannotRecord
 from orthontk.kernels.uses import Use
-
-PROBE = 2  # examples
 
 
 @dataclass
@@ -52,6 +51,7 @@ class Plan:
         features: O, entries of an output.
         directions: A, O or 1.
         batched: whether all directions go backward in one pass.
+        probed: how many examples these were.
         saved_bytes: what autograd keeps for one example.
         largest_bytes: the largest tensor it keeps, for one example.
     """
@@ -60,6 +60,7 @@ class Plan:
     features: int
     directions: int
     batched: bool
+    probed: int
     saved_bytes: int
     largest_bytes: int
 
@@ -71,61 +72,57 @@ class Plan:
         return set(self.parameters()) - set(self.parameters("torch.func"))
 
 
-def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of) -> Plan:
+def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of, structured: bool = True) -> Plan:
     """Runs a few examples of `x` through the network and chooses the cheapest exact path for each parameter.
 
     Args:
         problem_of: maps A, the number of directions, to the sizes that the choice is made for.
+        structured: False leaves every parameter to the fallback, as for a network that cannot be recorded.
 
     Raises:
         InvalidValue: the network mixes examples, or one pass of it was refused.
     """
-    saved: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if tensor.dim() and tensor.shape[0] == PROBE:
-            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size() // PROBE
-        return tensor
-
-    probe = x[torch.arange(PROBE, device=x.device) % len(x)]
+    # As many as no axis of x has, for an axis of that length to be that of the examples.
+    size = next(number for number in itertools.count(3) if number not in x.shape)
+    probe = x[torch.arange(size, device=x.device) % len(x)]
     if probe.is_floating_point():
         probe = probe.clone().requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        recorded = record(net, tensors, probe)
-    mixed = _mixed_edges(recorded, probe)
+    saved: dict[int, int] = {}
+    recorded = _probe(net, tensors, probe, saved) if structured else None
+    if recorded is None:
+        structured, recorded = False, record(net, tensors, probe, names=())
+    edge_gradients = gradients_of_one_example(recorded, probe)
     features = recorded.outputs.shape[1]
     directions = 1 if outputs == "sum_of_logits" else features
+    mixed = {edge for edge, delta in enumerate(edge_gradients) if delta is not None and reaches_others(delta)}
+    if mixed or recorded.hides_gradients or not structured or not probe.requires_grad:
+        require_independent_values(net, tensors, probe, recorded.outputs.detach())
     uses = defaultdict(list)
     for use in recorded.uses:
-        uses[use.parameter].append(use)
+        if edge_gradients[use.edge] is not None:
+            uses[use.parameter].append(use)
     left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in mixed}
     _mark_first_layers(recorded, tensors)
-    shares = _shares(tensors, uses, left, problem_of(directions))
-    sizes = list(saved.values()) or [0]
-    return Plan(shares, features, directions, batches_well(recorded.outputs), sum(sizes), max(sizes))
+    shares = _shares(tensors, uses, left if structured else set(tensors.trainable), problem_of(directions))
+    for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
+        saved.pop(tensor.data_ptr(), None)
+    sizes = [total // size for total in saved.values()] or [0]
+    return Plan(shares, features, directions, batches_well(recorded.outputs), size, sum(sizes), max(sizes))
 
 
-def _mixed_edges(recorded: Record, probe: Tensor) -> set[int]:
-    """Edges whose z is not one row for each example: the first example's outputs depend on other rows too.
+def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
+    """The record, or None for a network that cannot be recorded; notes the bytes that autograd keeps, by address."""
 
-    Raises:
-        InvalidValue: the first example's outputs depend on the other examples themselves; activation checkpointing.
-    """
-    outputs = recorded.outputs
-    if not outputs.requires_grad:
-        return set()
-    direction = torch.zeros_like(outputs)
-    direction[0] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-    inputs = [*recorded.edges, *([probe] if probe.requires_grad else [])]
-    if not inputs:
-        return set()
-    with no_recomputation():
-        gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
-    if probe.requires_grad:
-        *gradients, of_probe = gradients
-        if of_probe is not None and of_probe[1:].any():
-            raise InvalidValue("net", "outputs that depend on other examples", "a network that treats examples apart")
-    return {edge for edge, delta in enumerate(gradients) if delta is not None and delta[1:].any()}
+    def note(tensor: Tensor) -> Tensor:
+        if tensor.dim():
+            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            return record(net, tensors, probe)
+    except (CannotRecord, RuntimeError):  # the latter from transforms such as `torch.func.grad` inside the network
+        return None
 
 
 def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
@@ -140,10 +137,10 @@ def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
 def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], problem: Problem) -> list[Share]:
     shares: list[Share] = []
     merged: set[str] = set()
-    names_of_edge = defaultdict(list)
+    uses_of_edge = defaultdict(list)
     for name, mine in uses.items():
         if len(mine) == 1 and name not in left:
-            names_of_edge[mine[0].edge].append(name)
+            uses_of_edge[mine[0].edge].append(mine[0])
     for name, parameter in tensors.trainable.items():
         mine = uses.get(name, [])
         if name in merged or (name not in left and not mine):  # the outputs do not depend on the latter
@@ -151,7 +148,7 @@ def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], probl
         if name in left:
             shares.append(Share([name], "torch.func", [], parameter.numel()))
         elif _prefers_gram(mine, problem):
-            bias = _bias_of(mine, names_of_edge)
+            bias = _bias_of(mine, uses_of_edge)
             merged.update(bias)
             entries = sum(tensors.trainable[n].numel() for n in (name, *bias))
             shares.append(Share([name, *bias], "input gram", mine, entries))
@@ -167,9 +164,10 @@ def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
     return costs.input_gram(uses, problem).weight <= costs.per_example_gradients(uses, problem).weight
 
 
-def _bias_of(weight_uses: list[Use], names_of_edge: dict[int, list[str]]) -> list[str]:
+def _bias_of(weight_uses: list[Use], uses_of_edge: dict[int, list[Use]]) -> list[str]:
     """The bias, if any, that enters the same z as a dense weight of one position: its δ are the weight's."""
-    if len(weight_uses) != 1 or math.prod(weight_uses[0].z_shape[:-1]) != 1:
+    use, *others = weight_uses
+    if others or math.prod(use.z_shape[:-1]) != 1:
         return []
-    (use,) = weight_uses
-    return [name for name in names_of_edge[use.edge] if name != use.parameter][:1]
+    beside = [other for other in uses_of_edge[use.edge] if other.parameter != use.parameter]
+    return [other.parameter for other in beside if other.shape.numel() == use.z_shape[-1]][:1]

@@ -4,6 +4,9 @@ Every torch function that the forward pass calls goes through `Recorder`. Where 
 known kind (`operations.py`), the operation is given a detached copy, its inputs are kept, and the place of its result z
 in the autograd graph is noted. All other operations see the parameter itself. Hence a parameter that the outputs still
 depend on after the pass has a use that was not recorded: exactly those are left to the fallback.
+
+A forward pass that differentiates by itself, for forces from an energy, say, would miss the detached parameters in its
+own gradients; of such a network nothing is recorded.
 """
 
 import functools
@@ -20,15 +23,22 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels.uses import Use
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
+NUMBERS_OF = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__int__, Tensor.__bool__, Tensor.__index__}
+DIFFERENTIATES = (torch.autograd.grad, torch.autograd.backward, Tensor.backward)
+
+
+class CannotRecord(Exception):
+    """The forward pass does what a recorder would disturb."""
 
 
 @dataclass
 class Reference:
-    """A tensor that is a parameter, up to a factor, a transposition and a change of shape."""
+    """A tensor that is a parameter, up to a factor, a transposition and a change of shape; until it is written to."""
 
     tensor: Tensor
     parameter: str
     shape: torch.Size
+    version: int
     scale: float = 1.0
     transposed: bool = False
     reshaped: bool = False
@@ -36,6 +46,10 @@ class Reference:
     @property
     def is_matrix(self) -> bool:
         return len(self.shape) == 2 and not self.reshaped
+
+    @property
+    def is_intact(self) -> bool:
+        return self.tensor._version == self.version and self.tensor.requires_grad  # `detach_` is no new version
 
 
 class Recorder(TorchFunctionMode):
@@ -49,29 +63,40 @@ class Recorder(TorchFunctionMode):
     Attributes:
         uses: one entry for each recorded use.
         edges: the positions of the z, to ask the autograd engine for ∂f/∂z.
+        hides_gradients: whether something was made of tensors with gradients that has none, so that the outputs may
+            depend on what gradients do not show.
+
+    Raises:
+        CannotRecord: from within the forward pass, if it differentiates.
     """
 
     def __init__(self, trainable: dict[str, Tensor], examples: int, handlers: dict[Callable, Callable]) -> None:
         super().__init__()
         self.examples, self.handlers = examples, handlers
+        self.hides_gradients = False
         self.uses: list[Use] = []
         self.edges: list[GradientEdge] = []
         # Keyed by identity; the Reference holds the tensor, so that no other can take its address.
-        self.references = {id(p): Reference(p, name, p.shape) for name, p in trainable.items()}
+        self.references = {id(p): Reference(p, name, p.shape, p._version) for name, p in trainable.items()}
 
     def __torch_function__(self, func: Callable, types, args=(), kwargs=None):
         kwargs, result = kwargs or {}, NotImplemented
-        if (handler := self.handlers.get(func)) and _accepts(handler, 2 + len(args), tuple(kwargs)):
+        if func in DIFFERENTIATES and self.references:
+            raise CannotRecord
+        if (handler := self.handlers.get(func)) and _is_known(handler, args, kwargs) and torch.is_grad_enabled():
             result = handler(self, func, *args, **kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
+        if not self.hides_gradients and _drops_gradient(func, args, result):
+            self.hides_gradients = True
         if isinstance(result, Tensor) and result.dtype in HALF_PRECISION:
             accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
             raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
         return result
 
     def reference(self, tensor: object) -> Reference | None:
-        return self.references.get(id(tensor)) if isinstance(tensor, Tensor) else None
+        found = self.references.get(id(tensor)) if isinstance(tensor, Tensor) else None
+        return found if found and found.is_intact else None
 
     def derive(self, tensor: Tensor, origin: Reference, *, scale=1.0, transposes=False, reshapes=False) -> Tensor:
         """Notes that `tensor` is `origin` times `scale`, transposed, or in another shape."""
@@ -79,6 +104,7 @@ class Recorder(TorchFunctionMode):
             tensor,
             origin.parameter,
             origin.shape,
+            tensor._version,
             origin.scale * scale,
             origin.transposed != transposes,
             origin.reshaped or reshapes,
@@ -114,6 +140,17 @@ def described(reference: Reference, z: Tensor, edge: int, scale: float = 1.0) ->
 def aligned(shape: torch.Size, z: Tensor) -> tuple[int, ...]:
     """`shape` as broadcasting sees it against one example of z."""
     return (1,) * (z.dim() - 1 - len(shape)) + tuple(shape[max(0, len(shape) - z.dim() + 1) :])
+
+
+def _drops_gradient(func: Callable, args: tuple, result: object) -> bool:
+    without = not result.requires_grad if isinstance(result, Tensor) else func in NUMBERS_OF
+    return without and any(isinstance(argument, Tensor) and argument.requires_grad for argument in args)
+
+
+def _is_known(handler: Callable, args: tuple, kwargs: dict) -> bool:
+    if any(isinstance(argument, Tensor) and argument.is_complex() for argument in args):
+        return False
+    return _accepts(handler, 2 + len(args), tuple(kwargs))
 
 
 @functools.cache

@@ -33,11 +33,18 @@ def no_random_numbers(device: torch.device) -> Iterator[None]:
     """Refuses code that draws random numbers, and puts the generators back to where they were."""
     cuda = [device] if device.type == "cuda" else []
     before = _random_state(cuda)
+
+    def refuse_drawn() -> None:
+        if any(not torch.equal(a, b) for a, b in zip(before, _random_state(cuda), strict=True)):
+            raise InvalidValue("net", "random numbers in the forward pass", "a deterministic network; call net.eval()")
+
     with torch.random.fork_rng(devices=cuda):
-        yield
-        drawn = any(not torch.equal(a, b) for a, b in zip(before, _random_state(cuda), strict=True))
-    if drawn:
-        raise InvalidValue("net", "random numbers in the forward pass", "a deterministic network; call net.eval()")
+        try:
+            yield
+        except InvalidValue:  # such as examples that seem to depend on each other
+            refuse_drawn()
+            raise
+        refuse_drawn()
 
 
 @contextmanager

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from orthontk.checks import InvalidValue
 from orthontk.kernels.backward import cotangents, output_gradients
 from orthontk.kernels.fallback import functional_gradients
 from orthontk.kernels.forward import record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.plan import Plan
 from orthontk.kernels.uses import Use
+
+
+class UnlikePasses(Exception):
+    """Examples use the parameters in other ways than those that the plan was made from."""
 
 
 @dataclass
@@ -24,6 +27,11 @@ class Side:
 
 
 def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs: str) -> Side:
+    """The passes over examples x.
+
+    Raises:
+        UnlikePasses: the network chooses its operations by the examples.
+    """
     recorded = record(net, tensors, x, plan.recorded)
     directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
     deltas = output_gradients(recorded, directions)
@@ -31,8 +39,9 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
     for use in recorded.uses:
         if deltas[use.edge] is not None:
             uses[use.parameter].append(use)
-    for share in plan.shares:
-        if share.path != "torch.func" and len(uses[share.parameters[0]]) != len(share.uses):
-            raise InvalidValue("net", type(net).__name__, "a network that computes alike for any number of examples")
     names = plan.parameters("torch.func")
+    structured = [share for share in plan.shares if share.path != "torch.func"]
+    alike = all(len(uses[share.parameters[0]]) == len(share.uses) for share in structured)
+    if not alike or not recorded.unrecorded <= set(names):
+        raise UnlikePasses
     return Side(uses, deltas, functional_gradients(net, tensors, names, x, directions) if names else {})

@@ -1,6 +1,7 @@
 """A kernel on disk, written tile by tile, that an interrupted computation resumes."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +30,30 @@ class Storage:
         self.log = self.path.with_name(self.path.name + ".tiles")
         self.finished: set[tuple[int, int]] = set()
         numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
-        if self.path.exists():
-            self._resume(fingerprint)
-            self.array = np.load(self.path, mmap_mode="r+")
-        else:
-            self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
-            self.log.write_text(json.dumps(fingerprint))
+        try:
+            if self.path.exists():
+                self._resume(fingerprint, math.prod(shape) * dtype.itemsize)
+                self.array = np.load(self.path, mmap_mode="r+")
+            else:
+                self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
+                self.log.write_text(json.dumps(fingerprint))
+        except OSError as error:
+            raise InvalidValue("out", self.path, f"a file that can be written ({error.strerror or error})") from error
         self.theta: Tensor = torch.from_numpy(self.array)
 
-    def _resume(self, fingerprint: str) -> None:
-        lines = self.log.read_text().splitlines() if self.log.exists() else [""]
-        if lines[0] != json.dumps(fingerprint):
+    def _resume(self, fingerprint: str, size: int) -> None:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        if lines[:1] != [json.dumps(fingerprint)] or self._numbers_bytes() != size:
             raise InvalidValue("out", self.path, "a new file, or one of the same network, inputs and settings")
         whole = [line for line in lines[1:] if line.endswith("]")]  # a process may die in the middle of a line
         self.finished = {tuple(json.loads(line)) for line in whole}
+
+    def _numbers_bytes(self) -> int:
+        """What follows the header: less than the numbers of a file that was cut off, which NumPy would fill with 0."""
+        with self.path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            return self.path.stat().st_size - file.tell()
 
     def finish(self, tile: tuple[int, int]) -> None:
         """Notes that a tile's numbers are on disk."""

@@ -1,0 +1,33 @@
+"""What a computation about a network must neither be disturbed by nor leave behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from orthontk.kernels.precision import exact_arithmetic
+from orthontk.kernels.refusals import no_random_numbers
+
+
+@contextmanager
+def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """Exact arithmetic and no random numbers inside; settings, generators and the network's attributes as before after.
+
+    Raises:
+        InvalidValue: random numbers were drawn.
+    """
+    with exact_arithmetic(device), no_random_numbers(device), _attributes_kept(net):
+        yield
+
+
+@contextmanager
+def _attributes_kept(net: nn.Module) -> Iterator[None]:
+    """Modules may set attributes in their forward pass: counters, or a weight made of parameters (`weight_norm`)."""
+    before = [(module, dict(vars(module))) for module in net.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            vars(module).clear()
+            vars(module).update(attributes)

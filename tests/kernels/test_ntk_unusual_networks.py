@@ -1,0 +1,254 @@
+"""Networks whose forward pass is hard to follow: exact all the same, against plain autograd in float64, or refused."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from naive_ntk import naive_ntk
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue
+from orthontk.kernels import NTKOperator, empirical_ntk
+
+
+class Net(nn.Module):
+    """A forward pass that is given as a function of the module and its input."""
+
+    def __init__(self, function: Callable, **parts: object) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(shape))
+
+
+def two_layers() -> dict[str, nn.Module]:
+    return {"first": nn.Linear(4, 4), "readout": nn.Linear(4, 3)}
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        yield
+
+
+def masked_in_place(net, x):
+    weight = net.first.weight * 0.5
+    weight[:, 0] = 0
+    return net.readout(torch.tanh(F.linear(x, weight, net.first.bias)))
+
+
+def detached_in_place(net, x):
+    weight = net.first.weight * 0.5
+    weight.detach_()
+    return net.readout(torch.tanh(F.linear(x, weight) + net.first(x)))
+
+
+def scaled_without_gradient(net, x):
+    with torch.no_grad():
+        weight = net.first.weight * 2
+    return net.readout(torch.tanh(F.linear(x, weight) + net.first(x)))
+
+
+def energy_and_forces(net, x):
+    positions = x.detach().requires_grad_()
+    energy = net.readout(torch.tanh(net.first(positions)))
+    (forces,) = torch.autograd.grad(energy.sum(), positions, create_graph=True)
+    return torch.cat([energy, forces], 1)
+
+
+def inner_transform(net, x):
+    slopes = torch.func.vmap(torch.func.grad(lambda v: torch.tanh(net.first(v)).sum()))(x)
+    return net.readout(torch.tanh(net.first(x)) + slopes)
+
+
+def chosen_by_example(net, x):
+    hidden = [(net.first if row[0, 0] > 0 else net.other)(row) for row in x.split(1)]
+    return net.readout(torch.tanh(torch.cat(hidden)))
+
+
+def routed(net, x):
+    outside, hidden = x[:, 0] > 0, torch.zeros_like(x)
+    hidden[outside], hidden[~outside] = net.first(x[outside]), net.other(x[~outside])
+    return net.readout(torch.tanh(hidden))
+
+
+def also_used_without_gradient(net, x):
+    with torch.no_grad():
+        offset = net.first(x).sign()
+    return net.readout(torch.tanh(net.first(x) + offset))
+
+
+def in_inference_mode(net, x):
+    with torch.inference_mode():
+        offset = net.first(x)
+    return net.readout(torch.tanh(x) + offset.clone())
+
+
+EXACT = {
+    "a scaled weight, written to": (masked_in_place, two_layers, (4,)),
+    "a scaled weight, detached in place": (detached_in_place, two_layers, (4,)),
+    "scaled without gradient": (scaled_without_gradient, two_layers, (4,)),
+    "energy and forces": (energy_and_forces, two_layers, (4,)),
+    "torch.func inside": (inner_transform, two_layers, (4,)),
+    "a bias of one element": (
+        lambda net, x: F.linear(x, net.weight, net.bias),
+        lambda: {"weight": parameter(3, 4), "bias": parameter(1)},
+        (4,),
+    ),
+    "a transposed scale of a LayerNorm": (
+        lambda net, x: (F.layer_norm(x, (3, 3), net.weight.T) + x.sin() * net.weight).flatten(1),
+        lambda: {"weight": parameter(3, 3)},
+        (3, 3),
+    ),
+    "layers chosen by the example": (
+        chosen_by_example,
+        lambda: two_layers() | {"other": nn.Linear(4, 4)},
+        (4,),
+    ),
+    "examples routed to layers": (routed, lambda: two_layers() | {"other": nn.Linear(4, 4)}, (4,)),
+    "a layer whose result is not used": (
+        lambda net, x: (net.other(x), net.readout(torch.tanh(net.first(x))))[1],
+        lambda: two_layers() | {"other": nn.Linear(4, 4)},
+        (4,),
+    ),
+    "a layer also used without gradient": (also_used_without_gradient, two_layers, (4,)),
+    "a layer in inference mode": (in_inference_mode, two_layers, (4,)),
+    "time first": (lambda net, x: net.readout(torch.tanh(net.first(x.transpose(0, 1)))[0]), two_layers, (2, 4)),
+    "distances": (
+        lambda net, x: net.readout(torch.exp(-torch.cdist(x, net.centres))),
+        lambda: {"centres": parameter(6, 4), "readout": nn.Linear(6, 3)},
+        (4,),
+    ),
+    "PReLU in the fallback": (
+        lambda net, x: net.readout(net.activation(net.first(x * net.scale.exp()))),
+        lambda: two_layers() | {"scale": parameter(4), "activation": nn.PReLU(4)},
+        (4,),
+    ),
+    "a number as parameter": (
+        lambda net, x: net.temperature.exp() * net.readout(torch.tanh(net.first(x))),
+        lambda: two_layers() | {"temperature": parameter()},
+        (4,),
+    ),
+    "a parameter of a spectrum": (
+        lambda net, x: net.readout(torch.fft.irfft(torch.fft.rfft(x) * net.gain, n=4)),
+        lambda: {"gain": parameter(3), "readout": nn.Linear(4, 3)},
+        (4,),
+    ),
+    "no inputs": (
+        lambda net, x: net.readout(torch.tanh(net.first(x) + net.nothing(x[:, :0]))),
+        lambda: two_layers() | {"nothing": nn.Linear(0, 4)},
+        (4,),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("examples", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", EXACT)
+def test_exact(name, examples):
+    function, parts, shape = EXACT[name]
+    net, x = Net(function, **parts()).double(), torch.randn(examples, *shape, dtype=torch.float64)
+    for outputs in ("full", "trace"):
+        expected = naive_ntk(net, x, outputs=outputs)
+        torch.testing.assert_close(empirical_ntk(net, x, outputs=outputs), expected, rtol=1e-9, atol=1e-10)
+
+
+def standardized_without_gradient(net, x):
+    h = net.first(x)
+    with torch.no_grad():
+        mean, deviation = h.mean(0), h.std(0)
+    return net.readout(torch.tanh((h - mean) / deviation))
+
+
+def shifted(h: Tensor) -> Tensor:
+    return h + F.pad(h, (0, 0, 1, 0))[:-1]
+
+
+MIXING = {
+    "the first example in all others": lambda net, x: net.readout(net.first(x) - net.first(x)[:1]),
+    "a running sum": lambda net, x: net.readout(torch.tanh(net.first(x)).cumsum(0)),
+    "a running sum from the end": lambda net, x: net.readout(torch.tanh(net.first(x)).flip(0).cumsum(0).flip(0)),
+    "a shift": lambda net, x: net.readout(torch.tanh(shifted(net.first(x)))),
+    "statistics without gradient": standardized_without_gradient,
+    "a detached norm": lambda net, x: net.readout(net.first(x) / net.first(x).detach()[0].norm()),
+    "rounded inputs": lambda net, x: net.readout(net.first(x.round()) - net.first(x.round()).mean(0)),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_networks_that_mix_examples_are_refused(name):
+    x = torch.randn(5, 4)
+    for compute in (empirical_ntk, NTKOperator):
+        with pytest.raises(InvalidValue, match="apart"):
+            compute(Net(MIXING[name], **two_layers()), x)
+
+
+def test_networks_that_mix_tokens_are_refused():
+    encoder = nn.TransformerEncoderLayer(8, 2, 16).eval()  # whose batch is the second axis, unless told otherwise
+    net = Net(lambda net, x: net.encoder(net.table(x)).mean(1), table=nn.Embedding(7, 8), encoder=encoder)
+    with pytest.raises(InvalidValue, match="apart"):
+        empirical_ntk(net, torch.arange(20).reshape(5, 4) % 7)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [lambda z: (z, z), lambda z: {"logits": z}, lambda z: z.sum(), lambda z: z[:2], lambda z: torch.fft.rfft(z)],
+)
+def test_what_is_no_batch_of_real_outputs_is_refused(returned):
+    net = Net(lambda net, x: returned(net.readout(x)), **two_layers())
+    with pytest.raises(InvalidValue, match="net="):
+        empirical_ntk(net, torch.randn(5, 4))
+
+
+def test_every_pass_starts_from_the_networks_own_buffers():
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(6, 6))  # iterates in training mode
+    net = nn.Sequential(layer, nn.Tanh(), nn.Linear(6, 2)).double().train()
+    x = torch.randn(8, 6, dtype=torch.float64)
+    whole = empirical_ntk(net, x)
+    torch.testing.assert_close(empirical_ntk(net, x, memory_limit=20_000), whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:There is a performance drop")
+def test_attributes_that_the_forward_pass_sets_are_put_back():
+    net = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 3)))
+    before = net[0].weight
+    empirical_ntk(net, torch.ones(2, 4))
+    assert net[0].weight is before
+
+
+def test_operator_where_forward_mode_fails_or_differs():
+    table = nn.Embedding(7, 4, padding_idx=0)
+    nn.init.normal_(table.weight)
+    tied = Net(lambda net, x: torch.tanh(net.table(x).mean(1)) @ net.table.weight.T, table=table).double()
+    tokens = torch.arange(12).reshape(4, 3) % 7
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).double().eval()
+    for net, x in ((tied, tokens), (encoder, torch.randn(3, 2, 4, dtype=torch.float64))):
+        theta, operator = empirical_ntk(net, x), NTKOperator(net, x)
+        n, o = theta.shape[0], theta.shape[2]
+        matrix = theta.permute(0, 2, 1, 3).reshape(n * o, n * o).numpy()
+        np.testing.assert_allclose(operator @ np.eye(n * o), matrix, rtol=1e-9, atol=1e-9)
+        v = np.linspace(1, 2, n * o) * 1j + 1
+        np.testing.assert_allclose(operator @ v, matrix @ v, rtol=1e-9, atol=1e-9)
+
+
+def test_a_file_of_the_same_weights_with_another_activation_is_refused(tmp_path):
+    tanh, relu = (nn.Sequential(nn.Linear(4, 8), phi, nn.Linear(8, 2)) for phi in (nn.Tanh(), nn.ReLU()))
+    relu.load_state_dict(tanh.state_dict())
+    x, out = torch.ones(3, 4), tmp_path / "theta.npy"
+    empirical_ntk(tanh, x, out=out)
+    with pytest.raises(InvalidValue, match="out"):
+        empirical_ntk(relu, x, out=out)
+    with out.open("r+b") as file:
+        file.truncate(200)
+    with pytest.raises(InvalidValue, match="out"):
+        empirical_ntk(tanh, x, out=out)
