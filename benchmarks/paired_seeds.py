@@ -83,10 +83,10 @@ def taus(seeds: int, coupled: bool, shared: bool, overrides: list[str]) -> dict[
         results = list(read_rows(Path(directory) / "run" / "replicas.csv"))
     return {
         split: {
-            init: {r["seed"]: r[f"{split}/tau"] for r in results if r["init"] == init and r.get(f"{split}/tau", 0) > 0}
+            init: {r["seed"]: max(r[tau], 1) for r in results if r["init"] == init and tau in r}  # 0 has no log
             for init in ("gaussian", "orthogonal")
         }
-        for split in ("train", "test")
+        for split, tau in (("train", "train/tau"), ("test", "test/tau"))
     }
 
 

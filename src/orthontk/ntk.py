@@ -52,7 +52,7 @@ def main() -> None:
     series = open_series(out, probe, settings | {"memory_limit": options.memory_limit})
     checkpoints = sorted((options.directory / "checkpoints").glob("step-*.ckpt"))
     if not checkpoints:
-        raise InvalidValue("RUN_DIRECTORY", options.directory, "a run with checkpoints")
+        raise InvalidValue("RUN_DIRECTORY", options.directory, "a run with checkpoints, which an ensemble is not")
     with tqdm(checkpoints, unit="kernel") as bar:
         for checkpoint in bar:
             if saved_step(checkpoint) not in series.steps:

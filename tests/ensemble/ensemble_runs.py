@@ -33,17 +33,18 @@ def without_times(row: dict[str, Any]) -> dict[str, float]:
 def assert_curves_agree(one: Curve, other: Curve, tolerance: float) -> float:
     """The same steps and metrics, whose values agree; returns the largest relative deviation.
 
-    Evaluations of a single run are kept in single precision by torchmetrics. The condition number of a kernel amplifies
-    the rounding of its least eigenvalue.
+    The condition number of a kernel amplifies the rounding of its least eigenvalue.
     """
     assert one.keys() == other.keys()
     worst = 0.0
     for step, row in one.items():
         assert row.keys() == other[step].keys(), step
         for name, value in row.items():
-            allowed = max(tolerance, 1e-6) if name.startswith(("val/", "test/")) else tolerance
             if name != "ntk/condition_number":
-                assert other[step][name] == pytest.approx(value, rel=allowed, abs=allowed, nan_ok=True), (step, name)
+                assert other[step][name] == pytest.approx(value, rel=tolerance, abs=tolerance, nan_ok=True), (
+                    step,
+                    name,
+                )
             if name.startswith(("train/", "weights/")) and math.isfinite(value):
                 worst = max(worst, abs(other[step][name] - value) / max(abs(value), 1e-3))
     return worst

@@ -101,6 +101,21 @@ def test_coupled_replicas_come_from_one_draw(small):
     assert r.tril(-1).abs().max() < 1e-4 * r.abs().max()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("+trainer.gradient_clip_val=0",),  # which clips nothing
+        ("model.out_features=1", "data.keep_classes=[0,1]", "loss=mse"),
+        ("trainer.max_steps=null", "trainer.max_epochs=1"),
+    ],
+)
+def test_settings_mean_what_they_mean_in_a_single_run(small, settings):
+    settings = (*EXACT, *settings)
+    together, alone = (small(*settings, *seeds).run_directory for seeds in (("ensemble.seeds=2",), ()))
+    assert_curves_agree(single_curve(alone), curves(together)[0, "gaussian", 2.0], 1e-10)
+    assert list(single_curve(alone).values())[-1]["test/accuracy"] > 0.5 or "out_features" not in str(settings)
+
+
 @pytest.mark.parametrize("batched", [True, False])
 def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
     plan(4, batched)
@@ -196,6 +211,7 @@ REFUSED = {
     "ensemble.seeds=2 trainer.precision=16-mixed": "trainer.precision=16-mixed",
     "ensemble.seeds=2 optimizer._target_=torch.optim.Adafactor": "optimizer=Adafactor",
     "ensemble.seeds=2 mode=test ckpt_path=x": "mode=test",
+    "ensemble.seeds=2 logger=[csv,tensorboard]": "logger=tensorboard: expected csv or wandb",
     "callbacks=[ntk,tau] callbacks.tau.threshold=2": "callbacks.tau.threshold=2",
 }
 

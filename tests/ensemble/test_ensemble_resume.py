@@ -90,6 +90,22 @@ def test_resumed_equals_uninterrupted(small, interrupt, tmp_path, optimizer, upd
     assert_same_ensemble(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("ensemble", [(), ("ensemble.seeds=2", "ensemble.learning_rates=[0.01,0.5]")])
+def test_what_ends_after_the_last_checkpoint_still_has_its_tau(small, monkeypatch, tmp_path, ensemble):
+    settings = ("callbacks=[ntk,tau]", "callbacks.ntk.steps=[]", "callbacks.tau.threshold=0.9", *ensemble)
+    assert small(*settings, f"hydra.run.dir={tmp_path}/whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("pytorch_lightning.loops.fit_loop._FitLoop.on_run_end", lambda loop: interrupted())
+        assert "Interrupted" in small(*settings, f"hydra.run.dir={tmp_path}/stopped").err
+    assert small(*settings, f"hydra.run.dir={tmp_path}/stopped").code == 0
+    rows = [[without_times(r) for r in read_rows(tmp_path / run / "metrics.csv")] for run in ("whole", "stopped")]
+    assert rows[0] == rows[1] and any(row.get("test/censored") == 1 for row in rows[0])
+
+
+def interrupted():
+    raise Interrupted
+
+
 def test_a_finished_ensemble_is_reported(small):
     first = small(*SETTINGS)
     again = small(*SETTINGS)

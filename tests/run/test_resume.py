@@ -180,7 +180,7 @@ def test_ended_processes_continue(start, tmp_path):
     assert code == -signal.SIGKILL
     last = start("ended")
     output, _ = last.communicate(timeout=120)
-    assert last.returncode == 0 and b"continuing from" in output
+    assert last.returncode == 0 and b"continuing from" in output, output.decode()
     assert_same_run(tmp_path / "whole", tmp_path / "ended")
     assert wandb_history(tmp_path / "whole") == wandb_history(tmp_path / "ended")
 

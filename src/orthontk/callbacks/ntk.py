@@ -96,6 +96,8 @@ class NTKRecorder(RecordingCallback):
             )
         except InvalidValue as error:  # such as a memory limit too small for one pair of inputs
             raise error.within("callbacks.ntk") from error
+        if not theta.isfinite().all():  # a kernel overflows before the outputs do
+            return dict.fromkeys(METRICS, math.nan)
         self.series.add(step, theta)
         if trainer.is_global_zero:
             for logger in trainer.loggers:

@@ -66,7 +66,7 @@ class Tau(pl.Callback):
                 values = {f"{split}/censored": [1.0] * len(censored)}
                 pl_module.log_replicas(values, trainer.global_step, censored)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: TrainingModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: TrainingModule) -> None:
         self.on_replicas_end(trainer, pl_module, range(len(pl_module.numbers)))
 
     def _open(self, split: str, module: TrainingModule) -> list[int]:

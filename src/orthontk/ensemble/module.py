@@ -61,8 +61,11 @@ class EnsembleModule(TrainingModule):
         x, y, shared = self.data.select(batch, self.replicas)
         outputs, losses, self.gradients = self.network.gradients(x, y, self.loss, shared)
         self.minibatch = outputs, y
+        self._note_finite(losses)
         if self.global_step % self.trainer.log_every_n_steps == 0:
             self._log_minibatch(losses.double(), minibatch_accuracy(outputs, y))
+        if self._looks_at_losses():
+            self._end_diverged()
         return losses.sum()
 
     def backward(self, loss: Tensor) -> None:
@@ -73,15 +76,22 @@ class EnsembleModule(TrainingModule):
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clip each replica's gradient by its own norm."""
-        if gradient_clip_val is not None and gradient_clip_algorithm in (None, "norm"):
+        if gradient_clip_val is None or gradient_clip_val <= 0:  # which Lightning takes for no clipping
+            return
+        if gradient_clip_algorithm in (None, "norm"):
             clip_by_norm(self.gradients, gradient_clip_val, self.network.batched)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _log_minibatch(self, losses: Tensor, accuracies: Tensor) -> None:
-        """Log, and let replicas whose loss is no longer a number end."""
         self.log_replicas({"train/loss": losses, "train/accuracy": accuracies}, self.global_step)
-        self.end(torch.nonzero(~losses.isfinite()).flatten().tolist(), "diverged")
+
+    def diverged_rows(self) -> list[int]:
+        """Of the replicas whose loss is no longer a number."""
+        return [] if self.finite is None else torch.nonzero(~self.finite).flatten().tolist()
+
+    def _end_diverged(self) -> None:
+        self.end(self.diverged_rows(), "diverged")
 
     def end(self, rows: Sequence[int], status: str) -> None:
         """Let the replicas at `rows` end after the current update; the first reason stands."""
@@ -98,6 +108,8 @@ class EnsembleModule(TrainingModule):
     def _keep(self, kept: Sequence[int]) -> None:
         self.network.keep(kept)
         self.replicas = [self.replicas[row] for row in kept]
+        if self.finite is not None:
+            self.finite = self.finite[list(kept)]
 
     def log_replicas(
         self, metrics: dict[str, Tensor | Sequence[float]], step: int, rows: Sequence[int] | None = None
@@ -166,10 +178,10 @@ class EnsembleModule(TrainingModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Drop what had ended, so that the stack takes the checkpoint's tensors."""
-        super().on_load_checkpoint(checkpoint)
         left = set(checkpoint["ensemble"]["replicas"])
         self.ended = dict(checkpoint["ensemble"]["ended"])
         self._keep([row for row, replica in enumerate(self.replicas) if replica.number in left])
+        super().on_load_checkpoint(checkpoint)
 
 
 def _means(totals: list[Tensor]) -> tuple[Tensor, Tensor]:

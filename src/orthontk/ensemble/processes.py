@@ -25,7 +25,9 @@ class Processes:
 
     def __init__(self, settings: DictConfig) -> None:
         with naming("trainer"):
-            self.trainer: pl.Trainer = instantiate(settings, logger=False, enable_checkpointing=False)
+            self.trainer: pl.Trainer = instantiate(
+                settings, logger=False, enable_checkpointing=False, max_steps=0, max_epochs=None
+            )  # it trains nothing
         strategy = self.trainer.strategy
         self.count = self.trainer.num_devices * self.trainer.num_nodes
         environment = getattr(strategy, "cluster_environment", None)

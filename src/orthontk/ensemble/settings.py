@@ -53,6 +53,10 @@ def _check_the_rest(config: DictConfig) -> None:
             config.trainer.precision == "16-mixed",
             "another precision in an ensemble, whose replicas would share one loss scale; bf16-mixed has none",
         ),
+        "logger": (
+            "tensorboard" in (config.logger or {}),
+            "csv or wandb for an ensemble; TensorBoard has no curves of replicas",
+        ),
         "optimizer.lr_fraction": (
             config.optimizer.get("lr_fraction") is not None,
             "null in an ensemble, whose replicas have their largest stable rates each; give ensemble.learning_rates",
@@ -60,7 +64,8 @@ def _check_the_rest(config: DictConfig) -> None:
     }
     for key, (is_refused, accepted) in refused.items():
         if is_refused:
-            raise InvalidValue(key, OmegaConf.select(config, key), accepted)
+            value = OmegaConf.select(config, key)
+            raise InvalidValue(key, "+".join(value) if OmegaConf.is_config(value) else value, accepted)
 
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:

@@ -3,6 +3,7 @@
 The Jacobian to the outputs would have a rank of at most their number; between hidden layers the whole spectrum shows.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -43,8 +44,12 @@ def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
 
 
 def measured_spectrum(net: FCN | CNN, x: Tensor) -> tuple[Tensor, SquaredSingularValues]:
-    """The singular values of `hidden_jacobian`, (M,) and descending, and the moments of their squares."""
-    values = torch.linalg.svdvals(hidden_jacobian(net, x))
+    """The singular values of `hidden_jacobian`, (M,) and descending, and the moments of their squares.
+
+    All are NaN for a network whose Jacobian is not finite.
+    """
+    jacobian = hidden_jacobian(net, x)
+    values = torch.linalg.svdvals(jacobian) if jacobian.isfinite().all() else jacobian[0] * math.nan
     squares = values**2
     mean = squares.mean()
     return values, SquaredSingularValues(float(mean), float((squares - mean).square().mean() / mean**2))

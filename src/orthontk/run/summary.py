@@ -39,10 +39,11 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
         metrics.update(row)
     step = int(metrics.pop("step", 0))
     metrics["time/total"] = round(seconds, 3)
+    finite = experiment.module.finite  # also of steps whose loss is not logged
     summary = {
         "status": "finished",
         "steps": step,
-        "diverged": not math.isfinite(metrics.get("train/loss", 0.0)),
+        "diverged": not math.isfinite(metrics.get("train/loss", 0.0)) or (finite is not None and not bool(finite)),
         "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
     }
     write_json(directory / SUMMARY, summary)

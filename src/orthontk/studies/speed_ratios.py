@@ -1,4 +1,7 @@
-"""Ratios of τ between two initializations, seed by seed. A table has one row for each seed, init and learning rate."""
+"""Ratios of τ between two initializations, seed by seed. A table has one row for each seed, init and learning rate.
+
+A τ of 0, that of a network above the threshold before its first update, counts as 1 in a ratio.
+"""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +27,7 @@ def usable_rates(table: pd.DataFrame, most_censored: float) -> pd.DataFrame:
 
 def log_ratios(table: pd.DataFrame, init: str) -> np.ndarray:
     """log(τ Gaussian/τ other), (seeds, learning rates): the seeds for which no pair is censored; ascending rates."""
-    logs = np.log(table.pivot_table(index="seed", columns=["init", "learning_rate"], values="tau"))
+    logs = np.log(table.pivot_table(index="seed", columns=["init", "learning_rate"], values="tau").clip(lower=1))
     if not {BASELINE, init} <= set(table.init):
         return np.empty((0, 0))
     both = [logs[name].reindex(columns=sorted(table.learning_rate.unique())) for name in (BASELINE, init)]
@@ -58,7 +61,7 @@ def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
     for _, own in known.groupby("seed"):
         curves = [own[own.init == name].sort_values("fraction") for name in (BASELINE, init)]
         if all(len(curve) > 1 for curve in curves):
-            one, other = (np.interp(at, np.log(curve.fraction), np.log(curve.tau)) for curve in curves)
+            one, other = (np.interp(at, np.log(curve.fraction), np.log(curve.tau.clip(lower=1))) for curve in curves)
             found.append((one - other).mean())
     return np.array(found)
 
@@ -77,7 +80,7 @@ def best_rates(table: pd.DataFrame, init: str, most_censored: float) -> Interval
         return None
 
     def statistic(*taus: np.ndarray, axis: int = -1) -> np.ndarray:
-        means = [np.mean(values, axis=axis) for values in taus]
+        means = [np.mean(np.maximum(values, 1), axis=axis) for values in taus]
         return np.log(np.min(means[:split], axis=0) / np.min(means[split:], axis=0))
 
     return bootstrap(statistic, *samples, paired=True)

@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
 
 def log_metrics(trainer: pl.Trainer, metrics: dict[str, float], step: int) -> None:
@@ -18,19 +17,24 @@ def log_metrics(trainer: pl.Trainer, metrics: dict[str, float], step: int) -> No
         logger.log_metrics(metrics, step)
 
 
-def accuracy_metric(out_features: int) -> MulticlassAccuracy | BinaryAccuracy:
-    """Share of inputs whose largest output is the label's; with one output, whose sign is."""
-    if out_features == 1:
-        return BinaryAccuracy(threshold=0.0)
-    return MulticlassAccuracy(out_features, average="micro")
+def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Whether the largest output is the label's; with one output, whether its sign is.
+
+    Shapes (..., N, O), (..., N) -> (..., N). Outputs that are not finite, as after a divergence, are never right.
+
+    >>> is_right(torch.tensor([[3.0, 1.0], [math.nan, 1.0]]), torch.tensor([0, 0])).tolist()
+    [True, False]
+    """
+    predictions = outputs[..., 0] > 0 if outputs.shape[-1] == 1 else outputs.argmax(-1)
+    return (predictions == labels) & outputs.isfinite().all(-1)
 
 
 def minibatch_accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """The same for one minibatch, without the cost of a metric's state. Shapes (..., N, O), (..., N) -> (...)."""
-    predictions = outputs[..., 0] > 0 if outputs.shape[-1] == 1 else outputs.argmax(-1)
-    return (predictions == labels).double().mean(-1)
+    """Share of inputs that are right, (..., N, O), (..., N) -> (...)."""
+    return is_right(outputs, labels).double().mean(-1)
 
 
-def evaluation_metrics(out_features: int, prefix: str) -> MetricCollection:
-    """Loss and accuracy over a whole set, exact also when its last batch is smaller."""
-    return MetricCollection({"loss": MeanMetric(), "accuracy": accuracy_metric(out_features)}, prefix=f"{prefix}/")
+def evaluation_metrics(prefix: str) -> MetricCollection:
+    """Mean loss and accuracy over a whole set, exact also when its last batch is smaller."""
+    means = {name: MeanMetric(nan_strategy="disable") for name in ("loss", "accuracy")}
+    return MetricCollection(means, prefix=f"{prefix}/")

@@ -11,10 +11,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from orthontk.data.batches import EvaluationBatches
 from orthontk.data.split import Split
-from orthontk.training.metrics import evaluation_metrics, log_metrics, minibatch_accuracy
+from orthontk.training.metrics import evaluation_metrics, is_right, log_metrics, minibatch_accuracy
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
+LOOK_EVERY = 50  # steps, at most, until a training that has diverged is noticed: reading a loss back costs
 
 
 class TrainingModule(pl.LightningModule):
@@ -41,9 +42,8 @@ class TrainingModule(pl.LightningModule):
         self.optimizer_factory, self.schedule_factory = optimizer, schedule
         self.config = config
         self.loaded_steps = 0
-        self.evaluations = nn.ModuleDict(
-            {split: evaluation_metrics(network.out_features, split) for split in ("val", "test")}
-        )
+        self.evaluations = nn.ModuleDict({split: evaluation_metrics(split) for split in ("val", "test")})
+        self.finite: Tensor | None = None  # whether every loss so far was, None before the first one
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)
@@ -62,15 +62,27 @@ class TrainingModule(pl.LightningModule):
         outputs = self.network(x)
         loss = self.loss(outputs, y)
         self.minibatch = outputs.detach(), y
+        self._note_finite(loss.detach())
         if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
             self._log_minibatch(loss.detach(), minibatch_accuracy(*self.minibatch))
+        if self._looks_at_losses():
+            self._end_diverged()
         return loss
 
+    def _note_finite(self, losses: Tensor) -> None:
+        self.finite = losses.isfinite() if self.finite is None else self.finite.to(losses.device) & losses.isfinite()
+
+    def _looks_at_losses(self) -> bool:
+        return self.global_step % min(self.trainer.log_every_n_steps, LOOK_EVERY) == 0
+
     def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
-        """Log over the global batch, and stop a run whose loss is no longer a number."""
+        """Log over the global batch."""
         loss, accuracy = self.trainer.strategy.reduce(torch.stack([loss.double(), accuracy]), reduce_op="mean").tolist()
         log_metrics(self.trainer, {"train/loss": loss, "train/accuracy": accuracy}, self.global_step)
-        if not torch.isfinite(torch.tensor(loss)):
+
+    def _end_diverged(self) -> None:
+        """Stop a run whose loss is no longer a number, in any process."""
+        if self.trainer.strategy.reduce(self.finite.double(), reduce_op="mean") < 1:
             self.trainer.should_stop = True
 
     # A single network is an ensemble of one, with the number 0, to callbacks that look at replicas.
@@ -110,6 +122,12 @@ class TrainingModule(pl.LightningModule):
         """Log values of the one network that there is."""
         log_metrics(self.trainer, {name: float(values[0]) for name, values in metrics.items()}, step)
 
+    def on_validation_epoch_start(self) -> None:
+        self.evaluations["val"].set_dtype(torch.float64)  # which a move to a device would undo
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluations["test"].set_dtype(torch.float64)
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate("val", batch)
 
@@ -126,8 +144,8 @@ class TrainingModule(pl.LightningModule):
         x, y = batch
         outputs = self.network(x)
         metrics = self.evaluations[split]
-        metrics["loss"].update(self.loss(outputs, y), weight=len(y))
-        metrics["accuracy"].update(outputs.squeeze(-1), y)
+        metrics["loss"].update(self.loss(outputs, y).expand(len(y)))  # torchmetrics keeps NaN only without weights
+        metrics["accuracy"].update(is_right(outputs, y).double())
 
     def _log_evaluation(self, split: str) -> None:
         metrics = self.evaluations[split]
@@ -137,6 +155,9 @@ class TrainingModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.loaded_steps = checkpoint["global_step"]  # Lightning does not restore its own count for a test
+        if checkpoint.get("finite") is not None:
+            self.finite = torch.tensor(checkpoint["finite"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        checkpoint["finite"] = None if self.finite is None else self.finite.tolist()
