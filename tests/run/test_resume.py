@@ -146,11 +146,15 @@ TRAINS_LONG_ENOUGH = (
 def start(tmp_path, request):
     """Starts a real process that trains in the folder of the given name."""
 
+    # W&B's service of this process, which other tests start, would not learn that one of these was killed.
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    environment["OMP_NUM_THREADS"] = "1"
+
     def process(name):
         return subprocess.Popen(
             [sys.executable, "train.py", *TRAINS_LONG_ENOUGH, f"hydra.run.dir={tmp_path}/{name}"],
             cwd=request.config.rootpath,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # As a terminal starts it: what runs in a script's background ignores Ctrl-C, and lets its children do so.
