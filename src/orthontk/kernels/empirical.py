@@ -60,9 +60,11 @@ def empirical_ntk(
 
     Raises:
         InvalidValue: an argument outside what is accepted; a network that mixes examples (BatchNorm in training
-            mode), draws random numbers (Dropout in training mode) or lowers its own precision.
+            mode), draws random numbers (Dropout in training mode) or lowers its own precision; with `out` or several
+            processes, one that chooses its operations by the examples.
 
-    The network is left as it was: no random numbers, no `.grad`, no hooks, no flags.
+    Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout
+    of zeros, goes unnoticed. The network is left as it was: no random numbers, no `.grad`, no hooks, no attributes.
 
     >>> net = nn.Linear(3, 2)  # ∂fₐ/∂W = eₐ xᵀ, ∂fₐ/∂b = eₐ: Θ = (x·x' + 1) I
     >>> empirical_ntk(net, torch.ones(1, 3))[0, 0]
