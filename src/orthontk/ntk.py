@@ -48,7 +48,7 @@ def main() -> None:
     x, probe = probe_of(options, data)
     x = x.to(next(network.parameters()).dtype)
     out = options.out or options.directory / "ntk-recomputed.safetensors"
-    settings = {"run": options.directory.resolve().name, "outputs": options.outputs}
+    settings = {"run": "/".join(options.directory.resolve().parts[-2:]), "outputs": options.outputs}
     series = open_series(out, probe, settings | {"memory_limit": options.memory_limit})
     checkpoints = sorted((options.directory / "checkpoints").glob("step-*.ckpt"))
     if not checkpoints:

@@ -63,12 +63,16 @@ def test_own_inputs(run, recompute, tmp_path):
 
 def test_refusals(run, recompute, tmp_path):
     np.save(tmp_path / "narrow.npy", np.zeros((3, 5), "float32"))
+    np.save(tmp_path / "texts.npy", np.array(["a"]))
     for arguments, named in [
         ((tmp_path,), "RUN_DIRECTORY"),
         ((run, "model.width=3"), "settings=model.width=3"),
         ((run, "--probe-size", 61), "probe_size=61"),
         ((run, "--inputs", tmp_path / "nowhere.npy"), "inputs="),
         ((run, "--inputs", tmp_path / "narrow.npy"), "inputs=(3, 5)"),
+        ((run, "--inputs", tmp_path / "texts.npy"), "inputs="),
+        ((run, "--out", tmp_path / "nowhere" / "ntk.safetensors"), "out="),
+        ((run, "--out", tmp_path / "narrow.npy"), "out="),
     ]:
         code, printed = recompute(*arguments)
         assert code == 1 and named in printed.err and printed.err.count("error: ") == 1

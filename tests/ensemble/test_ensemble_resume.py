@@ -102,6 +102,20 @@ def test_what_ends_after_the_last_checkpoint_still_has_its_tau(small, monkeypatc
     assert rows[0] == rows[1] and any(row.get("test/censored") == 1 for row in rows[0])
 
 
+@pytest.mark.parametrize("ensemble", [(), ("ensemble.seeds=2", "ensemble.learning_rates=[1e8]")])
+def test_a_diverged_training_ends_where_it_ended(small, monkeypatch, tmp_path, ensemble):
+    settings = ("optimizer.lr=1e8", "loss=mse", "trainer.max_steps=60", "checkpoint.every_n_steps=1", *ensemble)
+    settings = (*settings, "trainer.log_every_n_steps=20", "callbacks.ntk.steps=[]")
+    assert small(*settings, f"hydra.run.dir={tmp_path}/whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("pytorch_lightning.loops.fit_loop._FitLoop.on_run_end", lambda loop: interrupted())
+        assert "Interrupted" in small(*settings, f"hydra.run.dir={tmp_path}/stopped").err
+    resumed = small(*settings, f"hydra.run.dir={tmp_path}/stopped")
+    assert resumed.code == 0, resumed.err
+    rows = [[without_times(r) for r in read_rows(tmp_path / run / "metrics.csv")] for run in ("whole", "stopped")]
+    assert str(rows[0]) == str(rows[1]) and rows[0][-1]["step"] == 21  # NaN equals nothing
+
+
 def interrupted():
     raise Interrupted
 

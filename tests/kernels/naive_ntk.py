@@ -10,6 +10,8 @@ def jacobian(net: nn.Module, x: Tensor) -> Tensor:  # (N, O, P)
     parameters = list(trainable.values())
 
     def gradient(output: Tensor) -> Tensor:
+        if not output.requires_grad:
+            return torch.cat([torch.zeros_like(p).flatten() for p in parameters])
         found = torch.autograd.grad(output, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
         return torch.cat([g.flatten() for g in found])
 

@@ -76,6 +76,17 @@ def chosen_by_example(net, x):
     return net.readout(torch.tanh(torch.cat(hidden)))
 
 
+def skipped_by_some(net, x):
+    return torch.cat([net.first(row) if row[0, 0] > 0 else row for row in x.split(1)])
+
+
+def normalized_without_gradient(net, x):
+    h = net.first(x)
+    with torch.no_grad():
+        length = h.norm(dim=1, keepdim=True)
+    return net.readout(h / length)
+
+
 def routed(net, x):
     outside, hidden = x[:, 0] > 0, torch.zeros_like(x)
     hidden[outside], hidden[~outside] = net.first(x[outside]), net.other(x[~outside])
@@ -115,6 +126,8 @@ EXACT = {
         lambda: two_layers() | {"other": nn.Linear(4, 4)},
         (4,),
     ),
+    "a layer that some examples skip": (skipped_by_some, two_layers, (4,)),
+    "normalized without gradient": (normalized_without_gradient, two_layers, (4,)),
     "examples routed to layers": (routed, lambda: two_layers() | {"other": nn.Linear(4, 4)}, (4,)),
     "a layer whose result is not used": (
         lambda net, x: (net.other(x), net.readout(torch.tanh(net.first(x))))[1],
@@ -163,11 +176,47 @@ def test_exact(name, examples):
         torch.testing.assert_close(empirical_ntk(net, x, outputs=outputs), expected, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("name", EXACT)
+def test_products_are_those_of_the_kernel_or_refused(name):
+    function, parts, shape = EXACT[name]
+    net, x = Net(function, **parts()).double(), torch.randn(5, *shape, dtype=torch.float64)
+    theta = naive_ntk(net, x)
+    v = torch.randn(5, theta.shape[2], dtype=torch.float64)
+    try:
+        product = torch.from_numpy(NTKOperator(net, x, batch_size=2) @ v.flatten().numpy()).view_as(v)
+    except InvalidValue as refusal:
+        assert name == "distances" and "second derivatives" in str(refusal)
+    else:
+        torch.testing.assert_close(product, torch.einsum("ijab,jb->ia", theta, v), rtol=1e-9, atol=1e-9)
+
+
 def standardized_without_gradient(net, x):
     h = net.first(x)
     with torch.no_grad():
         mean, deviation = h.mean(0), h.std(0)
     return net.readout(torch.tanh((h - mean) / deviation))
+
+
+def by_variance(net, x):
+    h = net.first(x)
+    with torch.no_grad():
+        variance, mean = torch.var_mean(h, 0)
+    return net.readout((h - mean) / (1 + variance))
+
+
+def by_named_argument(net, x):
+    h = net.first(x)
+    with torch.no_grad():
+        mean = torch.mean(input=torch.cat([h, h]), dim=0)
+    return net.readout(h - mean)
+
+
+def by_detaching_in_place(net, x):
+    h = net.first(x)
+    mean = h.mean(0)
+    mean.detach_()
+    return net.readout(h - mean)
 
 
 def shifted(h: Tensor) -> Tensor:
@@ -181,6 +230,9 @@ MIXING = {
     "a shift": lambda net, x: net.readout(torch.tanh(shifted(net.first(x)))),
     "statistics without gradient": standardized_without_gradient,
     "a detached norm": lambda net, x: net.readout(net.first(x) / net.first(x).detach()[0].norm()),
+    "a variance without gradient": by_variance,
+    "a mean without gradient": by_named_argument,
+    "a mean detached in place": by_detaching_in_place,
     "rounded inputs": lambda net, x: net.readout(net.first(x.round()) - net.first(x.round()).mean(0)),
 }
 
@@ -248,7 +300,44 @@ def test_a_file_of_the_same_weights_with_another_activation_is_refused(tmp_path)
     empirical_ntk(tanh, x, out=out)
     with pytest.raises(InvalidValue, match="out"):
         empirical_ntk(relu, x, out=out)
-    with out.open("r+b") as file:
-        file.truncate(200)
-    with pytest.raises(InvalidValue, match="out"):
-        empirical_ntk(tanh, x, out=out)
+    for size in (200, 5):
+        with out.open("r+b") as file:
+            file.truncate(size)
+        with pytest.raises(InvalidValue, match="out"):
+            empirical_ntk(tanh, x, out=out)
+
+
+def test_an_output_that_is_no_number_is_no_sign_of_mixing():
+    net = Net(lambda net, x: torch.cat([net.readout(x.round()), x[:, :1] * torch.nan], 1), **two_layers())
+    theta = empirical_ntk(net, torch.randn(4, 4))
+    assert theta[..., :3, :3].isfinite().all()
+
+
+def test_gradients_that_are_0_but_for_rounding_need_no_slow_path(monkeypatch):
+    def biased(net, x):
+        return net.readout(F.layer_norm(net.first(x) + net.shift.sum(), (4,)))
+
+    monkeypatch.setattr("orthontk.kernels.fallback._one_at_a_time", None)
+    net = Net(biased, shift=parameter(2), **two_layers())
+    x = torch.randn(6, 4)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-4, atol=1e-4)
+
+
+def test_layers_chosen_by_the_example_are_refused_where_tiles_may_be_done_already(tmp_path):
+    net = Net(chosen_by_example, **two_layers(), other=nn.Linear(4, 4))
+    x = torch.tensor([[1.0, 1, 1, 1]] * 3 + [[-1.0, 1, 1, 1]])
+    with pytest.raises(InvalidValue, match="do not depend on the examples"):
+        empirical_ntk(net, x, out=tmp_path / "theta.npy")
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+
+
+def test_what_wraps_a_network_is_taken_off():
+    net, x = nn.Sequential(nn.Linear(4, 3), nn.Tanh()), torch.randn(3, 4)
+    assert torch.equal(empirical_ntk(nn.DataParallel(net), x), empirical_ntk(net, x))
+
+
+def test_arguments_that_are_no_networks_or_too_many_eigenvalues():
+    with pytest.raises(InvalidValue, match=r"nn\.Module"):
+        empirical_ntk(torch.tanh, torch.ones(2, 4))
+    with pytest.raises(InvalidValue, match="fewer than the kernel's 6 rows"):
+        NTKOperator(nn.Linear(4, 3), torch.ones(2, 4)).eigenvalues()

@@ -1,10 +1,13 @@
 """Recording kernels: when, what, and without a trace in the training."""
 
+from types import SimpleNamespace
+
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from orthontk.callbacks import NTKRecorder
-from orthontk.callbacks.schedule import measured_steps
+from orthontk.callbacks.schedule import back_to_device, measured_steps
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
@@ -105,3 +108,11 @@ def test_an_end_is_part_of_a_schedule_only_if_asked_for():
     assert measured_steps(7, 20) == [0, 7, 14, 20]
     assert measured_steps([3, 1], 20) == [1, 3]
     assert measured_steps("log", 0) == [0]
+
+
+def test_what_is_measured_after_the_fit_is_measured_where_the_data_are():
+    module = pl.LightningModule()
+    module.layer = torch.nn.Linear(2, 1)
+    elsewhere = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    back_to_device(elsewhere, module)
+    assert module.device.type == "meta" and module.layer.weight.is_meta

@@ -37,6 +37,12 @@ def measured_steps(steps: str | int | Sequence[int], max_steps: int) -> list[int
     return sorted(step for step in chosen if step <= max_steps)
 
 
+def back_to_device(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Lightning moves a network to the CPU before it calls `on_fit_end`; the data stay where they were."""
+    if module.device != trainer.strategy.root_device:
+        module.to(trainer.strategy.root_device)
+
+
 class ScheduledCallback(pl.Callback):
     """Calls `measure` after as many updates as `steps` says, also when there are none at all.
 
@@ -60,6 +66,7 @@ class ScheduledCallback(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Lightning calls no train hook for zero steps, and none after an early stop.
+        back_to_device(trainer, pl_module)
         self._measure_if_due(trainer, pl_module, measured_steps(self.steps, trainer.global_step))
 
     def _measure_if_due(self, trainer: pl.Trainer, module: pl.LightningModule, due: Collection[int]) -> None:

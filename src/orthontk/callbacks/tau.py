@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from orthontk.callbacks.schedule import back_to_device
 from orthontk.checks import InvalidValue, number
 from orthontk.training.module import TrainingModule
 
@@ -67,6 +68,8 @@ class Tau(pl.Callback):
                 pl_module.log_replicas(values, trainer.global_step, censored)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: TrainingModule) -> None:
+        # Not `on_train_end`, which a run that is resumed at its last step does not see.
+        back_to_device(trainer, pl_module)
         self.on_replicas_end(trainer, pl_module, range(len(pl_module.numbers)))
 
     def _open(self, split: str, module: TrainingModule) -> list[int]:

@@ -64,7 +64,7 @@ class EnsembleModule(TrainingModule):
         self._note_finite(losses)
         if self.global_step % self.trainer.log_every_n_steps == 0:
             self._log_minibatch(losses.double(), minibatch_accuracy(outputs, y))
-        if self._looks_at_losses():
+        if self._looks_at_losses(self.global_step):
             self._end_diverged()
         return losses.sum()
 

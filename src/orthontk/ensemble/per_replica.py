@@ -30,6 +30,9 @@ class ReplicaModule:
     def device(self) -> torch.device:
         return next(self.module.network.parameters()).device
 
+    def to(self, device: torch.device) -> None:
+        self.module.to(device)
+
     def optimizer_factory(self, parameters: Any) -> torch.optim.Optimizer:
         rate = self.module.replicas[self.row].learning_rate
         return self.module.optimizer_factory([{"params": list(parameters), "lr": rate}])

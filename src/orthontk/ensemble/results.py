@@ -36,8 +36,8 @@ def write_chunk(
     for number, ending in ended.items():
         results[number].update(ending)
     for result in results.values():
-        if not math.isfinite(result.get("train/loss", 0.0)):
-            result["status"] = "diverged"  # at the last minibatch that was looked at
+        if not all(math.isfinite(result.get(name, 0.0)) for name in ("train/loss", "test/loss")):
+            result["status"] = "diverged"  # at the last minibatch that was looked at, or in the last update
     write_json(path / CHUNK_RESULT, [_plain(result) for result in results.values()])
 
 

@@ -43,14 +43,19 @@ def _agrees_with_autograd(
     """Whether one sum of all the gradients, with factors that differ, is what autograd finds for it in one pass."""
     count = directions[..., 0].numel()
     factors = torch.linspace(1, 2, count, dtype=directions.dtype, device=x.device).view(directions.shape[:2])  # (A, N)
-    parameters = [tensors.trainable[name] for name in found]
     direction = (factors.unsqueeze(2) * directions).sum(0)
-    sums = torch.autograd.grad(tensors.call(net, x), parameters, direction, allow_unused=True)
-    for gradients, sum_by_autograd in zip(found.values(), sums, strict=True):
-        terms = gradients * factors.T.reshape(*factors.T.shape, *[1] * (gradients.dim() - 2))
-        expected = 0 if sum_by_autograd is None else sum_by_autograd
-        rounding = torch.finfo(terms.dtype).eps ** 0.5 * terms.abs().sum((0, 1)).max()
-        if not ((terms.sum((0, 1)) - expected).abs() <= rounding).all():
+    outputs, sums = tensors.call(net, x), dict.fromkeys(found, directions.new_zeros(()))
+    if outputs.requires_grad:
+        parameters = [*tensors.trainable.values()]
+        gradients = torch.autograd.grad(outputs, parameters, direction, materialize_grads=True)
+        sums = dict(zip(tensors.trainable, gradients, strict=True))
+    eps = torch.finfo(directions.dtype).eps
+    # What is 0 but for rounding, such as the gradient of a shift before a LayerNorm, has the rounding of the others.
+    least = 100 * eps * max(total.abs().max() for total in sums.values())
+    for name, gradients in found.items():
+        total = torch.einsum("an,na...->...", factors, gradients)
+        rounding = least + eps**0.5 * torch.linalg.vector_norm(gradients, 1, dim=(0, 1)).max()
+        if ((total - sums[name]).abs() > rounding).any():
             return False
     return True
 
@@ -62,6 +67,8 @@ def _one_at_a_time(
     found = [p.new_zeros(len(x), len(directions), *p.shape) for p in parameters]
     for i, example in enumerate(x):
         outputs = tensors.call(net, example.unsqueeze(0)).flatten()
+        if not outputs.requires_grad:
+            continue
         for a, direction in enumerate(directions[:, i]):
             gradients = torch.autograd.grad(outputs, parameters, direction, retain_graph=True, allow_unused=True)
             for target, gradient in zip(found, gradients, strict=True):

@@ -32,8 +32,10 @@ def gradients_of_one_example(recorded: Record, probe: Tensor) -> list[Tensor | N
 
 
 def reaches_others(gradient: Tensor) -> bool:
+    """Whether examples other than the middle one have a gradient; what is not finite is 0 times what is not."""
     middle = len(gradient) // 2
-    return bool(gradient[:middle].any() or gradient[middle + 1 :].any())
+    others = gradient[:middle], gradient[middle + 1 :]
+    return any(part.any() and bool(((part != 0) & part.isfinite()).any()) for part in others)
 
 
 def require_independent_values(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:
@@ -49,8 +51,9 @@ def require_independent_values(net: nn.Module, tensors: StandIns, probe: Tensor,
     among_equals = outputs_of_middle(probe.detach()[middle].expand_as(probe).contiguous())
 
     def differs(among_others: Tensor) -> bool:
-        rounding = among_others.abs().max() * torch.finfo(among_others.dtype).eps ** 0.5
-        return bool((among_others.isfinite() & ~((among_others - among_equals).abs() <= rounding)).any())
+        finite = among_others.isfinite()
+        rounding = torch.where(finite, among_others.abs(), 0).max() * torch.finfo(among_others.dtype).eps ** 0.5
+        return bool((finite & ~((among_others - among_equals).abs() <= rounding)).any())
 
     if differs(outputs[middle]) and differs(outputs_of_middle(probe.detach())):  # a recorded pass rounds otherwise
         raise _mixes_examples()

@@ -1,6 +1,5 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,6 @@ from orthontk.checks import InvalidValue, integer, number
 from orthontk.kernels.empirical import prepare
 from orthontk.kernels.undisturbed import undisturbed
 
-Tensors = dict[str, Tensor]
-Function = Callable[[Tensors], Tensor]
-
 
 class Estimate(NamedTuple):
     """A value and its error: one standard error of a random estimate, or the residual norm of an eigenvalue."""
@@ -28,9 +24,9 @@ class Estimate(NamedTuple):
 class NTKOperator(LinearOperator):
     """Θ v = J (Jᵀ v) for the flattened `full` kernel, (N·O, N·O) with row i·O + a; nothing but vectors is stored.
 
-    Jᵀ v is one backward pass (vjp), J u one forward-mode pass (jvp), over `batch_size` examples at a time; where the
-    network has operations without forward mode, J u is the derivative of Jᵀ v with respect to v. It is a SciPy
-    `LinearOperator`, for use with any of SciPy's solvers.
+    Jᵀ v is one backward pass, J u one forward-mode pass (jvp), over `batch_size` examples at a time; where forward mode
+    is missing or differs, J u is the derivative of Jᵀ v with respect to v. It is a SciPy `LinearOperator`, for use with
+    any of SciPy's solvers.
 
     Args:
         net, x, dtype: as in `empirical_ntk`.
@@ -53,36 +49,25 @@ class NTKOperator(LinearOperator):
         with undisturbed(self.net, problem.device):
             problem.make_plan()  # refuses networks that mix examples
         self.features = problem.plan.features
-        # Forward mode takes the rows of `padding_idx` for parameters like the others.
+        # Forward mode goes through `torch.no_grad`, and takes the rows of `padding_idx` for parameters like the others.
         padded = any(getattr(module, "padding_idx", None) is not None for module in self.net.modules())
-        self._pushforward = _double_vjp if padded else _jvp
+        self.forward_mode = not padded and not problem.plan.hides_gradients
         numpy_dtype = torch.empty(0, dtype=problem.dtype).numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
     def _matvec(self, v: np.ndarray) -> np.ndarray:
         if np.iscomplexobj(v):
             return self._matvec(v.real) + 1j * self._matvec(v.imag)
-        parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}
-        dtype = next(iter(parameters.values())).dtype
+        dtype = next(iter(self.tensors.trainable.values())).dtype
         vector = torch.as_tensor(np.asarray(v).reshape(-1, self.features), dtype=dtype, device=self.x.device)
         # Attention's fused forms have neither forward mode nor second derivatives.
         with undisturbed(self.net, self.x.device), sdpa_kernel(SDPBackend.MATH):
-            pullback = {name: torch.zeros_like(p) for name, p in parameters.items()}
+            pullback = [torch.zeros_like(p) for p in self.tensors.trainable.values()]
             for x, part in self._batches(vector):  # Jᵀ v
-                _, vjp = torch.func.vjp(self._function(x), parameters)
-                for name, gradient in vjp(part)[0].items():
-                    pullback[name] += gradient
-            products = [self._push(self._function(x), parameters, pullback) for x, _ in self._batches(vector)]
+                for total, gradient in zip(pullback, self._gradients(x, part), strict=True):
+                    total += gradient
+            products = [self._push(x, pullback) for x, _ in self._batches(vector)]
         return torch.cat(products).flatten().cpu().numpy()
-
-    def _push(self, function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
-        try:
-            return self._pushforward(function, parameters, tangents)
-        except (NotImplementedError, RuntimeError):  # all that torch says of an operation without forward mode
-            if self._pushforward is _double_vjp:
-                raise
-            self._pushforward = _double_vjp
-            return _double_vjp(function, parameters, tangents)
 
     def _adjoint(self) -> "NTKOperator":
         return self  # symmetric
@@ -90,8 +75,40 @@ class NTKOperator(LinearOperator):
     def _batches(self, vector: Tensor) -> zip:
         return zip(self.x.split(self.batch_size), vector.split(self.batch_size), strict=True)
 
-    def _function(self, x: Tensor) -> Function:
-        return lambda parameters: self.tensors.call(self.net, x, parameters)  # (batch, O)
+    def _gradients(self, x: Tensor, v: Tensor, **options: bool) -> tuple[Tensor, ...]:
+        """Jᵀ v, by parameter."""
+        outputs, parameters = self.tensors.call(self.net, x), [*self.tensors.trainable.values()]
+        if not outputs.requires_grad:
+            return tuple(map(torch.zeros_like, parameters))
+        return torch.autograd.grad(outputs, parameters, v, materialize_grads=True, **options)
+
+    def _push(self, x: Tensor, tangents: list[Tensor]) -> Tensor:  # -> (batch, O)
+        """J u."""
+        if self.forward_mode:
+            try:
+                return self._by_forward_mode(x, tangents)
+            except (NotImplementedError, RuntimeError):  # all that torch says of an operation without forward mode
+                self.forward_mode = False
+        try:
+            return self._by_backward_passes(x, tangents)
+        except (NotImplementedError, RuntimeError) as error:
+            accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
+            raise InvalidValue("net", type(self.net).__name__, accepted) from error
+
+    def _by_forward_mode(self, x: Tensor, tangents: list[Tensor]) -> Tensor:
+        parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}
+        named = dict(zip(parameters, tangents, strict=True))
+        return torch.func.jvp(lambda values: self.tensors.call(self.net, x, values), (parameters,), (named,))[1]
+
+    def _by_backward_passes(self, x: Tensor, tangents: list[Tensor]) -> Tensor:
+        """v -> Jᵀ v is linear, and its own transpose is J."""
+        v = torch.zeros(len(x), self.features, dtype=tangents[0].dtype, device=x.device, requires_grad=True)
+        pairs = zip(self._gradients(x, v, create_graph=True), tangents, strict=True)
+        depend = [(gradient, tangent) for gradient, tangent in pairs if gradient.requires_grad]
+        if not depend:
+            return v.detach()
+        gradients, along = zip(*depend, strict=True)
+        return torch.autograd.grad(gradients, v, along, materialize_grads=True)[0]
 
     def eigenvalues(self, count: int = 6, seed: int = 0) -> list[Estimate]:
         """The `count` largest eigenvalues, descending, by implicitly restarted Lanczos (SciPy's `eigsh`).
@@ -128,17 +145,6 @@ class NTKOperator(LinearOperator):
         nodes, vectors = eigh_tridiagonal(diagonal, beside)
         rounding = np.finfo(self.dtype).eps * nodes[-1]
         return float(v @ v * np.sum(vectors[0] ** 2 * np.log(np.maximum(nodes, rounding) + ridge)))
-
-
-def _jvp(function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
-    return torch.func.jvp(function, (parameters,), (tangents,))[1]
-
-
-def _double_vjp(function: Function, parameters: Tensors, tangents: Tensors) -> Tensor:
-    """J u from backward passes alone: v -> Jᵀ v is linear, and its own transpose is J."""
-    outputs, vjp = torch.func.vjp(function, parameters)
-    _, transposed = torch.func.vjp(lambda v: vjp(v)[0], torch.zeros_like(outputs))
-    return transposed(tangents)[0]
 
 
 def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -52,6 +52,7 @@ class Plan:
         directions: A, O or 1.
         batched: whether all directions go backward in one pass.
         probed: how many examples these were.
+        hides_gradients: as in `Recorder`; True for what cannot be recorded.
         saved_bytes: what autograd keeps for one example.
         largest_bytes: the largest tensor it keeps, for one example.
     """
@@ -61,6 +62,7 @@ class Plan:
     directions: int
     batched: bool
     probed: int
+    hides_gradients: bool
     saved_bytes: int
     largest_bytes: int
 
@@ -95,7 +97,8 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     features = recorded.outputs.shape[1]
     directions = 1 if outputs == "sum_of_logits" else features
     mixed = {edge for edge, delta in enumerate(edge_gradients) if delta is not None and reaches_others(delta)}
-    if mixed or recorded.hides_gradients or not structured or not probe.requires_grad:
+    hides_gradients = recorded.hides_gradients or not structured
+    if mixed or hides_gradients or not probe.requires_grad:
         require_independent_values(net, tensors, probe, recorded.outputs.detach())
     uses = defaultdict(list)
     for use in recorded.uses:
@@ -107,14 +110,15 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
         saved.pop(tensor.data_ptr(), None)
     sizes = [total // size for total in saved.values()] or [0]
-    return Plan(shares, features, directions, batches_well(recorded.outputs), size, sum(sizes), max(sizes))
+    batched = batches_well(recorded.outputs)
+    return Plan(shares, features, directions, batched, size, hides_gradients, sum(sizes), max(sizes))
 
 
 def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
     """The record, or None for a network that cannot be recorded; notes the bytes that autograd keeps, by address."""
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.dim():
+        if any(axis % len(probe) == 0 for axis in tensor.shape):  # examples, if need be with another axis
             saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 

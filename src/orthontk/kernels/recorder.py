@@ -11,7 +11,7 @@ own gradients; of such a network nothing is recorded.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from orthontk.kernels.uses import Use
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
 NUMBERS_OF = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__int__, Tensor.__bool__, Tensor.__index__}
+DETACH_IN_PLACE = {Tensor.detach_, torch.detach_}
 DIFFERENTIATES = (torch.autograd.grad, torch.autograd.backward, Tensor.backward)
 
 
@@ -87,8 +88,7 @@ class Recorder(TorchFunctionMode):
             result = handler(self, func, *args, **kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
-        if not self.hides_gradients and _drops_gradient(func, args, result):
-            self.hides_gradients = True
+        self.hides_gradients = self.hides_gradients or _hides_gradient(func, args, kwargs, result)
         if isinstance(result, Tensor) and result.dtype in HALF_PRECISION:
             accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
             raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
@@ -142,9 +142,22 @@ def aligned(shape: torch.Size, z: Tensor) -> tuple[int, ...]:
     return (1,) * (z.dim() - 1 - len(shape)) + tuple(shape[max(0, len(shape) - z.dim() + 1) :])
 
 
-def _drops_gradient(func: Callable, args: tuple, result: object) -> bool:
-    without = not result.requires_grad if isinstance(result, Tensor) else func in NUMBERS_OF
-    return without and any(isinstance(argument, Tensor) and argument.requires_grad for argument in args)
+def _hides_gradient(func: Callable, args: tuple, kwargs: dict, result: object) -> bool:
+    if isinstance(result, Tensor) and result.requires_grad:  # the usual case, told at once
+        return False
+    if func in DETACH_IN_PLACE:
+        return True
+    without = func in NUMBERS_OF or any(not tensor.requires_grad for tensor in _tensors(result))
+    return without and any(tensor.requires_grad for tensor in _tensors((args, kwargs)))
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """Those among arguments or results, also in lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
 
 
 def _is_known(handler: Callable, args: tuple, kwargs: dict) -> bool:

@@ -43,17 +43,20 @@ class Storage:
 
     def _resume(self, fingerprint: str, size: int) -> None:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        if lines[:1] != [json.dumps(fingerprint)] or self._numbers_bytes() != size:
+        if lines[:1] != [json.dumps(fingerprint)] or self._bytes_of_numbers() != size:
             raise InvalidValue("out", self.path, "a new file, or one of the same network, inputs and settings")
         whole = [line for line in lines[1:] if line.endswith("]")]  # a process may die in the middle of a line
         self.finished = {tuple(json.loads(line)) for line in whole}
 
-    def _numbers_bytes(self) -> int:
-        """What follows the header: less than the numbers of a file that was cut off, which NumPy would fill with 0."""
-        with self.path.open("rb") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
-            return self.path.stat().st_size - file.tell()
+    def _bytes_of_numbers(self) -> int:
+        """What follows the header: too little in a file that was cut off, which NumPy would fill up with zeros."""
+        try:
+            with self.path.open("rb") as file:
+                np.lib.format.read_magic(file)
+                np.lib.format.read_array_header_1_0(file)
+                return self.path.stat().st_size - file.tell()
+        except ValueError:  # cut off within the header
+            return 0
 
     def finish(self, tile: tuple[int, int]) -> None:
         """Notes that a tile's numbers are on disk."""

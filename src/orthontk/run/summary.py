@@ -39,11 +39,12 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
         metrics.update(row)
     step = int(metrics.pop("step", 0))
     metrics["time/total"] = round(seconds, 3)
-    finite = experiment.module.finite  # also of steps whose loss is not logged
+    finite = experiment.module.finite  # also at steps whose loss is not logged
+    losses = [metrics.get(name, 0.0) for name in ("train/loss", "test/loss")]
     summary = {
         "status": "finished",
         "steps": step,
-        "diverged": not math.isfinite(metrics.get("train/loss", 0.0)) or (finite is not None and not bool(finite)),
+        "diverged": not all(map(math.isfinite, losses)) or (finite is not None and not bool(finite)),
         "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
     }
     write_json(directory / SUMMARY, summary)

@@ -22,6 +22,7 @@ def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
 
     Shapes (..., N, O), (..., N) -> (..., N). Outputs that are not finite, as after a divergence, are never right.
 
+    >>> import math
     >>> is_right(torch.tensor([[3.0, 1.0], [math.nan, 1.0]]), torch.tensor([0, 0])).tolist()
     [True, False]
     """

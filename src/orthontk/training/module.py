@@ -65,15 +65,19 @@ class TrainingModule(pl.LightningModule):
         self._note_finite(loss.detach())
         if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
             self._log_minibatch(loss.detach(), minibatch_accuracy(*self.minibatch))
-        if self._looks_at_losses():
+        if self._looks_at_losses(self.global_step):
             self._end_diverged()
         return loss
+
+    def on_train_start(self) -> None:
+        if self.global_step > 0 and self.finite is not None and self._looks_at_losses(self.global_step - 1):
+            self._end_diverged()  # resumed from the checkpoint of a training that ended so
 
     def _note_finite(self, losses: Tensor) -> None:
         self.finite = losses.isfinite() if self.finite is None else self.finite.to(losses.device) & losses.isfinite()
 
-    def _looks_at_losses(self) -> bool:
-        return self.global_step % min(self.trainer.log_every_n_steps, LOOK_EVERY) == 0
+    def _looks_at_losses(self, step: int) -> bool:
+        return step % min(self.trainer.log_every_n_steps, LOOK_EVERY) == 0
 
     def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
         """Log over the global batch."""
@@ -82,7 +86,8 @@ class TrainingModule(pl.LightningModule):
 
     def _end_diverged(self) -> None:
         """Stop a run whose loss is no longer a number, in any process."""
-        if self.trainer.strategy.reduce(self.finite.double(), reduce_op="mean") < 1:
+        self.finite = self.trainer.strategy.reduce(self.finite.to(self.device).double(), reduce_op="mean") == 1
+        if not self.finite:
             self.trainer.should_stop = True
 
     # A single network is an ensemble of one, with the number 0, to callbacks that look at replicas.
@@ -156,7 +161,7 @@ class TrainingModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.loaded_steps = checkpoint["global_step"]  # Lightning does not restore its own count for a test
         if checkpoint.get("finite") is not None:
-            self.finite = torch.tensor(checkpoint["finite"])
+            self.finite = torch.tensor(checkpoint["finite"], dtype=torch.bool)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
