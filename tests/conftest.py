@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from small_run import SMALL
@@ -28,6 +29,14 @@ class Result:
     def run_directory(self) -> Path:
         lines = [line for line in self.out.splitlines() if line.startswith("Results: ")]
         return Path(lines[-1].removeprefix("Results: ").strip())
+
+
+@pytest.fixture
+def seeded():
+    """Random numbers that are the same whenever the test runs."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        yield
 
 
 @pytest.fixture

@@ -1,44 +1,17 @@
 """Networks whose forward pass is hard to follow: exact all the same, against plain autograd in float64, or refused."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from function_network import Net, parameter, two_layers
 from naive_ntk import naive_ntk
-from torch import Tensor, nn
+from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import NTKOperator, empirical_ntk
 
-
-class Net(nn.Module):
-    """A forward pass that is given as a function of the module and its input."""
-
-    def __init__(self, function: Callable, **parts: object) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, x)
-
-
-def parameter(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.randn(shape))
-
-
-def two_layers() -> dict[str, nn.Module]:
-    return {"first": nn.Linear(4, 4), "readout": nn.Linear(4, 3)}
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def masked_in_place(net, x):
@@ -191,67 +164,6 @@ def test_products_are_those_of_the_kernel_or_refused(name):
         torch.testing.assert_close(product, torch.einsum("ijab,jb->ia", theta, v), rtol=1e-9, atol=1e-9)
 
 
-def standardized_without_gradient(net, x):
-    h = net.first(x)
-    with torch.no_grad():
-        mean, deviation = h.mean(0), h.std(0)
-    return net.readout(torch.tanh((h - mean) / deviation))
-
-
-def by_variance(net, x):
-    h = net.first(x)
-    with torch.no_grad():
-        variance, mean = torch.var_mean(h, 0)
-    return net.readout((h - mean) / (1 + variance))
-
-
-def by_named_argument(net, x):
-    h = net.first(x)
-    with torch.no_grad():
-        mean = torch.mean(input=torch.cat([h, h]), dim=0)
-    return net.readout(h - mean)
-
-
-def by_detaching_in_place(net, x):
-    h = net.first(x)
-    mean = h.mean(0)
-    mean.detach_()
-    return net.readout(h - mean)
-
-
-def shifted(h: Tensor) -> Tensor:
-    return h + F.pad(h, (0, 0, 1, 0))[:-1]
-
-
-MIXING = {
-    "the first example in all others": lambda net, x: net.readout(net.first(x) - net.first(x)[:1]),
-    "a running sum": lambda net, x: net.readout(torch.tanh(net.first(x)).cumsum(0)),
-    "a running sum from the end": lambda net, x: net.readout(torch.tanh(net.first(x)).flip(0).cumsum(0).flip(0)),
-    "a shift": lambda net, x: net.readout(torch.tanh(shifted(net.first(x)))),
-    "statistics without gradient": standardized_without_gradient,
-    "a detached norm": lambda net, x: net.readout(net.first(x) / net.first(x).detach()[0].norm()),
-    "a variance without gradient": by_variance,
-    "a mean without gradient": by_named_argument,
-    "a mean detached in place": by_detaching_in_place,
-    "rounded inputs": lambda net, x: net.readout(net.first(x.round()) - net.first(x.round()).mean(0)),
-}
-
-
-@pytest.mark.parametrize("name", MIXING)
-def test_networks_that_mix_examples_are_refused(name):
-    x = torch.randn(5, 4)
-    for compute in (empirical_ntk, NTKOperator):
-        with pytest.raises(InvalidValue, match="apart"):
-            compute(Net(MIXING[name], **two_layers()), x)
-
-
-def test_networks_that_mix_tokens_are_refused():
-    encoder = nn.TransformerEncoderLayer(8, 2, 16).eval()  # whose batch is the second axis, unless told otherwise
-    net = Net(lambda net, x: net.encoder(net.table(x)).mean(1), table=nn.Embedding(7, 8), encoder=encoder)
-    with pytest.raises(InvalidValue, match="apart"):
-        empirical_ntk(net, torch.arange(20).reshape(5, 4) % 7)
-
-
 @pytest.mark.parametrize(
     "returned",
     [lambda z: (z, z), lambda z: {"logits": z}, lambda z: z.sum(), lambda z: z[:2], lambda z: torch.fft.rfft(z)],
@@ -305,12 +217,6 @@ def test_a_file_of_the_same_weights_with_another_activation_is_refused(tmp_path)
             file.truncate(size)
         with pytest.raises(InvalidValue, match="out"):
             empirical_ntk(tanh, x, out=out)
-
-
-def test_an_output_that_is_no_number_is_no_sign_of_mixing():
-    net = Net(lambda net, x: torch.cat([net.readout(x.round()), x[:, :1] * torch.nan], 1), **two_layers())
-    theta = empirical_ntk(net, torch.randn(4, 4))
-    assert theta[..., :3, :3].isfinite().all()
 
 
 def test_gradients_that_are_0_but_for_rounding_need_no_slow_path(monkeypatch):

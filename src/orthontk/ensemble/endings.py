@@ -16,11 +16,6 @@ class Endings(pl.Callback):
         if not pl_module.replicas:  # resumed from where the last one had ended
             trainer.should_stop = True
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
-        """Tell those apart that have diverged since losses were looked at."""
-        for row in pl_module.diverged_rows():
-            pl_module.ended[pl_module.replicas[row].number] = {"status": "diverged", "steps": trainer.global_step}
-
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, *batch: object) -> None:
         if not pl_module.ending:
             return

@@ -86,12 +86,17 @@ class EnsembleModule(TrainingModule):
     def _log_minibatch(self, losses: Tensor, accuracies: Tensor) -> None:
         self.log_replicas({"train/loss": losses, "train/accuracy": accuracies}, self.global_step)
 
-    def diverged_rows(self) -> list[int]:
+    def _diverged_rows(self) -> list[int]:
         """Of the replicas whose loss is no longer a number."""
         return [] if self.finite is None else torch.nonzero(~self.finite).flatten().tolist()
 
     def _end_diverged(self) -> None:
-        self.end(self.diverged_rows(), "diverged")
+        self.end(self._diverged_rows(), "diverged")
+
+    def endings(self) -> dict[int, dict[str, Any]]:
+        """`ended`, and the replicas that have diverged since losses were last looked at."""
+        late = {"status": "diverged", "steps": self.global_step}
+        return self.ended | {self.replicas[row].number: late for row in self._diverged_rows()}
 
     def end(self, rows: Sequence[int], status: str) -> None:
         """Let the replicas at `rows` end after the current update; the first reason stands."""

@@ -114,7 +114,7 @@ class EnsembleRun:
             if self.data.first.val is not None and trainer.global_step % trainer.val_check_interval != 0:
                 trainer.validate(module, datamodule=self.data, verbose=False)
             trainer.test(module, datamodule=self.data, verbose=False)
-        write_chunk(path, replicas, rows, module.ended, trainer.global_step)
+        write_chunk(path, replicas, rows, module.endings(), trainer.global_step)
         if self.config.checkpoint.keep == "last":  # of an ensemble's weights nothing stays unless all of them do
             shutil.rmtree(path / "checkpoints", ignore_errors=True)
 

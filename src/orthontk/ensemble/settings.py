@@ -46,16 +46,14 @@ def _check_stop(config: DictConfig) -> None:
 
 
 def _check_the_rest(config: DictConfig) -> None:
+    if "tensorboard" in (config.logger or {}):
+        raise InvalidValue("logger", "tensorboard", "csv or wandb for an ensemble, of whose replicas it has no curves")
     refused: dict[str, tuple[Any, str]] = {
         "mode": (config.mode != "fit", "fit: ensembles leave no single network to test"),
         "resume": (config.resume not in ("auto", "never"), "auto or never for an ensemble"),
         "trainer.precision": (
             config.trainer.precision == "16-mixed",
             "another precision in an ensemble, whose replicas would share one loss scale; bf16-mixed has none",
-        ),
-        "logger": (
-            "tensorboard" in (config.logger or {}),
-            "csv or wandb for an ensemble; TensorBoard has no curves of replicas",
         ),
         "optimizer.lr_fraction": (
             config.optimizer.get("lr_fraction") is not None,
@@ -64,8 +62,7 @@ def _check_the_rest(config: DictConfig) -> None:
     }
     for key, (is_refused, accepted) in refused.items():
         if is_refused:
-            value = OmegaConf.select(config, key)
-            raise InvalidValue(key, "+".join(value) if OmegaConf.is_config(value) else value, accepted)
+            raise InvalidValue(key, OmegaConf.select(config, key), accepted)
 
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:

@@ -19,7 +19,7 @@ def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
         _add_by_input_gram(tile, share, side1, side2)
     elif share.path == "torch.func":
         name = share.parameters[0]
-        tile.add(*(side.functional[name].reshape(*side.functional[name].shape[:2], -1) for side in (side1, side2)))
+        tile.add(side1.functional[name], side2.functional[name])
     else:
         _add_by_gradients(tile, share, side1, side2)
 

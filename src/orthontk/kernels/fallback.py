@@ -18,10 +18,10 @@ def functional_gradients(
     try:
         found = _all_at_once(net, tensors, names, x, directions)
     except RuntimeError:  # which is all that torch says of an operation that `vmap` or `jacrev` does not know
-        return _one_at_a_time(net, tensors, names, x, directions)
-    if _agrees_with_autograd(found, net, tensors, x, directions):
-        return found
-    return _one_at_a_time(net, tensors, names, x, directions)
+        found = None
+    if found is None or not _agrees_with_autograd(found, net, tensors, x, directions):
+        found = _one_at_a_time(net, tensors, names, x, directions)
+    return found
 
 
 def _all_at_once(
