@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
@@ -16,6 +17,26 @@ from orthontk.networks import FCN
 def network() -> FCN:
     net = FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1).double()
     return initialize(net, "gaussian", torch.Generator().manual_seed(0))
+
+
+class ChosenByExample(nn.Module):
+    """Another layer where a batch holds an example that begins with a large number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usual, self.other = nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        large = x[:, :1] > 50
+        return torch.where(large, self.other(x), self.usual(x)) if large.any() else self.usual(x)
+
+
+def chosen_by_example() -> tuple[nn.Module, torch.Tensor]:
+    """A network and inputs of which only the last block, which one rank alone sees, is unlike the others."""
+    torch.manual_seed(0)
+    net, x = ChosenByExample().double(), inputs(20, 3)
+    x[-1, 0] = 100
+    return net, x
 
 
 def inputs(n: int, seed: int) -> torch.Tensor:
@@ -33,6 +54,7 @@ def _worker(rank: int, folder) -> None:
         "trace": empirical_ntk(net, x1, outputs="trace"),
         "rectangular": empirical_ntk(net, x1, x2),
         "disk": empirical_ntk(net, x1, out=folder / "theta.npy").clone(),
+        "chosen by example": empirical_ntk(*chosen_by_example()),
         "tiles": torch.tensor(len(computed)),
     }
     try:
@@ -60,6 +82,7 @@ def test_every_rank_has_the_kernel_of_a_single_process(results, rank):
         "trace": empirical_ntk(net, x1, outputs="trace"),
         "rectangular": empirical_ntk(net, x1, x2),
         "disk": empirical_ntk(net, x1),
+        "chosen by example": empirical_ntk(*chosen_by_example()),
     }
     for name, theta in expected.items():
         torch.testing.assert_close(results[rank][name], theta, rtol=1e-12, atol=1e-12)

@@ -61,8 +61,8 @@ def empirical_ntk(
 
     Raises:
         InvalidValue: an argument outside what is accepted; a network that mixes examples (BatchNorm in training
-            mode), draws random numbers (Dropout in training mode) or lowers its own precision; with `out` or several
-            processes, one that chooses its operations by the examples.
+            mode), draws random numbers (Dropout in training mode) or lowers its own precision; with `out`, one that
+            chooses its operations by the examples.
 
     Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout
     of zeros, goes unnoticed. The network is left as it was: no random numbers, no `.grad`, no hooks, no attributes.
@@ -181,9 +181,9 @@ def solve(
     problem.make_plan()
     try:
         return compute(problem, out, progress, traces)
-    except UnlikePasses:  # known only once a block is there: a file, or another process, may have tiles already
-        if out is not None or ranks.rank_and_world()[1] > 1:
-            accepted = "with out= or several processes, a network whose operations do not depend on the examples"
+    except UnlikePasses:  # known only once a block is there: a file may have tiles already
+        if out is not None:
+            accepted = "with out=, a network whose operations do not depend on the examples"
             raise InvalidValue("net", type(problem.net).__name__, accepted) from None
         problem.make_plan(structured=False)
         return compute(problem, out, progress, traces)
@@ -195,7 +195,7 @@ def compute(
     """The same where plan and grid are made.
 
     Raises:
-        UnlikePasses: examples are computed in other ways than those of the plan.
+        UnlikePasses: examples are computed in other ways than those of the plan, on this rank or another.
     """
     keep_freed_memory()
     rank, world = ranks.rank_and_world()
@@ -218,10 +218,16 @@ def compute(
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
     sides = _Sides(problem)
     own_traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
-    for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
-        _compute_tile(problem, sides, i, j, theta, own_traces if traces is not None and i == j else None)
-        if storage:
-            storage.finish((i, j))
+    unlike = False
+    try:
+        for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
+            _compute_tile(problem, sides, i, j, theta, own_traces if traces is not None and i == j else None)
+            if storage:
+                storage.finish((i, j))
+    except UnlikePasses:
+        unlike = True
+    if ranks.any_rank(unlike, problem.device):
+        raise UnlikePasses
     if world > 1:
         ranks.barrier() if storage else ranks.gather(theta)
         if traces is not None:

@@ -1,5 +1,6 @@
 """Sharing tiles among the processes of `torch.distributed`."""
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -25,6 +26,15 @@ def gather(theta: Tensor) -> Tensor:
     """The sum over ranks, in place: each rank has its own tiles and zeros elsewhere, so that nothing is rounded."""
     dist.all_reduce(theta)
     return theta
+
+
+def any_rank(happened: bool, device: torch.device) -> bool:
+    """Whether it happened on any rank, so that none waits for one that has stopped."""
+    if rank_and_world()[1] == 1:
+        return happened
+    count = torch.tensor(float(happened), device=device)
+    dist.all_reduce(count)
+    return count.item() > 0
 
 
 def barrier() -> None:
