@@ -1,7 +1,10 @@
 """Recompute the NTK from a run's checkpoints, on any probe: `python -m orthontk.ntk RUN_DIRECTORY`."""
 
 import argparse
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +17,8 @@ from orthontk.callbacks.ntk import OUTPUTS
 from orthontk.checks import InvalidValue, integer
 from orthontk.cli import command
 from orthontk.data import TensorDataModule
+from orthontk.ensemble.replicas import is_ensemble
+from orthontk.ensemble.saved_replicas import parameters_of_replicas, replicas_named
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
@@ -21,12 +26,14 @@ from orthontk.run.assemble import build_data, build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG
 
+FILE = "ntk-recomputed.safetensors"
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m orthontk.ntk",
-        description="Compute the NTK at every checkpoint of a run (train with checkpoint.keep=all to have them all). "
-        "Interrupted, the same command goes on after the last finished checkpoint.",
+        description="Compute the NTK at every checkpoint of a run (train with checkpoint.keep=all to have them all), "
+        "of an ensemble for each replica. Interrupted, the same command goes on after the last finished checkpoint.",
     )
     parser.add_argument("directory", type=Path, metavar="RUN_DIRECTORY")
     parser.add_argument("settings", nargs="*", metavar="data.KEY=VALUE", help="another probe: e.g. data.seed=1")
@@ -35,32 +42,92 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=Path, help="a .npy file of inputs (N, …) instead, used as they are")
     parser.add_argument("--outputs", default="full", choices=OUTPUTS)
     parser.add_argument("--memory-limit", type=int, default=DEFAULT_MEMORY_LIMIT, help="bytes (default: 2 GiB)")
-    parser.add_argument("--out", type=Path, help="where to write (default: ntk-recomputed.safetensors in the run)")
+    parser.add_argument(
+        "--replica", action="append", metavar="NAME", help="of an ensemble: this one only, such as seed3-gaussian-lr0.1"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"where to write (default: {FILE} in the run; of an ensemble in replicas/NAME, or in OUT/NAME)",
+    )
     return parser.parse_args()
+
+
+@dataclass
+class Network:
+    """One network of the run: the inputs its kernels are computed on, and where they go."""
+
+    x: Tensor
+    series: KernelSeries
 
 
 @command
 def main() -> None:
     options = arguments()
     config = read_config(options.directory, options.settings)
-    data = build_data(config)
-    network = build_network(config, data).eval()
-    x, probe = probe_of(options, data)
-    x = x.to(next(network.parameters()).dtype)
-    out = options.out or options.directory / "ntk-recomputed.safetensors"
-    settings = {"run": "/".join(options.directory.resolve().parts[-2:]), "outputs": options.outputs}
-    series = open_series(out, probe, settings | {"memory_limit": options.memory_limit})
-    checkpoints = sorted((options.directory / "checkpoints").glob("step-*.ckpt"))
-    if not checkpoints:
-        raise InvalidValue("RUN_DIRECTORY", options.directory, "a run with checkpoints, which an ensemble is not")
-    with tqdm(checkpoints, unit="kernel") as bar:
-        for checkpoint in bar:
-            if saved_step(checkpoint) not in series.steps:
-                load_weights(network, checkpoint)
-                theta = empirical_ntk(network, x, outputs=options.outputs, memory_limit=options.memory_limit)
-                series.add(saved_step(checkpoint), theta)
+    checkpoints = checkpoints_of(options.directory)
+    module = build_network(config, build_data(config)).eval()
+    networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
+    dtype = next(module.parameters()).dtype
+    with tqdm(total=len(checkpoints) * len(networks), unit="kernel") as bar:
+        for checkpoint in checkpoints:
+            step = saved_step(checkpoint)
+            missing = {number: network for number, network in networks.items() if step not in network.series.steps}
+            saved = weights_in(checkpoint, module) if missing else {}
+            bar.update(len(networks) - len(missing))
+            for number in missing.keys() & saved.keys():
+                module.load_state_dict(saved[number])
+                x, series = missing[number].x.to(dtype), missing[number].series
+                theta = empirical_ntk(module, x, outputs=options.outputs, memory_limit=options.memory_limit)
+                series.add(step, theta)
                 series.write()
-    print(f"Kernels after {', '.join(map(str, series.steps))} steps: {out}")
+                bar.update()
+    done = [network.series for network in networks.values() if network.series.steps]
+    steps = sorted({step for series in done for step in series.steps})
+    where = done[0].path if len(done) == 1 else f"{done[0].path.parents[1]}, of {len(done)} replicas"
+    print(f"Kernels after {', '.join(map(str, steps))} steps: {where}")
+
+
+def checkpoints_of(directory: Path) -> list[Path]:
+    """Of a run, or of each chunk of an ensemble, by step."""
+    found = [path for place in (".", "chunks/*") for path in directory.glob(f"{place}/checkpoints/step-*.ckpt")]
+    if not found:
+        accepted = "a run with checkpoints, which an ensemble keeps with checkpoint.keep=all only"
+        raise InvalidValue("RUN_DIRECTORY", directory, accepted)
+    return sorted(found, key=lambda path: (saved_step(path), path))
+
+
+def single_network(options: argparse.Namespace, config: DictConfig) -> Network:
+    if options.replica:
+        raise InvalidValue("replica", options.replica[0], "none, as this run is no ensemble")
+    return network_of(options, probe_of(options, build_data(config)), options.out or options.directory / FILE)
+
+
+def networks_of_ensemble(options: argparse.Namespace, config: DictConfig) -> dict[int, Network]:
+    """By number, each with a folder of its own; replicas with data of their own have probes of their own."""
+    if options.out is not None and not options.out.is_dir():
+        raise InvalidValue("out", options.out, "a folder that exists, for the kernels of an ensemble")
+    seed_is_given = config.ensemble.shared_batches or any(key.startswith("data.seed=") for key in options.settings)
+
+    @cache
+    def probe(seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return probe_of(options, build_data(OmegaConf.merge(config, {"data": {"seed": seed}})))
+
+    networks = {}
+    for replica in replicas_named(config, options.replica):
+        folder = (options.out or options.directory / "replicas") / replica.name
+        folder.mkdir(parents=True, exist_ok=True)
+        own = probe(config.data.seed if seed_is_given else replica.seed)
+        networks[replica.number] = network_of(options, own, folder / FILE, replica=replica.name)
+    return networks
+
+
+def network_of(
+    options: argparse.Namespace, probe: tuple[Tensor, dict[str, Tensor]], out: Path, **names: str
+) -> Network:
+    run = "/".join(options.directory.resolve().parts[-2:])
+    settings = {"run": run, **names, "outputs": options.outputs, "memory_limit": options.memory_limit}
+    return Network(probe[0], open_series(out, probe[1], settings))
 
 
 def read_config(directory: Path, settings: list[str]) -> DictConfig:
@@ -106,10 +173,13 @@ def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object
     return series
 
 
-def load_weights(network: nn.Module, checkpoint: Path) -> None:
-    state = read_checkpoint(checkpoint, "RUN_DIRECTORY")["state_dict"]
-    own = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
-    network.load_state_dict(own)
+def weights_in(checkpoint: Path, module: nn.Module) -> dict[int, dict[str, Tensor]]:
+    """What the networks in a checkpoint have for the parameters and buffers of `module`; a single one is number 0."""
+    content: dict[str, Any] = read_checkpoint(checkpoint, "RUN_DIRECTORY")
+    names = module.state_dict().keys()
+    if "ensemble" in content:
+        return parameters_of_replicas(content, names)
+    return {0: {name: content["state_dict"][f"network.{name}"] for name in names}}
 
 
 if __name__ == "__main__":

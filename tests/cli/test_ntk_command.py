@@ -52,6 +52,47 @@ def test_continues_after_the_last_finished_checkpoint(run, recompute):
     assert code == 0 and path.read_bytes() == whole
 
 
+@pytest.fixture
+def ensemble(small):
+    grid = ("ensemble.seeds=2", "ensemble.inits=[gaussian,orthogonal]", "ensemble.shared_batches=false")
+    return small(*grid, "checkpoint.keep=all", "callbacks.ntk.steps=2").run_directory
+
+
+def test_every_replica_of_an_ensemble(ensemble, recompute):
+    """Each with the data, and so the probe, of its own seed."""
+    code, printed = recompute(ensemble, "--probe-size", 10)
+    assert code == 0, printed.err
+    folders = sorted((ensemble / "replicas").iterdir())
+    assert len(folders) == 4
+    for folder in folders:
+        recorded, computed = (KernelSeries.read(folder / f"{name}.safetensors") for name in ("ntk", "ntk-recomputed"))
+        assert computed.steps == [2, 4, 6] and computed.settings["replica"] == folder.name
+        assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
+        for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
+            torch.testing.assert_close(now, then)
+
+
+def test_one_replica_on_another_probe(ensemble, recompute, tmp_path):
+    name = "seed1-orthogonal-lr2.0"
+    code, printed = recompute(ensemble, "data.seed=7", "--replica", name, "--out", tmp_path)
+    assert code == 0, printed.err
+    assert [path.parent.name for path in tmp_path.glob("*/*.safetensors")] == [name]
+    series = KernelSeries.read(tmp_path / name / "ntk-recomputed.safetensors")
+    own = KernelSeries.read(ensemble / "replicas" / name / "ntk.safetensors")
+    assert not torch.equal(series.probe["indices"][:10], own.probe["indices"])
+
+
+def test_refusals_of_an_ensemble(ensemble, recompute, small, tmp_path):
+    weightless = small("ensemble.seeds=2").run_directory
+    for arguments, named in [
+        ((ensemble, "--replica", "seed9-gaussian-lr2.0"), "replica=seed9-gaussian-lr2.0: expected one of"),
+        ((ensemble, "--out", tmp_path / "nowhere"), "a folder that exists"),
+        ((weightless,), "checkpoint.keep=all"),
+    ]:
+        code, printed = recompute(*arguments)
+        assert code == 1 and named in printed.err and printed.err.count("error: ") == 1
+
+
 def test_own_inputs(run, recompute, tmp_path):
     x = np.random.default_rng(0).normal(size=(3, 1, 28, 28)).astype("float32")
     np.save(tmp_path / "x.npy", x)
@@ -73,6 +114,7 @@ def test_refusals(run, recompute, tmp_path):
         ((run, "--inputs", tmp_path / "texts.npy"), "inputs="),
         ((run, "--out", tmp_path / "nowhere" / "ntk.safetensors"), "out="),
         ((run, "--out", tmp_path / "narrow.npy"), "out="),
+        ((run, "--replica", "seed0"), "no ensemble"),
     ]:
         code, printed = recompute(*arguments)
         assert code == 1 and named in printed.err and printed.err.count("error: ") == 1

@@ -196,11 +196,12 @@ def test_one_wandb_run_has_means_and_bands(small):
 REFUSED = {
     "ensemble.seeds=0": "ensemble.seeds=0",
     "ensemble.seeds=[1,1]": "ensemble.seeds",
+    "ensemble.seeds=2 seed=9223372036854775807": "ensemble.seeds=2: expected at most 1",
     "ensemble.seeds=[]": "ensemble.seeds",
     "ensemble.inits=[gaussian,uniform]": "one of|names from",
     "ensemble.inits=gaussian": "ensemble.inits",
     "ensemble.learning_rates=[0.1,-1]": "ensemble.learning_rates=-1",
-    "ensemble.inits=[delta_orthogonal]": "init.scheme=delta_orthogonal",
+    "ensemble.inits=[delta_orthogonal]": "ensemble.inits=delta_orthogonal: expected a network with convolutions",
     "ensemble.seeds=2 ensemble.stop=train_tau": "callbacks=tau",
     "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
     "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",

@@ -59,7 +59,12 @@ def _seeds(seeds: Any, first: int) -> list[int]:
     if seeds is None:
         return [first]
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        return list(range(first, first + integer("ensemble.seeds", seeds)))
+        end = first + integer("ensemble.seeds", seeds)
+        if end > 2**63:
+            raise InvalidValue(
+                "ensemble.seeds", seeds, f"at most {2**63 - first}, as seeds from {first} are below 2^63"
+            )
+        return list(range(first, end))
     chosen = [integer("ensemble.seeds", seed, minimum=0) for seed in _listed("seeds", seeds, [])]
     if max(chosen) >= 2**63:
         raise InvalidValue("ensemble.seeds", max(chosen), "integers below 2^63")

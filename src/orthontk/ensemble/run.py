@@ -12,8 +12,10 @@ import torch
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from orthontk.callbacks import Tau
+from orthontk.checks import InvalidValue
 from orthontk.ensemble.checkpoints import ChunkCheckpoints
 from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.drawing import Drawing
@@ -52,11 +54,11 @@ class EnsembleRun:
             self.loss = instantiate(config.loss)
         self.optimizer: OptimizerFactory = instantiate(without_fraction(config.optimizer))
         self.schedule = instantiate(config.schedule) if config.schedule else None
-        self.template = build_network(self.settings_of(self.replicas[0]), self.data.first)
+        self.template = self._build_network(self.replicas[0])
         self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}
-        self.draw = Drawing(lambda replica: build_network(self.settings_of(replica), self.data.first))
+        self.draw = Drawing(self._build_network)
 
     def _build_data(self) -> EnsembleData:
         if self.config.ensemble.shared_batches:
@@ -64,6 +66,15 @@ class EnsembleRun:
         first_of_seed = {replica.seed: replica for replica in reversed(self.replicas)}
         seeds = dict.fromkeys(replica.seed for replica in self.replicas)
         return EnsembleData({seed: build_data(self.settings_of(first_of_seed[seed])) for seed in seeds})
+
+    def _build_network(self, replica: Replica) -> nn.Module:
+        """The replica's initial network; what its initialization refuses is refused by the key that chose it."""
+        try:
+            return build_network(self.settings_of(replica), self.data.first)
+        except InvalidValue as error:
+            if self.config.ensemble.inits is None or not error.name.startswith("init."):
+                raise
+            raise InvalidValue("ensemble.inits", replica.init, error.accepted) from error
 
     def _check(self) -> None:
         """Refuse what only fails once training has begun, where the refusal can still name its key."""
@@ -76,7 +87,7 @@ class EnsembleRun:
                 trial.step()  # without gradients, so nothing moves
                 trial_schedule.step()
         for replica in {replica.init: replica for replica in self.replicas}.values():
-            build_network(self.settings_of(replica), self.data.first)  # refuses a scheme that the network cannot have
+            self._build_network(replica)  # refuses a scheme that the network cannot have
 
     def plan(self, device: torch.device) -> Plan:
         loader = self.data.first

@@ -32,9 +32,9 @@ class StackedNetwork(nn.Module):
         self.batched, self.replicas = batched, replicas
         self.skeleton = [copy.deepcopy(template).to("meta")]  # in a list, so that it is no submodule
         for name, value in template.named_parameters():
-            self.register_parameter(_flat(name), nn.Parameter(value.new_zeros(replicas, *value.shape).detach()))
+            self.register_parameter(flat_name(name), nn.Parameter(value.new_zeros(replicas, *value.shape).detach()))
         for name, value in template.named_buffers():
-            self.register_buffer(_flat(name), value.new_zeros(replicas, *value.shape))
+            self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
         self.parameter_names = [name for name, _ in template.named_parameters()]
         self.buffer_names = [name for name, _ in template.named_buffers()]
         self.networks: dict[int, nn.Module] = {}  # that `network` has made of this memory
@@ -45,15 +45,15 @@ class StackedNetwork(nn.Module):
 
     def stacked(self) -> dict[str, Tensor]:
         """Parameters (R, …) by their names in a single network."""
-        return {name: getattr(self, _flat(name)) for name in self.parameter_names}
+        return {name: getattr(self, flat_name(name)) for name in self.parameter_names}
 
     def _buffers_by_name(self) -> dict[str, Tensor]:
-        return {name: getattr(self, _flat(name)) for name in self.buffer_names}
+        return {name: getattr(self, flat_name(name)) for name in self.buffer_names}
 
     @torch.no_grad()
     def fill(self, index: int, network: nn.Module) -> None:
         for name, value in (*network.named_parameters(), *network.named_buffers()):
-            getattr(self, _flat(name))[index].copy_(value)
+            getattr(self, flat_name(name))[index].copy_(value)
 
     def network(self, index: int) -> nn.Module:
         """The replica at `index` as a network of its own, which shares the stack's memory."""
@@ -149,6 +149,6 @@ def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([loss(*pair) for pair in zip(outputs, labels, strict=True)])
 
 
-def _flat(name: str) -> str:
+def flat_name(name: str) -> str:
     """A name without the dots that torch does not allow in a parameter's own."""
     return name.replace(".", "-")
