@@ -83,6 +83,8 @@ def main() -> None:
                 series.write()
                 bar.update()
     done = [network.series for network in networks.values() if network.series.steps]
+    if not done:
+        raise InvalidValue("replica", options.replica, "replicas that had not diverged before the first checkpoint")
     steps = sorted({step for series in done for step in series.steps})
     where = done[0].path if len(done) == 1 else f"{done[0].path.parents[1]}, of {len(done)} replicas"
     print(f"Kernels after {', '.join(map(str, steps))} steps: {where}")
