@@ -7,34 +7,49 @@ import sys
 import pytest
 import torch
 
+from orthontk.files import read_json
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from small_run import SMALL
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(tmp_path, request):
-    def run(name, *overrides):
+@pytest.fixture
+def run(tmp_path, request):
+    def call(name, *overrides):
         command = [sys.executable, "train.py", "model=fcn", *SMALL, *overrides, f"hydra.run.dir={tmp_path}/{name}"]
-        done = subprocess.run(
-            command,
-            cwd=request.config.rootpath,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=request.config.rootpath, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
-        directory = tmp_path / name
-        return read_metrics(directory / "metrics.csv"), KernelSeries.read(directory / "ntk.safetensors")
+        return tmp_path / name
 
-    settings = "logger=wandb", "trainer.precision=64-true", "data.eval_batch_size=7"
-    one, one_series = run("one", *settings)
-    two, two_series = run("two", *settings, "trainer=ddp")
-    assert [row.keys() for row in one] == [row.keys() for row in two]
-    for alone, together in zip(one, two, strict=True):
-        for name in alone:
+    return call
+
+
+def assert_same_metrics(one, other):
+    rows, other_rows = (read_metrics(directory / "metrics.csv") for directory in (one, other))
+    assert [row.keys() for row in rows] == [row.keys() for row in other_rows]
+    for row, other_row in zip(rows, other_rows, strict=True):
+        for name in row:
             if not name.startswith("time/"):
-                assert together[name] == pytest.approx(alone[name], rel=1e-9, abs=1e-12), name
-    for alone, together in zip(one_series.kernels, two_series.kernels, strict=True):
+                assert other_row[name] == pytest.approx(row[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(run):
+    settings = "logger=wandb", "trainer.precision=64-true", "data.eval_batch_size=7"
+    one, two = run("one", *settings), run("two", *settings, "trainer=ddp")
+    assert_same_metrics(one, two)
+    kernels, other_kernels = (KernelSeries.read(directory / "ntk.safetensors").kernels for directory in (one, two))
+    for alone, together in zip(kernels, other_kernels, strict=True):
         assert torch.allclose(alone, together, rtol=1e-10, atol=0)
-    assert len(list((tmp_path / "two" / "wandb").glob("offline-run-*"))) == 1
+    assert len(list((two / "wandb").glob("offline-run-*"))) == 1
+
+
+@pytest.mark.slow
+def test_a_divergence_ends_both_processes(run):
+    """At the step at which it ends one."""
+    settings = "trainer.precision=64-true", "loss=mse", "optimizer.lr=1e30", "callbacks.ntk.steps=[]", "data.val_size=0"
+    unlogged = "trainer.max_steps=60", "trainer.log_every_n_steps=1000"
+    one, two = (run(name, *settings, *unlogged, *ddp) for name, ddp in (("one", ()), ("two", ("trainer=ddp",))))
+    summaries = [read_json(directory / "summary.json") for directory in (one, two)]
+    assert all(summary["diverged"] and summary["steps"] == 51 for summary in summaries)
