@@ -177,6 +177,22 @@ def test_a_replica_ends_as_a_single_run_that_diverges(small):
     assert_curves_agree(alone, together[0, "gaussian", 1e30], 1e-8)
 
 
+def test_wandb_takes_the_longest_names_of_the_default_callbacks(small):
+    rates = "ensemble.learning_rates=[0.000316228,0.12345671,0.12345672]"
+    run = small("logger=wandb", "ensemble.seeds=1", "ensemble.inits=[gaussian,flat_orthogonal]", rates, "model=cnn")
+    assert run.code == 0, run.err
+    assert (run.run_directory / "summary.json").exists()
+
+
+def test_a_failing_logger_ends_its_wandb_run(small, monkeypatch):
+    """Otherwise it would take what the next job of a multirun logs."""
+    import wandb
+
+    monkeypatch.setattr("orthontk.loggers.wandb_run.log_ensemble", lambda *arguments: 1 / 0)
+    assert "ZeroDivisionError" in small("logger=wandb", "ensemble.seeds=2").err
+    assert wandb.run is None
+
+
 @pytest.mark.slow
 def test_one_wandb_run_has_means_and_bands(small):
     run = small(*GRID, "logger=wandb").run_directory

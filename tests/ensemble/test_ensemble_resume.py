@@ -126,6 +126,17 @@ def test_a_finished_ensemble_is_reported(small):
     assert again.out.startswith("finished already") and again.run_directory == first.run_directory
 
 
+@pytest.mark.parametrize("setting", ["model.activation=relu", "trainer.max_steps=30", "ensemble.seeds=4"])
+def test_other_settings_do_not_go_on_with_it(small, interrupt, tmp_path, setting):
+    """In a directory that is given by hand: its chunks would not be of one ensemble."""
+    give_plan(tmp_path / "run", batched=True)
+    interrupt(10)
+    assert "Interrupted" in small(*SETTINGS, f"hydra.run.dir={tmp_path}/run").err
+    refused = small(*SETTINGS, setting, f"hydra.run.dir={tmp_path}/run")
+    assert refused.code == 1 and f"same {setting.partition('.')[0]}" in refused.err
+    assert small(*SETTINGS, "figures=false", "checkpoint.every_n_steps=5", f"hydra.run.dir={tmp_path}/run").code == 0
+
+
 @pytest.mark.slow
 def test_sigkill_midway(tmp_path, request):
     """Kill a real process twice, and let the same command finish."""

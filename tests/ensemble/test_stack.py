@@ -36,6 +36,14 @@ def stack_of(networks, batched):
     return stack
 
 
+@pytest.mark.parametrize("options", [{"ignore_index": 2}, {"label_smoothing": 0.1}, {"reduction": "sum"}, {}])
+def test_losses_are_those_of_single_networks(options):
+    outputs = torch.randn(3, 20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels, loss = torch.arange(20) % 4, nn.CrossEntropyLoss(**options)
+    expected = torch.stack([loss(one, labels) for one in outputs])
+    torch.testing.assert_close(replica_losses(loss, outputs, labels), expected)
+
+
 def inputs(shared, replicas=3):
     generator = torch.Generator().manual_seed(1)
     shape = (7,) if shared else (replicas, 7)

@@ -37,3 +37,12 @@ def test_one_that_would_hide_curves_lies_below_all_panels(counts, monkeypatch, t
     figure.draw_without_rendering()
     lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
     assert legend.get_window_extent().y1 <= lowest
+
+
+def test_points_are_not_joined_by_a_line(monkeypatch, tmp_path):
+    axis, kept = Axis("x"), []
+    points = Series("points", [0, 1, 2], [0, 2, 1], line="", marker=".")
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(PanelFigure([Panel("", axis, axis, [points])], columns=1), tmp_path / "figure.png")
+    (line,) = kept[0].axes[0].lines
+    assert line.get_linestyle() == "None" and line.get_marker() == "."

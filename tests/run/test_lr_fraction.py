@@ -106,3 +106,14 @@ def test_an_ensemble_logs_each_replicas_own(small):
     alone = small("callbacks=[ntk,largest_stable_rate]", "seed=1", "optimizer.lr=0.2", "trainer.max_steps=0")
     own = read_metrics(alone.run_directory / "metrics.csv")[0]["lr/largest_stable"]
     assert found["1", "0.2"] == pytest.approx(own, rel=1e-5)
+
+
+def test_another_precision_has_a_rate_of_its_own(small):
+    """Though jobs of one process remember what they have computed."""
+
+    def rate(precision):
+        settings = ("callbacks=[ntk,largest_stable_rate]", "loss=mse", f"trainer.precision={precision}")
+        run = small(*settings, "trainer.max_steps=1").run_directory
+        return next(row["lr/largest_stable"] for row in read_metrics(run / "metrics.csv") if "lr/largest_stable" in row)
+
+    assert rate("32-true") != rate("64-true")

@@ -26,5 +26,19 @@ def test_a_tau_of_0_counts_as_1_of_each_pair(table):
     np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), expected)
 
 
+def test_a_seed_that_is_censored_at_a_share_that_counts_is_left_out():
+    """Not compared at the rates at which it did learn, which would make it a fast one."""
+    taus = {0.01: 100, 0.03: 50, 0.1: 20, 0.3: 200}
+    rows = [
+        {"seed": seed, "init": init, "fraction": fraction, "tau": tau}
+        for seed in range(3)
+        for init in ("gaussian", "orthogonal")
+        for fraction, tau in taus.items()
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[(table.seed == 0) & (table.init == "gaussian") & (table.fraction == 0.3), "tau"] = np.nan
+    np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), [0, 0])
+
+
 def test_a_tau_of_0_counts_as_1_in_means(table):
     assert best_rates(table, "orthogonal", most_censored=0).estimate == pytest.approx(np.log(4.5 / 3))

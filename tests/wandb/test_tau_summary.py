@@ -24,9 +24,18 @@ def test_a_run_without_the_callback_has_none(tmp_path):
     assert tau_summary(directory(tmp_path, "step,train/loss\n0,2.3\n")) == {}
 
 
-def test_epochs_alone_bound_nothing(tmp_path):
+@pytest.mark.parametrize("max_steps", ["null", "50"])
+def test_epochs_that_end_first_are_the_bound(tmp_path, max_steps):
     metrics = "step,train/tau,train/censored,test/censored\n4,4.0,0.0,\n9,,,1.0\n"
-    assert tau_summary(directory(tmp_path, metrics, max_steps="null")) == {"train/tau_at_least": 4}
+    assert tau_summary(directory(tmp_path, metrics, max_steps=max_steps)) == {
+        "train/tau_at_least": 4,
+        "test/tau_at_least": 9,
+    }
+
+
+def test_a_divergence_is_bounded_by_max_steps_alone(tmp_path):
+    metrics = "step,train/loss,train/censored\n9,nan,1.0\n"
+    assert tau_summary(directory(tmp_path, metrics, max_steps="null")) == {}
 
 
 HEAD = "seed,init,learning_rate,status,steps,train/tau,train/censored\n"
@@ -51,7 +60,7 @@ def test_several_kinds_are_told_apart(tmp_path):
 
 def test_an_agents_id_wins_online_only(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_RUN_ID", raising=False)
-    assert WandbRun(tmp_path, mode="online").version == tmp_path.name
+    assert WandbRun(tmp_path, mode="online").version == tmp_path.name[-24:]
     monkeypatch.setenv("WANDB_RUN_ID", "agents1")
     assert WandbRun(tmp_path, mode="online").version == "agents1"
-    assert WandbRun(tmp_path).version == tmp_path.name
+    assert WandbRun(tmp_path).version == tmp_path.name[-24:]

@@ -19,6 +19,7 @@ from orthontk.dynamics import CrossEntropyTraining, MSETraining
 from orthontk.kernels import empirical_ntk
 from orthontk.training import OneHotMSE, TrainingModule
 from orthontk.training.heavy_ball import heavy_ball
+from orthontk.training.losses import is_mean_cross_entropy
 from orthontk.training.losses import targets as regression_targets
 from orthontk.training.metrics import log_metrics, minibatch_accuracy
 
@@ -77,7 +78,9 @@ class Prediction(RecordingCallback):
             raise InvalidValue("kernel", self.kernel, "schedule=constant for a prediction")
         if (module.config or {}).get("trainer", {}).get("gradient_clip_val") is not None:
             raise InvalidValue("kernel", self.kernel, "trainer.gradient_clip_val=null for a prediction")
-        if not isinstance(module.loss, OneHotMSE) and not _is_mean_cross_entropy(module.loss):
+        if not isinstance(module.loss, OneHotMSE) and not (
+            is_mean_cross_entropy(module.loss) and module.loss.label_smoothing == 0
+        ):
             raise InvalidValue("kernel", self.kernel, "loss=mse or loss=cross_entropy for a prediction")
         if self.kernel == "infinite" and not infinite_limit.has_infinite_kernels(module):
             raise InvalidValue("kernel", self.kernel, "full or trace: no limit of this network is known")
@@ -158,8 +161,3 @@ def prediction_error(actual: Tensor, predicted: dict[int, Tensor], step: int) ->
     way = (predicted[step].double() - predicted[0].double()).norm()
     error = (actual.double() - predicted[step].double()).norm()
     return (error / way).item() if way > 0 else 0.0
-
-
-def _is_mean_cross_entropy(loss: nn.Module) -> bool:
-    plain = isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean" and loss.weight is None
-    return plain and loss.label_smoothing == 0

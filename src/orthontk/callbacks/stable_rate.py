@@ -27,7 +27,8 @@ class LargestStableRate(ScheduledCallback):
 
         settings = {name: module.config[name] for name in DECIDING}
         settings["optimizer"] = {k: v for k, v in settings["optimizer"].items() if not k.startswith("lr")}
-        key = json.dumps([settings, str(module.device)], sort_keys=True, default=str)
+        precision = str(next(module.network.parameters()).dtype)
+        key = json.dumps([settings, str(module.device), precision], sort_keys=True, default=str)
         if key not in self.known:
             optimizer = module.optimizer_factory
             self.known[key] = largest_stable_lr_of(module.loss, optimizer, module.network, trainer.datamodule)

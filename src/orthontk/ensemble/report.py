@@ -25,8 +25,12 @@ def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds
         with naming(f"logger.{name}"):
             logger = instantiate(node, directory, 0)
         if hasattr(logger, "log_ensemble"):
-            logger.log_ensemble(directory / "metrics.csv", directory / "replicas.csv")
-            logger.finish()
+            failed = True  # left open, this run would take what the next job of a multirun logs
+            try:
+                logger.log_ensemble(directory / "metrics.csv", directory / "replicas.csv")
+                failed = False
+            finally:
+                logger.finish(failed)
     if config.figures:
         from orthontk.figures.ensemble import draw_ensemble  # matplotlib takes a second to import
 

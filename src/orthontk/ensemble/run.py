@@ -34,9 +34,10 @@ from orthontk.ensemble.results import CHUNKS, chunk_is_done, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
+from orthontk.identity import run_identity
 from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint, total_steps
 from orthontk.run.checkpoint_files import latest_checkpoint
-from orthontk.run.directory import RunDirectory
+from orthontk.run.directory import CONFIG, RunDirectory
 from orthontk.run.learning_rate import without_fraction
 from orthontk.run.settings import naming
 
@@ -155,6 +156,19 @@ class EnsembleRun:
                 callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of, self.limits))
                 callbacks[-1].check(module)
         return callbacks
+
+
+def require_same_ensemble(config: DictConfig, path: Path) -> None:
+    """Refuse to go on with an ensemble that was begun in the directory with settings that give other numbers.
+
+    Its chunks that are done would be of the old settings, and the others of the new ones.
+    """
+    if not (path / PLAN).exists() or not (path / CONFIG).exists():
+        return
+    before, now = run_identity(OmegaConf.load(path / CONFIG)), run_identity(config)
+    for key in sorted((before.keys() | now.keys()) - {"checkpoint"}):
+        if before.get(key) != now.get(key):
+            raise InvalidValue("resume", path, f"an ensemble that was begun with the same {key}")
 
 
 def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> None:

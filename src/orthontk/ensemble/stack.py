@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 
 from orthontk.ensemble.batched_fcn import batched_fcn
 from orthontk.networks import FCN
-from orthontk.training.losses import OneHotMSE
+from orthontk.training.losses import OneHotMSE, is_mean_cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -142,7 +142,7 @@ def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     if isinstance(loss, OneHotMSE):
         return loss(outputs, labels)
     labels = labels.expand(outputs.shape[:2])
-    if type(loss) is nn.CrossEntropyLoss and loss.reduction == "mean" and loss.weight is None:
+    if is_mean_cross_entropy(loss):
         # Classes in the middle, as a stack's outputs lie in memory: the sums over them run over examples side by side.
         each = F.cross_entropy(outputs.mT, labels, reduction="none", label_smoothing=loss.label_smoothing)
         return each.mean(1)

@@ -76,8 +76,8 @@ def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
 
 def _draw_series(axes: Axes, series: Series) -> None:
     width = series.width * rcParams["lines.linewidth"] / rcParamsDefault["lines.linewidth"]
-    style = {"color": series.colour, "linewidth": width, "alpha": series.opacity}
-    (line,) = axes.plot(series.x, series.y, series.line or "none", marker=series.marker or None, markersize=3, **style)
+    style = {"color": series.colour, "linestyle": series.line or "none", "linewidth": width, "alpha": series.opacity}
+    (line,) = axes.plot(series.x, series.y, marker=series.marker or None, markersize=3, **style)
     if series.in_legend:
         line.set_label(series.name)
     if series.marker in ("^", "x"):

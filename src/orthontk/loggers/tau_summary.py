@@ -1,5 +1,6 @@
 """τ as one number a run, which W&B's sweeps can minimize and its reports can draw: its summary, with censoring told."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,9 +17,9 @@ REPLICAS = "replicas.csv"
 def tau_summary(run_directory: Path) -> dict[str, float]:
     """For a finished run with the callback `tau`, for each split:
 
-    - `<split>/tau_at_least`: τ; of a censored training, which has none, `trainer.max_steps`, which τ is at least. It is
-      always there, so that an optimizer of learning rates sees that those without a τ are bad ones; it is no τ, and
-      belongs in no mean of them. Trainings that diverged are censored, too.
+    - `<split>/tau_at_least`: τ; of a censored training, which has none, the updates made, which τ is at least, and of
+      one that diverged `trainer.max_steps`. So an optimizer of learning rates sees that those without a τ are bad
+      ones; it is no τ, and belongs in no mean of them. It is missing where one has diverged without `max_steps`.
     - of an ensemble also `<split>/tau`, the mean over the trainings that have one, and `<split>/censored`, the share of
       those that do not.
 
@@ -30,7 +31,8 @@ def tau_summary(run_directory: Path) -> dict[str, float]:
         row: dict[str, Any] = {}
         for measured in read_metrics(run_directory / "metrics.csv"):
             row |= measured
-        return _at_least([row], limit)
+        diverged = not all(math.isfinite(row.get(name, 0.0)) for name in ("train/loss", "test/loss"))
+        return _at_least([row | {"status": "diverged" if diverged else "finished", "steps": row.get("step")}], limit)
     kinds = by_kind(run_directory / REPLICAS)
     summary: dict[str, float] = {}
     for kind, rows in kinds.items():
@@ -56,21 +58,27 @@ def by_kind(replicas: Path) -> dict[tuple[str, float], list[dict[str, Any]]]:
 def kind_suffix(kind: tuple[str, float], kinds: int) -> str:
     """What tells the metrics of one initialization and learning rate from those of others in the same W&B run.
 
-    >>> kind_suffix(("gaussian", 0.1), 2), kind_suffix(("gaussian", 0.1), 1)
-    ('/gaussian/lr0.1', '')
+    >>> kind_suffix(("gaussian", 1.0), 2), kind_suffix(("gaussian", 0.12345678), 2), kind_suffix(("gaussian", 0.1), 1)
+    ('/gaussian/lr1', '/gaussian/lr0.12345678', '')
     """
     init, rate = kind
-    return f"/{init}/lr{rate:g}" if kinds > 1 else ""
+    short = f"{rate:g}"
+    return f"/{init}/lr{short if float(short) == rate else repr(rate)}" if kinds > 1 else ""
 
 
 def _at_least(rows: Iterable[Mapping[str, Any]], limit: int | None) -> dict[str, float]:
     summary = {}
     for split in SPLITS:
-        own = [row for row in rows if f"{split}/censored" in row]
-        bounds = [row[f"{split}/tau"] if not row[f"{split}/censored"] else limit for row in own]
-        if bounds and None not in bounds:  # without max_steps a censored training has no bound to give
+        bounds = [_bound(row, split, limit) for row in rows if f"{split}/censored" in row]
+        if bounds and None not in bounds:
             summary[f"{split}/tau_at_least"] = sum(bounds) / len(bounds)
     return summary
+
+
+def _bound(row: Mapping[str, Any], split: str, limit: int | None) -> float | None:
+    if not row[f"{split}/censored"]:
+        return row[f"{split}/tau"]
+    return limit if row["status"] == "diverged" else row["steps"]
 
 
 def _means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """An ensemble in one W&B run: means with bands as its history, and every replica's curve as line series."""
 
+import hashlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from orthontk.ensemble.bands import Curves, band, read_curves
 from orthontk.loggers.tau_summary import SPLITS, by_kind, kind_suffix
 
+LONGEST_NAME = 128  # characters that W&B allows the name of an artifact, such as a table
 MOST_ROWS = 10_000  # of a table, more of which W&B does not draw
 
 
@@ -37,7 +39,8 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
         run.log(history[step], step=step)
     for name, kinds in curves.items():
         for kind, seeds in kinds.items():
-            run.log({f"replicas/{name}{kind_suffix(kind, len(replicas_of))}": _line_series(name, seeds)})
+            place = f"replicas/{name}{kind_suffix(kind, len(replicas_of))}"
+            run.log({_fitting(place, run.id): _line_series(name, seeds)})
     for split in SPLITS:
         if lines := _mean_taus(replicas_of, split):
             run.log({f"learning_speed/{split}": _tau_against_rate(lines, split)})
@@ -45,6 +48,17 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
     for path in (metrics, replicas):
         tables.add_file(str(path))
     run.log_artifact(tables)
+
+
+def _fitting(place: str, run_id: str) -> str:
+    """`place`, or where W&B would refuse the name of its table the beginning of it and a hash.
+
+    >>> _fitting("replicas/train/loss", "run7"), _fitting("replicas/" + 100 * "x", 70 * "i")
+    ('replicas/train/loss', 'replicas/xxxxxxxxxxxxxxxxxxxxxx-87afaa3a')
+    """
+    room = LONGEST_NAME - len(f"run-{run_id}-_table-123456")  # what W&B puts around it
+    digest = hashlib.sha256(place.encode()).hexdigest()[:8]
+    return place if len(place) <= room else f"{place[: room - 9]}-{digest}"
 
 
 def _line_series(name: str, curves: Curves) -> Any:

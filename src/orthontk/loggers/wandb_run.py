@@ -27,9 +27,10 @@ TRAINING, ENSEMBLE = "training", "ensemble"
 class WandbRun(Logger):
     """Scalars, configuration, and kernels as heatmaps and spectra.
 
-    The run's id is the run directory's name, so a resumed run is the same W&B run. Offline, W&B would start a second
-    directory for it; instead its history is written again from the run's own files and the first part removed, so each
-    step is there once. Online, an id in WANDB_RUN_ID wins over that one, and an agent's sweep over project and entity.
+    The run's id is made of its directory's name, so a resumed run is the same W&B run. Offline, W&B would start a
+    second directory for it; instead its history is written again from the run's own files and the first part removed,
+    so each step is there once. Online, an id in WANDB_RUN_ID wins over that one, and an agent's sweep over project and
+    entity.
 
     Args:
         run_directory: holds `wandb/`, and the `config.yaml` that W&B shows as the run's configuration.
@@ -67,8 +68,11 @@ class WandbRun(Logger):
 
     @property
     def version(self) -> str:
-        """The run's id: an agent's, or else one unique to its directory's name, in W&B's 64 characters."""
-        own = self.run_directory.name[-64:]
+        """The run's id: an agent's, or else the end of its directory's name, which is unique.
+
+        Short, since W&B begins the names of tables with it, and allows these 128 characters.
+        """
+        own = self.run_directory.name[-24:]
         return os.environ.get(RUN_ID) or own if self.is_online else own
 
     def _place(self) -> dict[str, str | None]:

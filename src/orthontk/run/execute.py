@@ -54,8 +54,9 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     if is_ensemble(config):
-        from orthontk.ensemble.run import run_ensemble  # which imports this package
+        from orthontk.ensemble.run import require_same_ensemble, run_ensemble  # which imports this package
 
+        require_same_ensemble(config, directory.path)
         write_settings(config, directory)
         run_ensemble(config, directory, start)
         return
@@ -150,8 +151,11 @@ def _test_checkpoint(experiment: Experiment, checkpoint: Path) -> None:
 
 
 def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str) -> None:
-    stored = {name: tuple(value.shape) for name, value in read_checkpoint(checkpoint, key)["state_dict"].items()}
+    content = read_checkpoint(checkpoint, key)
+    stored = {name: tuple(value.shape) for name, value in content["state_dict"].items()}
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    if "ensemble" in content:
+        raise InvalidValue(key, checkpoint, "a checkpoint of a single run, and this one is an ensemble's")
     for name in sorted(stored.keys() | expected.keys()):
         if stored.get(name) != expected.get(name):
             shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"

@@ -15,6 +15,7 @@ from orthontk.data import TensorDataModule
 from orthontk.kernels import NTKOperator
 from orthontk.training import OneHotMSE
 from orthontk.training.heavy_ball import heavy_ball
+from orthontk.training.losses import is_mean_cross_entropy
 
 SAMPLE = 1000  # inputs that λ_max/N is estimated on for minibatches
 BATCH = 250  # inputs in one pass of the operator
@@ -65,7 +66,7 @@ def largest_stable_lr_of(
 def _factor(loss: nn.Module) -> int:
     if isinstance(loss, OneHotMSE):
         return 1
-    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean" and loss.weight is None:
+    if is_mean_cross_entropy(loss):
         return 4
     raise InvalidValue("loss", type(loss).__name__, "mean squared error or cross-entropy")
 

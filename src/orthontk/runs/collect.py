@@ -17,6 +17,7 @@ from orthontk.sweep.overview import entries_under, sweeps_under
 from orthontk.sweep.state import FAILED, state_of
 
 FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
+OF_REPLICAS = ("seed", "init.scheme", "optimizer.lr")  # settings that the replicas of an ensemble have each
 SPLITS = ("train", "test")  # of which there may be a τ
 
 
@@ -77,7 +78,9 @@ def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
     """A run that goes on, was interrupted or failed: how far it is, and what it has measured."""
     state = state_of(directory)
     metrics: dict[str, Any] = {}
-    if (directory / "metrics.csv").exists():
+    if (directory / "chunks").exists():  # an ensemble, whose entries for each kind of replica come with its summary
+        settings = {key: value for key, value in settings.items() if key not in OF_REPLICAS}
+    elif (directory / "metrics.csv").exists():
         for row in read_metrics(directory / "metrics.csv"):
             metrics.update(row)
     note = state.reason

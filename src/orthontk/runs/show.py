@@ -86,11 +86,12 @@ def _status(entry: Entry) -> str:
 
 
 def _cell(entry: Entry, key: str) -> str:
+    censored = entry.values.get(f"{key.removesuffix('tau')}censored") if key.endswith("/tau") else None
     if key not in entry.values:
-        return ""
+        return "never" if censored else ""
     value = entry.values[key]
     if key.endswith("/tau"):
-        never = entry.values.get(f"{key.removesuffix('tau')}censored") if "replicas" in entry.values else None
+        never = censored if "replicas" in entry.values else None
         return ("never" if value is None else plain(value)) + (f" +{never}" if never else "")
     return "not finite" if value is None and "/" in key else plain(value)
 

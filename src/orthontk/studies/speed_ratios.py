@@ -47,12 +47,14 @@ def slopes(ratios: np.ndarray, rates: np.ndarray) -> np.ndarray:
 def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
     """The mean over η/η_max of log(τ Gaussian/τ other), one for each seed; empty where η_max is not known.
 
-    log τ is interpolated linearly in log η between the learning rates that were run.
+    log τ is interpolated linearly in log η between the learning rates that were run. A seed that is censored at one
+    that counts is left out.
     """
-    known = table.dropna(subset=["fraction", "tau"])
-    if not {BASELINE, init} <= set(known.init):
+    known = table.dropna(subset=["fraction"])
+    reached = known.dropna(subset=["tau"])
+    if not {BASELINE, init} <= set(reached.init):
         return np.empty(0)
-    ranges = known.groupby("init").fraction.agg(["min", "max"])
+    ranges = reached.groupby("init").fraction.agg(["min", "max"])
     low, high = ranges["min"].max(), ranges["max"].min()
     if low >= high:
         return np.empty(0)
@@ -62,8 +64,9 @@ def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
         curves = [own[own.init == name].sort_values("fraction") for name in (BASELINE, init)]
         if all(len(curve) > 1 for curve in curves):
             one, other = (np.interp(at, np.log(curve.fraction), np.log(curve.tau.clip(lower=1))) for curve in curves)
-            found.append((one - other).mean())
-    return np.array(found)
+            found.append((one - other).mean())  # NaN where a τ is
+    found = np.array(found)
+    return found[np.isfinite(found)]
 
 
 def best_rates(table: pd.DataFrame, init: str, most_censored: float) -> Interval | None:

@@ -1,4 +1,4 @@
-"""Losses that torch does not have."""
+"""Losses that torch does not have, and what is asked of one that it has."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +16,16 @@ class OneHotMSE(nn.Module):
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:  # (..., N, O), (..., N) -> (...)
         return (outputs - targets(labels, outputs.shape[-1]).to(outputs.dtype)).square().sum(-1).mean(-1)
+
+
+def is_mean_cross_entropy(loss: nn.Module) -> bool:
+    """Whether it is the mean over all samples, with whatever label smoothing, and weighs all classes alike.
+
+    >>> is_mean_cross_entropy(nn.CrossEntropyLoss()), is_mean_cross_entropy(nn.CrossEntropyLoss(ignore_index=3))
+    (True, False)
+    """
+    whole = type(loss) is nn.CrossEntropyLoss and loss.reduction == "mean"
+    return whole and loss.weight is None and loss.ignore_index < 0
 
 
 def targets(labels: Tensor, out_features: int) -> Tensor:
