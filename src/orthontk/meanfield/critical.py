@@ -1,5 +1,6 @@
 """The critical line χ₁ = 1 (Poole et al. 2016; Schoenholz et al. 2017; Pennington et al. 2017)."""
 
+import torch
 from scipy.optimize import brentq
 from torch import nn
 
@@ -7,10 +8,15 @@ from orthontk.checks import InvalidValue, number
 from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation, expectation
 from orthontk.meanfield.fixed_point import length_map, length_map_slope
 
+BESIDE_0 = 1e-30  # where a derivative is its limit at 0 from that side
+
 
 def mean_squared_slope(activation: str | nn.Module | Activation, q: float) -> float:
-    """E[φ'(√q·z)²]."""
+    """E[φ'(√q·z)²]; at q = 0 its limit for q → 0, which for a kink at 0 is the mean of both sides."""
     phi = as_activation(activation)
+    if q == 0:
+        sides = torch.tensor([-1.0, 1.0], dtype=torch.float64) * BESIDE_0
+        return phi.derivative(sides).square().mean().item()
     return float(expectation(lambda u: phi.derivative(u) ** 2, q, phi.cuts))
 
 

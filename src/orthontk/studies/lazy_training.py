@@ -12,7 +12,7 @@ from orthontk.report.claims import Claim, Shrinking, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import BASELINE, others, paired, replica_rows
+from orthontk.studies.replicas import BASELINE, others, replica_rows
 from orthontk.studies.study import Study, by
 
 # Of the training set, and of images held out of it; the test set is looked at once, at the end.
@@ -61,7 +61,10 @@ class LazyTraining(Study):
         widths = sorted(losses.width.unique())
         for curve, own in by(losses, "curve"):
             for init in others(own):
-                gaps = [self._gaps(own[own.width == width], init) for width in widths]
+                gaps = [_gaps(own[own.width == width], init) for width in widths]
+                notes = ["delta-orthogonal networks have another kernel"] if init == "delta_orthogonal" else []
+                if left_out := own[own.width == widths[-1]].seed.nunique() - len(gaps[-1]):
+                    notes.append(f"{left_out} seeds left out, of which a training diverged")
                 yield sameness(
                     f"lazy: {init} and Gaussian weights train alike",
                     f"{where} n={widths[-1]}",
@@ -70,15 +73,8 @@ class LazyTraining(Study):
                     self.loss_margin,
                     shrinking=_shrinking(gaps) if len(widths) > 1 else None,
                     reason=self.margin_reason,
-                    note="delta-orthogonal networks have another kernel" if init == "delta_orthogonal" else "",
+                    note="; ".join(notes),
                 )
-
-    def _gaps(self, part: pd.DataFrame, init: str) -> np.ndarray:
-        """One for each seed that has both."""
-        logs = part.assign(log=np.log(part.value.where(part.value > 0)))
-        means = logs.groupby(["seed", "init"], as_index=False).log.mean()
-        one, other = paired(means, (init, BASELINE), "log")
-        return one - other
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         widest = table[table.width == table.groupby(list(self.PANEL)).width.transform("max")]
@@ -104,6 +100,15 @@ class LazyTraining(Study):
                         name = f"{curve} at step 1000, L={depth} n={width}, {init}"
                         rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.value)._asdict()})
         return rows
+
+
+def _gaps(part: pd.DataFrame, init: str) -> np.ndarray:
+    """One for each seed of which both trainings have a loss at every step: over fewer they are not alike."""
+    logs = part.assign(log=np.log(part.value.where(part.value > 0)))
+    curves = logs.pivot_table(index="seed", columns=["init", "step"], values="log", dropna=False)
+    if not {init, BASELINE} <= set(part.init):
+        return np.empty(0)
+    return (curves[init] - curves[BASELINE]).dropna().mean(axis=1).to_numpy()
 
 
 def _shrinking(gaps: Sequence[np.ndarray]) -> Shrinking:
