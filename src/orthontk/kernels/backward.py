@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge
 
 from orthontk.kernels.forward import Record, graph_nodes
@@ -39,8 +40,9 @@ def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
 
 def _all_at_once(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> list[Tensor]:
     # `is_grads_batched=True` would go through the legacy vmap, which loops even over tanh.
-    together = torch.func.vmap(lambda v: torch.autograd.grad(outputs, edges, v, retain_graph=True))(directions)
-    return [gradient.transpose(0, 1).contiguous() for gradient in together]
+    together = [*torch.func.vmap(lambda v: torch.autograd.grad(outputs, edges, v, retain_graph=True))(directions)]
+    together.reverse()
+    return [together.pop().transpose(0, 1).contiguous() for _ in edges]  # each freed as soon as it is copied
 
 
 def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> list[Tensor]:
@@ -55,6 +57,8 @@ def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> 
 
 
 def batches_well(outputs: Tensor) -> bool:
-    """Whether every node of the outputs' graph is in `BATCHED_WELL`."""
-    names = (type(node).__name__.rstrip("0123456789") for node in graph_nodes([outputs.grad_fn]))
-    return all(name in BATCHED_WELL for name in names)
+    """Whether every node of the outputs' graph is in `BATCHED_WELL`, and none a user's `torch.autograd.Function`."""
+    nodes = [*graph_nodes([outputs.grad_fn])]
+    if any(isinstance(node, BackwardCFunction) for node in nodes):
+        return False
+    return all(type(node).__name__.rstrip("0123456789") in BATCHED_WELL for node in nodes)

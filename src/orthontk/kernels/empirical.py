@@ -1,6 +1,5 @@
 """The empirical NTK of any network: exact, and without Jacobians where the layers' structure is known."""
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.kernels import ranks
 from orthontk.kernels.contractions import add_share
 from orthontk.kernels.costs import Problem
-from orthontk.kernels.fingerprint import fingerprint
+from orthontk.kernels.fingerprint import description, fingerprint
 from orthontk.kernels.freed_memory import keep_freed_memory
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
@@ -100,8 +99,10 @@ class NTKProblem:
         return self.outputs == "trace"
 
     def make_plan(self, structured: bool = True) -> None:
-        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
         self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
+
+    def make_grid(self) -> None:
+        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
         world = ranks.rank_and_world()[1]
         self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
 
@@ -192,17 +193,17 @@ def solve(
 def compute(
     problem: NTKProblem, out: str | Path | None, progress: bool, traces: dict[str, float] | None = None
 ) -> Tensor:
-    """The same where plan and grid are made.
+    """The same where the plan is made.
 
     Raises:
         UnlikePasses: examples are computed in other ways than those of the plan, on this rank or another.
     """
+    problem.make_grid()
     keep_freed_memory()
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:
-        modules = re.sub(r"0x[0-9a-f]+", "", str(problem.net))  # addresses, in the names of some functions
-        settings = modules, problem.outputs, problem.dtype, problem.grid, problem.plan.shares
+        settings = description(problem.net), problem.outputs, problem.dtype, problem.grid, problem.plan.shares
         identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
         ranks.check_same_problem(identity)
@@ -230,6 +231,8 @@ def compute(
         raise UnlikePasses
     if world > 1:
         ranks.barrier() if storage else ranks.gather(theta)
+        if storage and not storage.has(problem.grid.tiles()):
+            raise InvalidValue("out", out, "one file that all processes write to")
         if traces is not None:
             ranks.gather(own_traces)
     if traces is not None:

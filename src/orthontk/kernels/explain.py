@@ -86,6 +86,7 @@ def explain_ntk(
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
     with undisturbed(problem.net, problem.device):
         problem.make_plan()
+        problem.make_grid()
     plan, sizes = problem.plan, problem.sizes(problem.plan.directions)
     uses = {id(use): use for share in plan.shares for use in share.uses}.values()
     passes = sum((costs.passes(use, sizes) for use in uses), Cost())

@@ -1,11 +1,24 @@
 """A hash of what a kernel depends on."""
 
 import hashlib
+import re
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from orthontk.kernels.parameters import StandIns
+
+
+def description(net: nn.Module) -> str:
+    """The modules, and those of their attributes that are plain values, of which a forward pass may make use."""
+    modules = re.sub(r"0x[0-9a-f]+", "", str(net))  # addresses, in the names of some functions
+    attributes = [
+        f"{path}.{name}={value!r}"
+        for path, module in net.named_modules()
+        for name, value in sorted(vars(module).items())
+        if not name.startswith("_") and isinstance(value, bool | int | float | complex | str | tuple)
+    ]
+    return "\n".join([modules, *attributes])
 
 
 def fingerprint(tensors: StandIns, inputs: list[Tensor | None], *settings: object) -> str:

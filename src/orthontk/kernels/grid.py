@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
-from orthontk.kernels.plan import Plan
+from orthontk.kernels.plan import Plan, Share
 from orthontk.kernels.tile import LEAF_ROWS
-from orthontk.kernels.uses import ConvolutionUse
+from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
 CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
@@ -23,17 +23,19 @@ class Memory:
     Attributes:
         resident: kept for as long as the example's tiles are computed: h, δ, gradients by `torch.func`.
         passing: needed besides while the passes run.
-        patches: the largest copy of patches.
+        factors: what the uses of one parameter are contracted with: patches, normalized inputs; the most of any.
     """
 
     resident: int
     passing: int
-    patches: int
+    factors: int
 
 
 def memory_of(plan: Plan, itemsize: int) -> Memory:
     uses = {id(use): use for share in plan.shares for use in share.uses}.values()
-    held = {use.inputs.data_ptr(): use.inputs.nbytes // plan.probed for use in uses if hasattr(use, "inputs")}
+    storages = [use.inputs.untyped_storage() for use in uses if hasattr(use, "inputs")]  # h may be a view of a part
+    held = {storage.data_ptr(): storage.nbytes() // plan.probed for storage in storages}
+    held |= {id(use): itemsize * math.prod(use.z_shape) for use in uses if isinstance(use, ProductUse)}
     z_bytes = itemsize * sum({use.edge: math.prod(use.z_shape) for use in uses}.values())
     functional = itemsize * plan.directions * sum(s.entries for s in plan.shares if s.path == "torch.func")
     resident = sum(held.values()) + plan.directions * z_bytes + functional
@@ -41,9 +43,15 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
     passing = plan.saved_bytes + in_flight * 3 * plan.largest_bytes + (0 if plan.batched else z_bytes)
     if functional:  # torch.func repeats both passes for every direction, and copies what it returns
         passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
-    convolutions = [use for use in uses if isinstance(use, ConvolutionUse)]
-    patches = [use.positions * use.groups * math.prod(use.shape[1:]) for use in convolutions]
-    return Memory(resident, passing, itemsize * max(patches, default=0))
+    factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != "torch.func"]
+    return Memory(resident, passing, itemsize * max(factors, default=0))
+
+
+def _factor_entries(use: Use) -> int:
+    """Numbers in `use.factor()` for one example, where it is no view; a product with δ is formed besides."""
+    if isinstance(use, ConvolutionUse):
+        return use.positions * use.groups * math.prod(use.shape[1:])
+    return 2 * math.prod(use.z_shape) if isinstance(use, ProductUse) else 0
 
 
 @dataclass(frozen=True)
@@ -77,18 +85,18 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
 
     def tile_bytes(size: int) -> int:
         sums = products = (size * rows) ** 2
-        if same:  # a triangle: at most three quarters in all, a quarter at a time, unless it is too small to be halved
+        if same and size >= longest:  # a triangle: at most three quarters in all, a quarter at a time, if it is halved
             whole = min(sums, (2 * LEAF_ROWS) ** 2)
             sums, products = max(whole, 0.75 * sums), max(whole, 0.25 * sums)
         grams = size**2 * (1 + rows)
         sides = 1 if same and size >= longest else 2
-        entries = sum(share.entries for share in plan.shares if share.path == "per-example gradients")
         formed = size * plan.directions
-        gradients = sides * 2 * min(chunk_bytes(formed, itemsize), formed * entries * itemsize)
-        return int(sums * 8 + (products + grams) * itemsize + gradients + sides * size * memory.patches)
+        gradients = max((_gradient_bytes(share, formed, itemsize) for share in plan.shares), default=0)
+        return int(sums * 8 + (products + grams) * itemsize + sides * (2 * gradients + size * memory.factors))
 
     def peak(size: int, examples_held: int) -> int:
-        return examples_held * memory.resident + max(size * memory.passing, tile_bytes(size))
+        during_passes = size * memory.passing + plan.buffer_bytes
+        return examples_held * memory.resident + max(during_passes, tile_bytes(size))
 
     cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
     size = _largest(cap, lambda size: peak(size, total) <= limit)
@@ -100,6 +108,15 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
             raise InvalidValue("memory_limit", limit, f"at least {peak(1, 2)} bytes for this network")
         held = max(2, (limit - peak(size, 0)) // max(1, size * memory.resident))
     return Grid(_blocks(n1, size), _blocks(n1 if same else n2, size), same, held)
+
+
+def _gradient_bytes(share: Share, formed: int, itemsize: int) -> int:
+    """Of those per-example gradients of a parameter that are formed at a time, N·A of them: whole rows of it."""
+    if share.path != "per-example gradients":
+        return 0
+    rows = math.lcm(*(use.row_group for use in share.uses))
+    of_rows = formed * itemsize * rows * math.prod(share.uses[0].shape[1:])
+    return min(max(chunk_bytes(formed, itemsize), of_rows), formed * itemsize * share.entries)
 
 
 def _largest(top: int, fits) -> int:

@@ -74,15 +74,15 @@ def _batch_norm(
     if training:
         raise InvalidValue("net", "BatchNorm over the batch", "a network that treats examples apart; call net.eval()")
     h = input.detach()
-    return _normalization(
-        recorder,
-        lambda h, weight, bias: func(h, running_mean, running_var, weight, bias, False, momentum, eps),
-        lambda: F.batch_norm(h, running_mean, running_var, None, None, False, momentum, eps),
-        input,
-        weight,
-        bias,
-        _per_channel,
-    )
+
+    def normalized(h: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        # By hand, as PyTorch's backward pass is wrong for a single image of another memory format than its gradient.
+        scale = (running_var + eps).rsqrt() if weight is None else (running_var + eps).rsqrt() * weight
+        offset = -running_mean * scale if bias is None else bias - running_mean * scale
+        return h * scale.view(_per_channel(h)) + offset.view(_per_channel(h))
+
+    z = _normalization(recorder, normalized, lambda: normalized(h, None, None), input, weight, bias, _per_channel)
+    return normalized(input, weight, bias) if z is NotImplemented else z
 
 
 HANDLERS: dict[Callable, Callable] = {

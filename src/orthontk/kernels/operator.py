@@ -52,7 +52,7 @@ class NTKOperator(LinearOperator):
         # Forward mode goes through `torch.no_grad`, and takes the rows of `padding_idx` for parameters like the others.
         padded = any(getattr(module, "padding_idx", None) is not None for module in self.net.modules())
         self.forward_mode = not padded and not problem.plan.hides_gradients
-        numpy_dtype = torch.empty(0, dtype=problem.dtype).numpy().dtype
+        numpy_dtype = torch.empty(0, dtype=problem.dtype, device="cpu").numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
     def _matvec(self, v: np.ndarray) -> np.ndarray:

@@ -17,11 +17,13 @@ class StandIns:
         trainable: by name, leaves that require gradients; tied parameters appear once.
         fixed: parameters that do not require gradients.
         buffers: every pass gets copies, so that what one writes to them reaches no other.
+        places: each place in the network where a tensor is, and the name that it has here.
     """
 
     trainable: dict[str, Tensor]
     fixed: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    places: dict[str, str]
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """All of them."""
@@ -34,9 +36,9 @@ class StandIns:
             InvalidValue: what the network returns is no batch of real outputs.
         """
         values = (self.trainable if trainable is None else trainable) | self.fixed
-        outputs = torch.func.functional_call(
-            net, values | {name: buffer.clone() for name, buffer in self.buffers.items()}, (x,)
-        )
+        values = values | {name: buffer.clone() for name, buffer in self.buffers.items()}
+        everywhere = {place: values[name] for place, name in self.places.items()}
+        outputs = torch.func.functional_call(net, everywhere, (x,), tie_weights=False)
         accepted = "a network that returns a real tensor (N, …)"
         if not isinstance(outputs, Tensor):
             raise InvalidValue("net", f"an output of type {type(outputs).__name__}", accepted)
@@ -55,4 +57,19 @@ def stand_ins(net: nn.Module, dtype: torch.dtype) -> StandIns:
     named = list(net.named_parameters())
     trainable = {name: cast(p).detach().requires_grad_() for name, p in named if p.requires_grad and p.numel()}
     fixed = {name: cast(p) for name, p in named if name not in trainable}
-    return StandIns(trainable, fixed, {name: cast(b) for name, b in net.named_buffers()})
+    return StandIns(trainable, fixed, {name: cast(b) for name, b in net.named_buffers()}, _places(net))
+
+
+def _places(net: nn.Module) -> dict[str, str]:
+    """For each place where a module has a tensor, the first such place of that tensor.
+
+    A module that is there twice is one place: PyTorch would exchange its tensors twice, and put a stand-in back.
+    """
+    places: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for path, module in net.named_modules():
+        own = {"recurse": False, "remove_duplicate": False}
+        for name, tensor in (*module.named_parameters(**own), *module.named_buffers(**own)):
+            place = f"{path}.{name}" if path else name
+            places[place] = first.setdefault(id(tensor), place)
+    return places

@@ -15,7 +15,7 @@ from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
-from orthontk.kernels.uses import Use
+from orthontk.kernels.uses import Use, kinds_of
 
 
 @dataclass
@@ -55,6 +55,8 @@ class Plan:
         hides_gradients: as in `Recorder`; True for what cannot be recorded.
         saved_bytes: what autograd keeps for one example.
         largest_bytes: the largest tensor it keeps, for one example.
+        buffer_bytes: of the copies of the network's buffers, of which every pass has its own.
+        kinds: of the uses of each recorded parameter, in the order of the forward pass.
     """
 
     shares: list[Share]
@@ -65,6 +67,8 @@ class Plan:
     hides_gradients: bool
     saved_bytes: int
     largest_bytes: int
+    buffer_bytes: int
+    kinds: dict[str, list[tuple]] = field(default_factory=dict)
 
     def parameters(self, path: str | None = None) -> list[str]:
         return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
@@ -111,7 +115,10 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         saved.pop(tensor.data_ptr(), None)
     sizes = [total // size for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
-    return Plan(shares, features, directions, batched, size, hides_gradients, sum(sizes), max(sizes))
+    buffer_bytes = sum(buffer.nbytes for buffer in tensors.buffers.values())
+    plan = Plan(shares, features, directions, batched, size, hides_gradients, sum(sizes), max(sizes), buffer_bytes)
+    plan.kinds = kinds_of(uses, plan.recorded)
+    return plan
 
 
 def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
@@ -169,9 +176,14 @@ def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
 
 
 def _bias_of(weight_uses: list[Use], uses_of_edge: dict[int, list[Use]]) -> list[str]:
-    """The bias, if any, that enters the same z as a dense weight of one position: its δ are the weight's."""
+    """The bias, if any, of a dense weight's module that enters the same z of one position: its δ are the weight's."""
     use, *others = weight_uses
     if others or math.prod(use.z_shape[:-1]) != 1:
         return []
-    beside = [other for other in uses_of_edge[use.edge] if other.parameter != use.parameter]
+    module = use.parameter.rpartition(".")[0]
+    beside = [
+        other
+        for other in uses_of_edge[use.edge]
+        if other.parameter != use.parameter and other.parameter.rpartition(".")[0] == module
+    ]
     return [other.parameter for other in beside if other.shape.numel() == use.z_shape[-1]][:1]

@@ -10,7 +10,7 @@ from orthontk.kernels.fallback import functional_gradients
 from orthontk.kernels.forward import record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.plan import Plan
-from orthontk.kernels.uses import Use
+from orthontk.kernels.uses import Use, kinds_of
 
 
 class UnlikePasses(Exception):
@@ -40,8 +40,6 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
         if deltas[use.edge] is not None:
             uses[use.parameter].append(use)
     names = plan.parameters("torch.func")
-    structured = [share for share in plan.shares if share.path != "torch.func"]
-    alike = all(len(uses[share.parameters[0]]) == len(share.uses) for share in structured)
-    if not alike or not recorded.unrecorded <= set(names):
+    if kinds_of(uses, plan.recorded) != plan.kinds or not recorded.unrecorded <= set(names):
         raise UnlikePasses
     return Side(uses, deltas, functional_gradients(net, tensors, names, x, directions) if names else {})

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+
+TILE = re.compile(r"\[(\d+), (\d+)\]")  # a line of the log
 
 
 class Storage:
@@ -29,14 +33,16 @@ class Storage:
             raise InvalidValue("out", path, "a path that ends in .npy, in a folder that exists")
         self.log = self.path.with_name(self.path.name + ".tiles")
         self.finished: set[tuple[int, int]] = set()
-        numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
+        numpy_dtype = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype
         try:
             if self.path.exists():
                 self._resume(fingerprint, math.prod(shape) * dtype.itemsize)
                 self.array = np.load(self.path, mmap_mode="r+")
+                if (self.array.dtype, self.array.shape) != (numpy_dtype, shape):
+                    raise _another(self.path)
             else:
-                self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
                 self.log.write_text(json.dumps(fingerprint))
+                self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
         except OSError as error:
             raise InvalidValue("out", self.path, f"a file that can be written ({error.strerror or error})") from error
         self.theta: Tensor = torch.from_numpy(self.array)
@@ -44,9 +50,16 @@ class Storage:
     def _resume(self, fingerprint: str, size: int) -> None:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         if lines[:1] != [json.dumps(fingerprint)] or self._bytes_of_numbers() != size:
-            raise InvalidValue("out", self.path, "a new file, or one of the same network, inputs and settings")
-        whole = [line for line in lines[1:] if line.endswith("]")]  # a process may die in the middle of a line
-        self.finished = {tuple(json.loads(line)) for line in whole}
+            raise _another(self.path)
+        self.finished = self._logged()
+
+    def _logged(self) -> set[tuple[int, int]]:
+        matches = (TILE.fullmatch(line) for line in self.log.read_text().splitlines()[1:])
+        return {(int(match[1]), int(match[2])) for match in matches if match}  # a process may die within a line
+
+    def has(self, tiles: Iterable[tuple[int, int]]) -> bool:
+        """Whether the file holds all these tiles, whoever computed them."""
+        return self._logged() >= set(tiles)
 
     def _bytes_of_numbers(self) -> int:
         """What follows the header: too little in a file that was cut off, which NumPy would fill up with zeros."""
@@ -63,3 +76,7 @@ class Storage:
         self.array.flush()
         with self.log.open("a") as log:
             log.write("\n" + json.dumps(tile))
+
+
+def _another(path: Path) -> InvalidValue:
+    return InvalidValue("out", path, "a new file, or one of the same network, inputs and settings")

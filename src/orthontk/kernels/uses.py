@@ -10,8 +10,8 @@ parameter needs no large memory. N is the number of examples, A of directions in
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,12 @@ class Use(ABC):
     row_group = 1  # rows are formed in multiples of this
     positions = 1  # P: how many outer products make up the gradient, where it is made of these
 
+    @property
+    def kind(self) -> tuple:
+        """All but its tensors: what examples that are computed alike have in common."""
+        named = (f.name for f in fields(self) if f.repr and f.name not in ("edge", "passes_back"))
+        return type(self), *(getattr(self, name) for name in named)
+
     def factor(self) -> Tensor | None:
         """What δ is contracted with; computed once for all rows."""
         return None
@@ -48,6 +54,12 @@ class Use(ABC):
     @abstractmethod
     def gradients(self, delta: Tensor, factor: Tensor | None, rows: slice) -> Tensor:
         """∂fₐ(xᵢ)/∂θ through this use: δ of shape (N, A, *z_shape) -> (N, A, rows, *shape[1:])."""
+
+
+def kinds_of(uses: Mapping[str, list[Use]], names: Collection[str]) -> dict[str, list[tuple]]:
+    """The kinds of the uses of some parameters, and which of them enter the same z."""
+    edges = sorted({use.edge for name in names for use in uses[name]})
+    return {name: [(*use.kind, edges.index(use.edge)) for use in uses[name]] for name in names}
 
 
 def sums_of_outer_products(left: Tensor, right: Tensor, scale: float) -> Tensor:

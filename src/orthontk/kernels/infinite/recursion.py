@@ -48,8 +48,9 @@ def infinite_kernels(
     `delta_orthogonal` has a limit of its own: signals pass a convolution's centre tap alone, yet every tap is trained.
 
     Accuracy, relative to √(Θ(x,x)Θ(x',x')): 1e-6 or better for variances from 1e-6 to 1e3, depths to 200 and pairs with
-    1 − |ρ| ≥ 1e-8; 3e-5 for activations whose derivative jumps elsewhere than at 0, such as Hardtanh. Nearer pairs lose digits in a deep chaotic network, which multiplies 1 − ρ by χ₁ per layer from a
-    rounding error of 1e-16 on; those with 1 − |ρ| < 1e-13 count as parallel, so that equal inputs stay equal.
+    1 − |ρ| ≥ 1e-8; 3e-5 for activations whose derivative jumps elsewhere than at 0, such as Hardtanh. Nearer pairs lose
+    digits in a deep chaotic network, which multiplies 1 − ρ by χ₁ per layer from a rounding error of 1e-16 on; those
+    with 1 − |ρ| < 1e-13 count as parallel, so that equal inputs stay equal.
 
     Args:
         net: its weights are not looked at, its activations, widths and variances are.
