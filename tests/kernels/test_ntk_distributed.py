@@ -62,6 +62,11 @@ def _worker(rank: int, folder) -> None:
         results["refused"] = torch.tensor(0)
     except InvalidValue:
         results["refused"] = torch.tensor(1)
+    try:
+        empirical_ntk(net, x1, out=folder / f"theta-{rank}.npy")
+        results["own files"] = torch.tensor(0)
+    except InvalidValue:
+        results["own files"] = torch.tensor(1)
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()
     os._exit(0)  # the interpreter's own end can meet gloo's threads and abort (pytorch issue 190489)
@@ -94,3 +99,7 @@ def test_both_ranks_took_part(results):
 
 def test_different_inputs_on_different_ranks_are_refused(results):
     assert all(result["refused"] == 1 for result in results)
+
+
+def test_a_file_for_each_rank_is_refused_as_none_would_be_whole(results):
+    assert all(result["own files"] == 1 for result in results)

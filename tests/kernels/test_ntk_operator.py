@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import NTKOperator, empirical_ntk
-from orthontk.kernels.measures import flatten_outputs
+from orthontk.kernels.measures import eigenvalues, flatten_outputs
 from orthontk.networks import CNN, FCN
 
 
@@ -68,3 +69,43 @@ def test_refused():
         NTKOperator(net, x).trace(1)
     with pytest.raises(InvalidValue, match="ridge"):
         NTKOperator(net, x).logdet(-1)
+
+
+def test_a_network_whose_kernel_has_no_tile_that_fits(seeded):
+    """In the fallback, a single example's gradients by all outputs would take 8 GB."""
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.recurrent, self.readout = nn.LSTM(64, 256, batch_first=True), nn.Linear(256, 2000)
+
+        def forward(self, x):
+            return self.readout(self.recurrent(x)[0][:, -1])
+
+    net, x = Recurrent(), torch.randn(2, 3, 64)
+    operator = NTKOperator(net, x, batch_size=1)
+    v = np.zeros(4000, np.float32)
+    v[7] = 1
+    outputs = net(x)
+    gradient = torch.autograd.grad(outputs[0, 7], [*net.parameters()])
+    squared = sum(part.square().sum() for part in gradient).item()
+    assert (operator @ v)[7] == pytest.approx(squared, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [6, 12])
+def test_every_copy_of_an_eigenvalue_is_found(dtype, count):
+    """Of a linear network each eigenvalue is there once for each output."""
+    torch.manual_seed(0)
+    net, x = nn.Linear(20, 10).to(dtype), torch.randn(12, 20, dtype=dtype)
+    exact = eigenvalues(empirical_ntk(net, x)).flip(0)[:count]
+    for seed in range(5):
+        found = [estimate.value for estimate in NTKOperator(net, x).eigenvalues(count, seed=seed)]
+        np.testing.assert_allclose(found, exact, rtol=1e-4)
+
+
+def test_a_kernel_of_zeros_has_eigenvalues_of_0():
+    net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    with torch.no_grad():
+        net[0].weight.fill_(-1)
+    assert [tuple(estimate) for estimate in NTKOperator(net, torch.ones(3, 3)).eigenvalues(2)] == [(0, 0), (0, 0)]

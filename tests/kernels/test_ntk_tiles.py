@@ -99,18 +99,39 @@ def test_an_impossible_limit_is_refused(limit):
 PEAK = """
     import json, resource, sys, threading
     import torch
+    from torch import nn
     from orthontk.init import initialize
     from orthontk.kernels import empirical_ntk
     from orthontk.networks import CNN, FCN
 
     torch.set_num_threads(1)
+    class Recurrent(nn.Module):  # one convolution, many times
+        def __init__(self):
+            super().__init__()
+            self.layer, self.readout = nn.Conv2d(16, 16, 5, padding=2), nn.Linear(16 * 144, 4)
+        def forward(self, x):
+            for _ in range(12):
+                x = torch.tanh(self.layer(x))
+            return self.readout(x.flatten(1))
+    grouped = nn.Sequential(nn.Conv2d(512, 512, 3, groups=2), nn.Tanh(), nn.Flatten(), nn.Linear(2048, 10))
+    class FirstToken(nn.Module):  # whose gradients need a part of what is held
+        def __init__(self):
+            super().__init__()
+            self.table, self.readout = nn.Embedding(50, 64).requires_grad_(False), nn.Linear(64, 2)
+        def forward(self, x):
+            return self.readout(self.table(x.long().abs() % 50)[:, 0])
     nets = {
+        "grouped": (grouped, (512, 4, 4)),
+        "recurrent": (Recurrent(), (16, 12, 12)),
+        "first token": (FirstToken(), (512,)),
+        "deep": (FCN(100, 10, width=400, depth=50), (100,)),
         "FCN": (FCN(784, 10, width=512, depth=4), (784,)),
         "CNN": (CNN(3, 16, 10, width=32, depth=4), (3, 16, 16)),
     }
     net, shape = nets[sys.argv[1]]
     n, limit, outputs = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    initialize(net, "gaussian", torch.Generator().manual_seed(0))
+    if isinstance(net, FCN | CNN):
+        initialize(net, "gaussian", torch.Generator().manual_seed(0))
     x = torch.randn(n, *shape)
     empirical_ntk(net, x[:3], outputs=outputs)  # libraries set up their own buffers
     def resident():
@@ -131,7 +152,15 @@ PEAK = """
 
 @pytest.mark.parametrize(
     ("kind", "examples", "limit_mb", "outputs"),
-    [("FCN", 400, 100, "full"), ("FCN", 400, 100, "trace"), ("CNN", 60, 120, "full")],
+    [
+        ("FCN", 400, 100, "full"),
+        ("FCN", 400, 100, "trace"),
+        ("CNN", 60, 120, "full"),
+        ("grouped", 10, 100, "full"),
+        ("recurrent", 40, 100, "full"),
+        ("first token", 400, 30, "full"),
+        ("deep", 190, 200, "trace"),
+    ],
 )
 def test_peak_memory_stays_within_the_limit(kind, examples, limit_mb, outputs):
     limit = limit_mb * 2**20
@@ -201,6 +230,19 @@ def test_a_file_of_another_computation_is_never_overwritten(tmp_path):
     with pytest.raises(InvalidValue, match="out="):
         empirical_ntk(FCN_NET, x, out=foreign)
     assert foreign.read_bytes() == b"something"
+
+
+def test_a_file_begun_but_not_made_and_one_of_another_shape(tmp_path):
+    path, x = tmp_path / "theta.npy", inputs(5, 6)
+    theta = empirical_ntk(FCN_NET, x, out=path).clone()
+    path.unlink()  # as if the process had died after it noted what it was to compute
+    assert torch.equal(empirical_ntk(FCN_NET, x, out=path), theta)
+    with path.with_name("theta.npy.tiles").open("a") as log:
+        log.write("\nnoise]")
+    assert torch.equal(empirical_ntk(FCN_NET, x, out=path), theta)
+    np.save(path, theta.numpy().ravel())
+    with pytest.raises(InvalidValue, match="out="):
+        empirical_ntk(FCN_NET, x, out=path)
 
 
 @pytest.mark.parametrize("name", ["theta.txt", "absent/theta.npy"])

@@ -9,7 +9,7 @@ from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels import NTKOperator, empirical_ntk
+from orthontk.kernels import NTKOperator, empirical_ntk, ntk_and_layer_shares
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -212,6 +212,10 @@ def test_a_file_of_the_same_weights_with_another_activation_is_refused(tmp_path)
     empirical_ntk(tanh, x, out=out)
     with pytest.raises(InvalidValue, match="out"):
         empirical_ntk(relu, x, out=out)
+    tanh[1].factor = 2  # which its forward pass might use
+    with pytest.raises(InvalidValue, match="out"):
+        empirical_ntk(tanh, x, out=out)
+    del tanh[1].factor
     for size in (200, 5):
         with out.open("r+b") as file:
             file.truncate(size)
@@ -235,6 +239,70 @@ def test_layers_chosen_by_the_example_are_refused_where_tiles_may_be_done_alread
     with pytest.raises(InvalidValue, match="do not depend on the examples"):
         empirical_ntk(net, x, out=tmp_path / "theta.npy")
     torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+
+
+def bias_used_again_by_some(net, x):
+    h = net.first(x)
+    large = x[:, :1] > 2.5
+    return net.readout(torch.tanh(torch.where(large, h + net.first.bias, h) if large.any() else h))
+
+
+def transposed_by_some(net, x):
+    weight, large = net.first.weight, x[:, :1] > 2.5
+    h = x @ weight if large.all() else F.linear(x, weight)
+    return net.readout(torch.tanh(torch.where(large, x @ weight, h) if large.any() and not large.all() else h))
+
+
+@pytest.mark.parametrize("function", [bias_used_again_by_some, transposed_by_some])
+def test_uses_of_another_kind_than_planned_are_noticed(function, seeded):
+    """By as many uses of the weight as there were among the examples that the plan was made from."""
+    net, x = Net(function, **two_layers()).double(), torch.randn(8, 4, dtype=torch.float64).clamp(-2, 2)
+    x[5:, 0] = 3
+    for x1, x2 in ((x, None), (x[:5], x[5:])):
+        torch.testing.assert_close(empirical_ntk(net, x1, x2), naive_ntk(net, x1, x2))
+
+
+def test_a_bias_of_another_module_has_a_share_of_its_own():
+    net = Net(lambda net, x: F.linear(x, net.first.weight, net.readout.bias), **two_layers())
+    net.readout = nn.Linear(4, 4)
+    x = torch.ones(2, 4)
+    shares = ntk_and_layer_shares(net, x)[1]
+    assert shares == pytest.approx({"first": 4 / 5, "readout": 1 / 5})  # |x|² of a weight, 1 of a bias
+
+
+class Tanh(torch.autograd.Function):
+    """Named like an operation of PyTorch's, with a backward pass that takes no batches of gradients."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x.tanh())
+        return x.tanh()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (y,) = ctx.saved_tensors
+        return torch.from_numpy(gradient.numpy() * (1 - y.numpy() ** 2))
+
+
+def test_a_users_function_named_like_one_of_pytorchs():
+    net, x = Net(lambda net, x: net.readout(Tanh.apply(net.first(x))), **two_layers()), torch.randn(3, 4)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_batchnorm_of_images_whose_positions_become_tokens(examples, seeded):
+    """PyTorch's backward pass is wrong there for a single example; a large batch is the reference."""
+
+    def tokens(net, x):
+        return net.readout(net.norm(net.first(x)).flatten(2).transpose(1, 2))
+
+    parts = {"first": nn.Conv2d(2, 6, 3, padding=1), "norm": nn.BatchNorm2d(6), "readout": nn.Linear(6, 2)}
+    net, x = Net(tokens, **parts).double().eval(), torch.randn(5, 2, 5, 4, dtype=torch.float64)
+    net.norm.running_mean.uniform_(-1, 1), net.norm.running_var.uniform_(0.5, 2)
+    expected = empirical_ntk(net, x)
+    torch.testing.assert_close(expected, naive_ntk(net, x))
+    torch.testing.assert_close(empirical_ntk(net, x[:examples]), expected[:examples, :examples])
+    torch.testing.assert_close(empirical_ntk(net, x, x[:examples]), expected[:, :examples])
 
 
 def test_what_wraps_a_network_is_taken_off():

@@ -1,5 +1,6 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -113,12 +114,20 @@ class NTKOperator(LinearOperator):
     def eigenvalues(self, count: int = 6, seed: int = 0) -> list[Estimate]:
         """The `count` largest eigenvalues, descending, by implicitly restarted Lanczos (SciPy's `eigsh`).
 
-        The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ.
+        The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ. Lanczos finds one copy
+        of an eigenvalue, and others by rounding alone, so it runs again on what is left of Θ until no larger one comes.
         """
         if integer("count", count) >= self.shape[0]:
             raise InvalidValue("count", count, f"fewer than the kernel's {self.shape[0]} rows; `empirical_ntk` has all")
         start = np.random.default_rng(seed).standard_normal(self.shape[0]).astype(self.dtype)
-        values, vectors = eigsh(self, k=count, v0=start)
+        values, vectors = _leading(self, count, start)
+        for _ in range(count - 1):  # the largest one was not missed
+            rest = LinearOperator(self.shape, _without(self, values, vectors), dtype=self.dtype)
+            value, vector = _leading(rest, 1, start)
+            if value[0] <= values.min() + 100 * np.finfo(self.dtype).eps * values.max():
+                break
+            kept = values.argsort()[1:]
+            values, vectors = np.append(values[kept], value), np.hstack([vectors[:, kept], vector])
         residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
         return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
 
@@ -145,6 +154,23 @@ class NTKOperator(LinearOperator):
         nodes, vectors = eigh_tridiagonal(diagonal, beside)
         rounding = np.finfo(self.dtype).eps * nodes[-1]
         return float(v @ v * np.sum(vectors[0] ** 2 * np.log(np.maximum(nodes, rounding) + ridge)))
+
+
+def _leading(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` largest eigenvalues and their vectors, as columns."""
+    if not np.any(operator @ start):  # Θ = 0, with which ARPACK cannot begin
+        return np.zeros(count), np.eye(len(start), count, dtype=start.dtype)
+    return eigsh(operator, k=count, v0=start, which="LA")
+
+
+def _without(operator: LinearOperator, values: np.ndarray, vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The operator less what it does along some of its eigenvectors."""
+
+    def matvec(v: np.ndarray) -> np.ndarray:
+        v = v.ravel()
+        return operator @ v - vectors @ (values * (vectors.T @ v))
+
+    return matvec
 
 
 def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
