@@ -71,6 +71,11 @@ def test_relu_fixed_point_by_hand():
     assert critical_point("leaky_relu", 3.0) == (pytest.approx(2 / (1 + 0.01**2)), 0.0)
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "ELU", "tanh", "ReLU6", "Hardtanh"])
+def test_the_slope_at_length_0_is_the_limit_of_small_lengths(activation):
+    assert chi_1(activation, 1.9, 0.0) == pytest.approx(chi_1(activation, 1.9, 1e-14), rel=1e-6)
+
+
 def test_zero_is_the_fixed_point_of_the_ordered_phase_without_bias():
     assert fixed_point("tanh", 1.0, 0.0) == 0.0
     assert 0 < fixed_point("tanh", 1.0001, 0.0) < 1e-3

@@ -53,6 +53,20 @@ def test_an_unknown_scale_is_refused(train):
         assert result.code == 1 and result.err == "error: scale=large: expected one of quick, paper\n"
 
 
+PAPERS_DATA = {"kernel_drift": {"cifar10"}, "lazy_full_batch": {"cifar10"}, "lazy_sgd": {"cifar10", "mnist"}}
+
+
+@pytest.mark.parametrize("study", [*PAPERS_DATA, "learning_speed"])
+def test_the_papers_scale_has_the_papers_data(study):
+    from omegaconf import OmegaConf
+
+    grids = OmegaConf.load(f"conf/experiment/{study}.yaml").hydra.sweeper.grids
+    jobs = jobs_of(grids_at_scale(OmegaConf.to_container(grids), "paper"), [])
+    data = {setting.removeprefix("data=") for job in jobs for setting in job if setting.startswith("data=")}
+    assert data == PAPERS_DATA.get(study, {"cifar10"})
+    assert all(any(setting.startswith("data=") for setting in job) for job in jobs)
+
+
 STUDIES = [
     "kernel_convergence",
     "kernel_drift",

@@ -59,7 +59,8 @@ class Use(ABC):
 def kinds_of(uses: Mapping[str, list[Use]], names: Collection[str]) -> dict[str, list[tuple]]:
     """The kinds of the uses of some parameters, and which of them enter the same z."""
     edges = sorted({use.edge for name in names for use in uses[name]})
-    return {name: [(*use.kind, edges.index(use.edge)) for use in uses[name]] for name in names}
+    place = {edge: number for number, edge in enumerate(edges)}
+    return {name: [(*use.kind, place[use.edge]) for use in uses[name]] for name in names}
 
 
 def sums_of_outer_products(left: Tensor, right: Tensor, scale: float) -> Tensor:

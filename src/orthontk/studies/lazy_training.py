@@ -18,10 +18,10 @@ from orthontk.studies.study import Study, by
 # Of the training set, and of images held out of it; the test set is looked at once, at the end.
 CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
 LABELS = {curve: curve.replace("val/", "held-out ").replace("/", " ") for curve in CURVES}
-# Mean train loss and accuracy at step 1000, by (depth, width): Gaussian, orthogonal.
+# Of tanh networks on CIFAR-10: mean train loss and accuracy at step 1000, by (depth, width, η): Gaussian, orthogonal.
 AUTHORS = {
-    (3, 400): {"train/loss": (0.422, 0.393), "train/accuracy": (0.920, 0.941)},
-    (7, 800): {"train/loss": (0.753, 0.748), "train/accuracy": (0.470, 0.481)},
+    (3, 400, 1e-3): {"train/loss": (0.422, 0.393), "train/accuracy": (0.920, 0.941)},
+    (7, 800, 1e-4): {"train/loss": (0.753, 0.748), "train/accuracy": (0.470, 0.481)},
 }
 
 
@@ -89,10 +89,10 @@ class LazyTraining(Study):
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []
-        for (depth, width), figures in AUTHORS.items():
-            part = table[
-                (table.family == "FCN") & (table.depth == depth) & (table.width == width) & (table.step == 1000)
-            ]
+        table = table[(table.family == "FCN") & (table.activation == "tanh") & (table.data == "cifar10")]
+        for (depth, width, rate), figures in AUTHORS.items():
+            part = table[(table.depth == depth) & (table.width == width) & (table.step == 1000)]
+            part = part[np.isclose(part.learning_rate, rate)]
             for curve, published in figures.items():
                 for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
                     own = part[(part.curve == curve) & (part.init == init)]

@@ -53,9 +53,11 @@ class Study(ABC):
         return []
 
     def panels(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The table in parts that are judged by themselves, with what they are."""
-        for values, part in table.groupby(list(self.PANEL), sort=True):
-            yield " ".join(self.describe(name, value) for name, value in zip(self.PANEL, values, strict=True)), part
+        """The table in parts that are judged by themselves, with what they are; data sets are never judged as one."""
+        several = "data" in table and table.data.nunique() > 1
+        names = [*self.PANEL, *(["data"] if several and "data" not in self.PANEL else [])]
+        for values, part in table.groupby(names, sort=True):
+            yield " ".join(self.describe(name, value) for name, value in zip(names, values, strict=True)), part
 
     @staticmethod
     def describe(name: str, value: Any) -> str:
