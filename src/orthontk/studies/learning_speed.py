@@ -77,6 +77,7 @@ class LearningSpeed(Study):
             yield difference(faster, where, statistic, bootstrap(np.mean, shares), threshold, **settings)
         best = ratios.best_rates(part, init, self.most_censored)
         if best is not None:
+            settings["note"] += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, "log(τ Gaussian/other), each at its best η", best, threshold, **settings)
         if same.shape[-1] > 1:
             slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
