@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orthontk.loggers import read_metrics
+from orthontk.loggers import WandbRun, read_metrics
 from orthontk.sync import find
 from wandb import env
 
@@ -30,6 +30,10 @@ def sync(backend, directory, *options):
     process = start(backend, directory, *options)
     printed, _ = process.communicate(timeout=120)
     return process.returncode, printed
+
+
+def wandb_id(run):
+    return WandbRun(run).version
 
 
 def test_what_is_found(tmp_path):
@@ -74,17 +78,17 @@ def test_each_run_is_uploaded_once(small, backend, tmp_path):
     code, printed = sync(backend, tmp_path / "outputs", "--project=elsewhere")
     assert code == 0 and "uploaded 2, before 0, left 1" in printed, printed
     assert f"left {runs[2]}: not finished" in printed
-    assert set(backend.runs) == {run.name for run in runs[:2]} and not backend.unknown
+    assert set(backend.runs) == {wandb_id(run) for run in runs[:2]} and not backend.unknown
     for run in runs[:2]:
-        assert backend.runs[run.name].is_finished
-        assert backend.runs[run.name].steps() == [row["step"] for row in read_metrics(run / "metrics.csv")]
+        assert backend.runs[wandb_id(run)].is_finished
+        assert backend.runs[wandb_id(run)].steps() == [row["step"] for row in read_metrics(run / "metrics.csv")]
 
     code, printed = sync(backend, tmp_path / "outputs")
     assert code == 0 and "uploaded 0, before 2, left 1" in printed
-    assert all(backend.runs[run.name].is_finished for run in runs[:2])
+    assert all(backend.runs[wandb_id(run)].is_finished for run in runs[:2])
 
     shutil.copy(runs[1] / "summary.json", runs[2])
-    name = runs[2].name
+    name = wandb_id(runs[2])
     backend.held.add(name)
     process = start(backend, tmp_path / "outputs")
     assert backend.held_back.wait(60)
@@ -105,10 +109,10 @@ def test_what_has_arrived_is_not_sent_again(small, backend, tmp_path):
     (recording,) = run.glob("wandb/offline-run-*/*.wandb")
     recording.with_suffix(".wandb.uploading").touch()
     steps = [row["step"] for row in read_metrics(run / "metrics.csv")]
-    backend.runs[run.name].history = {line: {"_step": step} for line, step in enumerate(steps[:3])}
+    backend.runs[wandb_id(run)].history = {line: {"_step": step} for line, step in enumerate(steps[:3])}
     code, printed = sync(backend, tmp_path / "outputs")
     assert code == 0 and "uploaded 1, before 0, left 0" in printed, printed
-    assert backend.runs[run.name].is_finished and backend.runs[run.name].steps() == steps
-    assert "test/accuracy" in backend.runs[run.name].summary
+    assert backend.runs[wandb_id(run)].is_finished and backend.runs[wandb_id(run)].steps() == steps
+    assert "test/accuracy" in backend.runs[wandb_id(run)].summary
     code, printed = sync(backend, tmp_path / "outputs")
     assert code == 0 and "uploaded 0, before 1, left 0" in printed, printed
