@@ -37,7 +37,7 @@ def test_equal_curves_are_alike(study):
 def test_a_divergence_is_no_likeness(study):
     """Neither over the steps before it, nor unsaid."""
     (some,) = study.claims(curves(diverged=2))
-    assert some.interval.seeds == 6 and some.note == "2 seeds left out, of which a training diverged"
+    assert some.interval.seeds == 6 and some.note == "2 seeds left out, without a finite loss of both at every step"
     (all_of_them,) = study.claims(curves(diverged=8))
     assert all_of_them.verdict == UNDECIDED
 

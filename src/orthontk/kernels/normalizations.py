@@ -77,8 +77,8 @@ def _batch_norm(
 
     def normalized(h: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         # By hand, as PyTorch's backward pass is wrong for a single image of another memory format than its gradient.
-        scale = (running_var + eps).rsqrt() if weight is None else (running_var + eps).rsqrt() * weight
-        offset = -running_mean * scale if bias is None else bias - running_mean * scale
+        scale = (running_var + eps).rsqrt() * (1 if weight is None else weight)
+        offset = (0 if bias is None else bias) - running_mean * scale
         return h * scale.view(_per_channel(h)) + offset.view(_per_channel(h))
 
     z = _normalization(recorder, normalized, lambda: normalized(h, None, None), input, weight, bias, _per_channel)

@@ -50,13 +50,10 @@ class DynamicalIsometry(Study):
             *(claim for where, part in self.panels(table) for claim in self._at_initialization(where, part)),
             *(
                 claim
-                for networks, part in table.groupby(list(self.PANEL[:-1]))
-                for claim in self._between_initializations(self._name(networks), part)
+                for where, part in self.panels(table, across="critical")
+                for claim in self._between_initializations(where, part)
             ),
         ]
-
-    def _name(self, values: Sequence[object]) -> str:
-        return " ".join(self.describe(name, value) for name, value in zip(self.PANEL, values, strict=False))
 
     def _at_initialization(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         for init, own in by(part[part.step == 0], "init"):

@@ -64,7 +64,7 @@ class LazyTraining(Study):
                 gaps = [_gaps(own[own.width == width], init) for width in widths]
                 notes = ["delta-orthogonal networks have another kernel"] if init == "delta_orthogonal" else []
                 if left_out := own[own.width == widths[-1]].seed.nunique() - len(gaps[-1]):
-                    notes.append(f"{left_out} seeds left out, of which a training diverged")
+                    notes.append(f"{left_out} seeds left out, without a finite loss of both at every step")
                 yield sameness(
                     f"lazy: {init} and Gaussian weights train alike",
                     f"{where} n={widths[-1]}",
@@ -77,7 +77,7 @@ class LazyTraining(Study):
                 )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        widest = table[table.width == table.groupby(list(self.PANEL)).width.transform("max")]
+        widest = table[table.width == table.groupby(self.panel_columns(table)).width.transform("max")]
         panels = []
         for where, part in self.panels(widest):
             for curve in CURVES:

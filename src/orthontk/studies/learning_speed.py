@@ -48,7 +48,7 @@ class LearningSpeed(Study):
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
-        table["fraction"] = table.learning_rate / _stable_rates(table, self.PANEL)
+        table["fraction"] = table.learning_rate / _stable_rates(table, self.panel_columns(table))
         return table
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
@@ -86,9 +86,7 @@ class LearningSpeed(Study):
 
     def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
         """Between the shallowest and the deepest network of a width, over the learning rates that both have."""
-        for (family, activation, width, normalize), part in table.groupby(
-            ["family", "activation", "width", "normalize"]
-        ):
+        for where, part in self.panels(table, across="depth"):
             shallow, deep = (part[part.depth == depth] for depth in (part.depth.min(), part.depth.max()))
             if shallow.depth.iloc[0] == deep.depth.iloc[0]:
                 continue
@@ -99,7 +97,7 @@ class LearningSpeed(Study):
                 if all(found.size for found in pair):
                     yield difference(
                         "the more so, the deeper",
-                        f"{family} {activation} n={width} {self.describe('normalize', normalize)} {init}, {split} τ",
+                        f"{where} {init}, {split} τ",
                         f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
                         bootstrap(ratios.between, *(found.mean(axis=1) for found in pair)),
                         0.0,

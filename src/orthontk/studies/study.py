@@ -52,10 +52,18 @@ class Study(ABC):
         """Published figures beside this table's, where there are any."""
         return []
 
-    def panels(self, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The table in parts that are judged by themselves, with what they are; data sets are never judged as one."""
-        several = "data" in table and table.data.nunique() > 1
-        names = [*self.PANEL, *(["data"] if several and "data" not in self.PANEL else [])]
+    def panel_columns(self, table: pd.DataFrame) -> list[str]:
+        """`PANEL`, and the data where there are several: data sets are never judged as one."""
+        several = "data" in table and table["data"].nunique() > 1
+        return [*self.PANEL, *(["data"] if several and "data" not in self.PANEL else [])]
+
+    def panels(self, table: pd.DataFrame, across: str | None = None) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The table in parts that are judged by themselves, with what they are.
+
+        Args:
+            across: a column of `PANEL` that is not told apart, for a claim about how it matters.
+        """
+        names = [name for name in self.panel_columns(table) if name != across]
         for values, part in table.groupby(names, sort=True):
             yield " ".join(self.describe(name, value) for name, value in zip(names, values, strict=True)), part
 
