@@ -113,6 +113,8 @@ PEAK = """
             for _ in range(12):
                 x = torch.tanh(self.layer(x))
             return self.readout(x.flatten(1))
+    def orthogonal():
+        return nn.utils.parametrizations.orthogonal(nn.Linear(128, 128), orthogonal_map="matrix_exp")
     grouped = nn.Sequential(nn.Conv2d(512, 512, 3, groups=2), nn.Tanh(), nn.Flatten(), nn.Linear(2048, 10))
     class FirstToken(nn.Module):  # whose gradients need a part of what is held
         def __init__(self):
@@ -125,6 +127,7 @@ PEAK = """
         "recurrent": (Recurrent(), (16, 12, 12)),
         "first token": (FirstToken(), (512,)),
         "deep": (FCN(100, 10, width=400, depth=50), (100,)),
+        "orthogonal": (nn.Sequential(orthogonal(), nn.Tanh(), orthogonal(), nn.Tanh(), nn.Linear(128, 10)), (128,)),
         "FCN": (FCN(784, 10, width=512, depth=4), (784,)),
         "CNN": (CNN(3, 16, 10, width=32, depth=4), (3, 16, 16)),
     }
@@ -160,6 +163,7 @@ PEAK = """
         ("recurrent", 40, 100, "full"),
         ("first token", 400, 30, "full"),
         ("deep", 190, 200, "trace"),
+        ("orthogonal", 40, 40, "full"),
     ],
 )
 def test_peak_memory_stays_within_the_limit(kind, examples, limit_mb, outputs):

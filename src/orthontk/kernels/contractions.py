@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from orthontk.kernels.plan import Share
+from orthontk.kernels.plan import INPUT_GRAM, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use
@@ -15,11 +15,11 @@ CHUNK_COLUMNS = 4096  # but at least so many entries: adding products to the sum
 
 
 def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
-    if share.path == "input gram":
+    if share.path == INPUT_GRAM:
         _add_by_input_gram(tile, share, side1, side2)
-    elif share.path == "torch.func":
+    elif share.path in (TORCH_FUNC, PULLED_BACK):
         name = share.parameters[0]
-        tile.add(side1.functional[name], side2.functional[name])
+        tile.add(side1.gradients[name], side2.gradients[name])
     else:
         _add_by_gradients(tile, share, side1, side2)
 

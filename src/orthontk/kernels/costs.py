@@ -77,24 +77,36 @@ def input_gram(uses: list[Use], problem: Problem) -> Cost:
 
 def per_example_gradients(uses: list[Use], problem: Problem) -> Cost:
     """Form ∂fₐ(xᵢ)/∂θ from δ and h, then take inner products."""
-    forming = Cost()
+    return forming(uses, problem) + inner_products(math.prod(uses[0].shape), problem)
+
+
+def forming(uses: list[Use], problem: Problem) -> Cost:
+    """Gradients from δ and h."""
+    total = Cost()
     for use in uses:
         entries = math.prod(use.shape)
         if isinstance(use, DenseUse | ConvolutionUse):
-            forming += Cost(2 * problem.rows * use.positions * entries)
+            total += Cost(2 * problem.rows * use.positions * entries)
         else:
-            forming += Cost(2 * problem.rows * math.prod(use.z_shape))
+            total += Cost(2 * problem.rows * math.prod(use.z_shape))
         if isinstance(use, ConvolutionUse):  # patches are copied out of the image
             patches = use.positions * use.groups * math.prod(use.shape[1:])
-            forming += Cost(0, 2 * problem.rows / problem.directions * patches * problem.itemsize)
-        forming += Cost(0, problem.rows * (2 * entries + math.prod(use.z_shape)) * problem.itemsize)
-    return forming + inner_products(math.prod(uses[0].shape), problem)
+            total += Cost(0, 2 * problem.rows / problem.directions * patches * problem.itemsize)
+        total += Cost(0, problem.rows * (2 * entries + math.prod(use.z_shape)) * problem.itemsize)
+    return total
 
 
 def inner_products(entries: int, problem: Problem) -> Cost:
     """Σ_θ of products of gradients that are already there."""
     products = 2 * problem.pairs * entries * (problem.directions if problem.trace else 1)
     return Cost(products, problem.accumulation_bytes)
+
+
+def pulled_back(uses: list[Use], entries: int, problem: Problem) -> Cost:
+    """Gradients of what is made of parameters, at least one multiplication and addition for each of theirs, and the
+    inner products; several parameters of one function each count what they share."""
+    pulling = Cost(2 * problem.rows * entries, 2 * problem.rows * entries * problem.itemsize)
+    return forming(uses, problem) + pulling + inner_products(entries, problem)
 
 
 def functional(entries: int, outputs: int, problem: Problem) -> Cost:

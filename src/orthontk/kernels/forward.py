@@ -9,6 +9,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.operations import HANDLERS
+from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import Recorder
 from orthontk.kernels.uses import Use
@@ -19,7 +20,8 @@ class Record:
     """A forward pass: outputs (N, O), the uses, and the parameters with a use that was not recorded.
 
     Attributes:
-        derived: tensors that are a parameter in another form.
+        derived: tensors that are a parameter in another form, or made of parameters alone.
+        functions: of parameters alone, whose results were used like parameters.
         hides_gradients: as in `Recorder`.
     """
 
@@ -28,21 +30,36 @@ class Record:
     edges: list[GradientEdge]
     unrecorded: set[str]
     derived: list[Tensor]
+    functions: list[ParameterFunction]
     hides_gradients: bool
 
 
 def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] | None = None) -> Record:
-    """Runs net(x) and records how it uses its trainable parameters, or those of them that `names` holds."""
+    """Runs net(x) and records how it uses those of its trainable parameters that `names` holds.
+
+    Without `names`, x are a few examples to probe the network with, and all are recorded.
+    """
     recorded = {name: p for name, p in tensors.trainable.items() if names is None or name in names}
-    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS) as recorder:
+    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS, probes=names is None) as recorder:
         outputs = tensors.call(net, x)
-    leaves = {id(node.variable) for node in graph_nodes([outputs.grad_fn]) if hasattr(node, "variable")}
+    leaves = leaves_of(outputs.grad_fn)
     if any(id(p) in leaves for p in net.parameters()):
         accepted = "a network that finds its parameters as attributes of modules, where stand-ins can take their place"
         raise InvalidValue("net", type(net).__name__, accepted)
     unrecorded = {name for name, p in tensors.trainable.items() if id(p) in leaves}
     derived = [reference.tensor for reference in recorder.references.values()]
-    return Record(outputs, recorder.uses, recorder.edges, unrecorded, derived, recorder.hides_gradients)
+    derived += [tensor for tensor, _ in recorder.of_parameters.values()]
+    used = {use.parameter for use in recorder.uses}
+    functions = [function for name, function in recorder.functions.items() if name in used]
+    for function in functions:
+        found = leaves_of(function.edge.node)
+        function.parameters = tuple(name for name, p in tensors.trainable.items() if id(p) in found)
+    return Record(outputs, recorder.uses, recorder.edges, unrecorded, derived, functions, recorder.hides_gradients)
+
+
+def leaves_of(node: Node | None) -> set[int]:
+    """Identities of the tensors without a history that a result depends on."""
+    return {id(node.variable) for node in graph_nodes([node]) if hasattr(node, "variable")}
 
 
 def graph_nodes(start: list[Node | None]) -> Iterator[Node]:

@@ -7,13 +7,14 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
-from orthontk.kernels.plan import Plan, Share
+from orthontk.kernels.plan import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Plan, Share
 from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
 CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
 FEWEST_ROWS = 128  # of a tile, before other examples are dropped to make room for a larger one
+PULLING_COPIES = 24  # of a weight, while one gradient is pulled back through a matrix exponential, which takes most
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Memory:
         resident: kept for as long as the example's tiles are computed: h, δ, gradients by `torch.func`.
         passing: needed besides while the passes run.
         factors: what the uses of one parameter are contracted with: patches, normalized inputs; the most of any.
+        fixed: needed by the passes for any number of examples: the buffers' copies, and what pulling back takes.
     """
 
     resident: int
     passing: int
     factors: int
+    fixed: int
 
 
 def memory_of(plan: Plan, itemsize: int) -> Memory:
@@ -37,14 +40,19 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
     held = {storage.data_ptr(): storage.nbytes() // plan.probed for storage in storages}
     held |= {id(use): itemsize * math.prod(use.z_shape) for use in uses if isinstance(use, ProductUse)}
     z_bytes = itemsize * sum({use.edge: math.prod(use.z_shape) for use in uses}.values())
-    functional = itemsize * plan.directions * sum(s.entries for s in plan.shares if s.path == "torch.func")
-    resident = sum(held.values()) + plan.directions * z_bytes + functional
+    functional, pulled_back = (
+        itemsize * plan.directions * sum(share.entries for share in plan.shares if share.path == path)
+        for path in (TORCH_FUNC, PULLED_BACK)
+    )
+    resident = sum(held.values()) + plan.directions * z_bytes + functional + pulled_back
     in_flight = plan.directions if plan.batched else 1
     passing = plan.saved_bytes + in_flight * 3 * plan.largest_bytes + (0 if plan.batched else z_bytes)
     if functional:  # torch.func repeats both passes for every direction, and copies what it returns
         passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
-    factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != "torch.func"]
-    return Memory(resident, passing, itemsize * max(factors, default=0))
+    factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != TORCH_FUNC]
+    weights = [math.prod(use.shape) for share in plan.shares if share.path == PULLED_BACK for use in share.uses]
+    pulling = itemsize * (plan.directions + PULLING_COPIES) * max(weights, default=0)
+    return Memory(resident, passing, itemsize * max(factors, default=0), plan.buffer_bytes + pulling)
 
 
 def _factor_entries(use: Use) -> int:
@@ -95,7 +103,7 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
         return int(sums * 8 + (products + grams) * itemsize + sides * (2 * gradients + size * memory.factors))
 
     def peak(size: int, examples_held: int) -> int:
-        during_passes = size * memory.passing + plan.buffer_bytes
+        during_passes = size * memory.passing + memory.fixed
         return examples_held * memory.resident + max(during_passes, tile_bytes(size))
 
     cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
@@ -112,7 +120,7 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
 
 def _gradient_bytes(share: Share, formed: int, itemsize: int) -> int:
     """Of those per-example gradients of a parameter that are formed at a time, N·A of them: whole rows of it."""
-    if share.path != "per-example gradients":
+    if share.path != PER_EXAMPLE:
         return 0
     rows = math.lcm(*(use.row_group for use in share.uses))
     of_rows = formed * itemsize * rows * math.prod(share.uses[0].shape[1:])

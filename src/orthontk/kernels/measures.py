@@ -36,8 +36,8 @@ def eigenvalues(theta: Tensor) -> Tensor:
     matrix = flatten_outputs(theta).double()
     if matrix.shape[0] != matrix.shape[1]:
         raise InvalidValue("theta", tuple(theta.shape), "a kernel of one set of inputs with itself")
-    # Not SciPy's, which is a quarter faster by itself: its BLAS has threads of its own, which go on spinning after a call
-    # and halve the speed of PyTorch's products that follow.
+    # Not SciPy's, a quarter faster by itself: the threads of its BLAS spin on after a call and halve the speed of what
+    # PyTorch multiplies next.
     return torch.linalg.eigvalsh((matrix + matrix.mT) / 2)
 
 

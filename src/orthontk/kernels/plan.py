@@ -13,9 +13,15 @@ from orthontk.kernels.backward import batches_well
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
+from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
 from orthontk.kernels.uses import Use, kinds_of
+
+INPUT_GRAM = "input gram"
+PER_EXAMPLE = "per-example gradients"
+PULLED_BACK = "pulled back"
+TORCH_FUNC = "torch.func"
 
 
 @dataclass
@@ -24,8 +30,10 @@ class Share:
 
     Attributes:
         parameters: one parameter, or a dense weight and the bias that is added to the same z.
-        path: "input gram", "per-example gradients", or "torch.func".
-        uses: of the (first) parameter, in the order of the forward pass; empty for "torch.func".
+        path: "input gram", "per-example gradients", "pulled back" for what other weights are computed from, or
+            "torch.func".
+        uses: of the (first) parameter, or of the weights computed from it, in the order of the forward pass; empty for
+            "torch.func".
         entries: K, numbers in the parameters.
     """
 
@@ -35,9 +43,11 @@ class Share:
     entries: int
 
     def cost(self, problem: Problem, outputs: int) -> Cost:
-        if self.path == "torch.func":
+        if self.path == TORCH_FUNC:
             return costs.functional(self.entries, outputs, problem)
-        if self.path == "input gram":
+        if self.path == PULLED_BACK:
+            return costs.pulled_back(self.uses, self.entries, problem)
+        if self.path == INPUT_GRAM:
             return costs.input_gram(self.uses, problem)
         return costs.per_example_gradients(self.uses, problem)
 
@@ -56,7 +66,8 @@ class Plan:
         saved_bytes: what autograd keeps for one example.
         largest_bytes: the largest tensor it keeps, for one example.
         buffer_bytes: of the copies of the network's buffers, of which every pass has its own.
-        kinds: of the uses of each recorded parameter, in the order of the forward pass.
+        kinds: of the uses of each recorded parameter and function, in the order of the forward pass.
+        functions: by name, the parameters that each depends on.
     """
 
     shares: list[Share]
@@ -69,13 +80,20 @@ class Plan:
     largest_bytes: int
     buffer_bytes: int
     kinds: dict[str, list[tuple]] = field(default_factory=dict)
+    functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def parameters(self, path: str | None = None) -> list[str]:
         return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
 
     @property
     def recorded(self) -> set[str]:
-        return set(self.parameters()) - set(self.parameters("torch.func"))
+        """Parameters."""
+        return set(self.parameters()) - set(self.parameters(TORCH_FUNC))
+
+    @property
+    def recorded_names(self) -> list[str]:
+        """Parameters, and functions of them."""
+        return [*self.recorded, *self.functions]
 
 
 def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of, structured: bool = True) -> Plan:
@@ -88,8 +106,9 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     Raises:
         InvalidValue: the network mixes examples, or one pass of it was refused.
     """
-    # As many as no axis of x has, for an axis of that length to be that of the examples.
-    size = next(number for number in itertools.count(3) if number not in x.shape)
+    # As many as no axis of x or of a parameter has, for an axis of that length to be that of the examples.
+    lengths = {*x.shape, *(length for _, tensor in tensors.named() for length in tensor.shape)}
+    size = next(number for number in itertools.count(3) if number not in lengths)
     probe = x[torch.arange(size, device=x.device) % len(x)]
     if probe.is_floating_point():
         probe = probe.clone().requires_grad_()
@@ -109,16 +128,30 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         if edge_gradients[use.edge] is not None:
             uses[use.parameter].append(use)
     left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in mixed}
+    functions = _functions(recorded.functions, uses, left)
     _mark_first_layers(recorded, tensors)
-    shares = _shares(tensors, uses, left if structured else set(tensors.trainable), problem_of(directions))
+    left = left if structured else set(tensors.trainable)
+    shares = _shares(tensors, uses, functions, left, problem_of(directions))
     for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
         saved.pop(tensor.data_ptr(), None)
     sizes = [total // size for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
     buffer_bytes = sum(buffer.nbytes for buffer in tensors.buffers.values())
     plan = Plan(shares, features, directions, batched, size, hides_gradients, sum(sizes), max(sizes), buffer_bytes)
-    plan.kinds = kinds_of(uses, plan.recorded)
+    plan.functions = {function.name: function.parameters for function in functions}
+    plan.kinds = kinds_of(uses, plan.recorded_names)
     return plan
+
+
+def _functions(
+    recorded: list[ParameterFunction], uses: dict[str, list[Use]], left: set[str]
+) -> list[ParameterFunction]:
+    """Those that the outputs depend on and whose parameters are all recorded; adds the other ones' to `left`."""
+    functions = [function for function in recorded if function.name in uses]
+    while broken := [f for f in functions if f.name in left or not left.isdisjoint(f.parameters)]:
+        left |= {name for function in broken for name in function.parameters}
+        functions = [function for function in functions if function not in broken]
+    return functions
 
 
 def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
@@ -145,26 +178,38 @@ def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
         use.passes_back = any(node in nodes or id(getattr(node, "variable", None)) in parameters for node in before)
 
 
-def _shares(tensors: StandIns, uses: dict[str, list[Use]], left: set[str], problem: Problem) -> list[Share]:
+def _shares(
+    tensors: StandIns,
+    uses: dict[str, list[Use]],
+    functions: list[ParameterFunction],
+    left: set[str],
+    problem: Problem,
+) -> list[Share]:
+    through: dict[str, list[Use]] = defaultdict(list)  # by parameter: the uses of what is computed from it
+    for function in functions:
+        for name in function.parameters:
+            through[name] += uses[function.name]
     shares: list[Share] = []
     merged: set[str] = set()
     uses_of_edge = defaultdict(list)
     for name, mine in uses.items():
-        if len(mine) == 1 and name not in left:
+        if len(mine) == 1 and name in tensors.trainable and name not in left and name not in through:
             uses_of_edge[mine[0].edge].append(mine[0])
     for name, parameter in tensors.trainable.items():
         mine = uses.get(name, [])
-        if name in merged or (name not in left and not mine):  # the outputs do not depend on the latter
-            continue
         if name in left:
-            shares.append(Share([name], "torch.func", [], parameter.numel()))
+            shares.append(Share([name], TORCH_FUNC, [], parameter.numel()))
+        elif name in through:
+            shares.append(Share([name], PULLED_BACK, mine + through[name], parameter.numel()))
+        elif name in merged or not mine:  # the outputs do not depend on the latter
+            continue
         elif _prefers_gram(mine, problem):
             bias = _bias_of(mine, uses_of_edge)
             merged.update(bias)
             entries = sum(tensors.trainable[n].numel() for n in (name, *bias))
-            shares.append(Share([name, *bias], "input gram", mine, entries))
+            shares.append(Share([name, *bias], INPUT_GRAM, mine, entries))
         else:
-            shares.append(Share([name], "per-example gradients", mine, parameter.numel()))
+            shares.append(Share([name], PER_EXAMPLE, mine, parameter.numel()))
     order = {name: position for position, name in enumerate(tensors.trainable)}
     return sorted((s for s in shares if not set(s.parameters) <= merged), key=lambda s: order[s.parameters[0]])
 

@@ -5,6 +5,9 @@ known kind (`operations.py`), the operation is given a detached copy, its inputs
 in the autograd graph is noted. All other operations see the parameter itself. Hence a parameter that the outputs still
 depend on after the pass has a use that was not recorded: exactly those are left to the fallback.
 
+A tensor that is computed from parameters alone, such as the weight of a parametrized layer, is recorded in the same way
+where it meets the examples; its own gradient is then pulled back to the parameters (`parameter_functions.py`).
+
 A forward pass that differentiates by itself, for forces from an energy, say, would miss the detached parameters in its
 own gradients; of such a network nothing is recorded.
 """
@@ -20,6 +23,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.uses import Use
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
@@ -60,10 +64,13 @@ class Recorder(TorchFunctionMode):
         trainable: stand-ins by name; only these are recorded.
         examples: N; a tensor whose first axis is not that long holds no batch of examples.
         handlers: by torch function, what records its uses.
+        probes: whether the examples are a few whose number is no other length, so that tensors with a first axis of
+            that length hold examples.
 
     Attributes:
         uses: one entry for each recorded use.
         edges: the positions of the z, to ask the autograd engine for ∂f/∂z.
+        functions: the functions of parameters alone whose results may be used like parameters, by name.
         hides_gradients: whether something was made of tensors with gradients that has none, so that the outputs may
             depend on what gradients do not show.
 
@@ -71,10 +78,14 @@ class Recorder(TorchFunctionMode):
         CannotRecord: from within the forward pass, if it differentiates.
     """
 
-    def __init__(self, trainable: dict[str, Tensor], examples: int, handlers: dict[Callable, Callable]) -> None:
+    def __init__(
+        self, trainable: dict[str, Tensor], examples: int, handlers: dict[Callable, Callable], probes: bool
+    ) -> None:
         super().__init__()
-        self.examples, self.handlers = examples, handlers
+        self.examples, self.handlers, self.probes = examples, handlers, probes
         self.hides_gradients = False
+        self.functions: dict[str, ParameterFunction] = {}
+        self.of_parameters: dict[int, tuple[Tensor, int]] = {}  # by identity: computed from them alone; its version
         self.uses: list[Use] = []
         self.edges: list[GradientEdge] = []
         # Keyed by identity; the Reference holds the tensor, so that no other can take its address.
@@ -87,7 +98,10 @@ class Recorder(TorchFunctionMode):
         if (handler := self.handlers.get(func)) and _is_known(handler, args, kwargs) and torch.is_grad_enabled():
             result = handler(self, func, *args, **kwargs)
         if result is NotImplemented:
+            alone = self._are_of_parameters((args, kwargs))
             result = func(*args, **kwargs)
+            if alone:
+                self._note_of_parameters(args[0] if result is None else result)  # as of `weight[0] = 0`
         self.hides_gradients = self.hides_gradients or _hides_gradient(func, args, kwargs, result)
         if isinstance(result, Tensor) and result.dtype in HALF_PRECISION:
             accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
@@ -95,8 +109,38 @@ class Recorder(TorchFunctionMode):
         return result
 
     def reference(self, tensor: object) -> Reference | None:
-        found = self.references.get(id(tensor)) if isinstance(tensor, Tensor) else None
-        return found if found and found.is_intact else None
+        if not isinstance(tensor, Tensor):
+            return None
+        found = self.references.get(id(tensor))
+        if found and found.is_intact:
+            return found
+        return self._reference_to_function(tensor) if self._is_of_parameters(tensor) else None
+
+    def _reference_to_function(self, tensor: Tensor) -> Reference:
+        name = f"function {len(self.functions)}"
+        self.functions[name] = ParameterFunction(name, tensor.shape, get_gradient_edge(tensor))
+        self.references[id(tensor)] = Reference(tensor, name, tensor.shape, tensor._version)
+        return self.references[id(tensor)]
+
+    def _is_of_parameters(self, tensor: Tensor) -> bool:
+        noted = self.of_parameters.get(id(tensor))
+        return noted is not None and noted[1] == tensor._version and tensor.requires_grad
+
+    def _are_of_parameters(self, arguments: object) -> bool:
+        """Whether what is computed from these depends on some parameter, and on no example."""
+        some = False
+        for tensor in _tensors(arguments):
+            reference = self.references.get(id(tensor))
+            if (reference and reference.is_intact) or self._is_of_parameters(tensor):
+                some = True
+            elif tensor.requires_grad or (self.probes and self.is_batch(tensor)):
+                return False
+        return some
+
+    def _note_of_parameters(self, result: object) -> None:
+        for tensor in _tensors(result):
+            if tensor.grad_fn is not None and not (self.probes and self.is_batch(tensor)):
+                self.of_parameters[id(tensor)] = tensor, tensor._version
 
     def derive(self, tensor: Tensor, origin: Reference, *, scale=1.0, transposes=False, reshapes=False) -> Tensor:
         """Notes that `tensor` is `origin` times `scale`, transposed, or in another shape."""
@@ -118,7 +162,8 @@ class Recorder(TorchFunctionMode):
         return z.clone() if leaf else z, len(self.edges) - 1  # an in-place activation may not write to a leaf
 
     def is_batch(self, tensor: Tensor) -> bool:
-        return tensor.dim() >= 1 and tensor.shape[0] == self.examples
+        of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters
+        return tensor.dim() >= 1 and tensor.shape[0] == self.examples and not of_parameters
 
 
 def detached(reference: Reference | None, tensor: Tensor | None) -> Tensor | None:

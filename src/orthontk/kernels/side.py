@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from orthontk.kernels.backward import cotangents, output_gradients
 from orthontk.kernels.fallback import functional_gradients
 from orthontk.kernels.forward import record
+from orthontk.kernels.parameter_functions import pulled_back
 from orthontk.kernels.parameters import StandIns
-from orthontk.kernels.plan import Plan
+from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC, Plan
 from orthontk.kernels.uses import Use, kinds_of
 
 
@@ -19,11 +20,11 @@ class UnlikePasses(Exception):
 
 @dataclass
 class Side:
-    """The uses of each parameter, the δ of each z, and the gradients that `torch.func` computed."""
+    """The uses of each parameter, the δ of each z, and the gradients of parameters whose uses do not give them."""
 
     uses: dict[str, list[Use]]
     deltas: list[Tensor | None]  # each (N, A, *z_shape)
-    functional: dict[str, Tensor]  # each (N, A, *shape)
+    gradients: dict[str, Tensor]  # each (N, A, *shape)
 
 
 def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs: str) -> Side:
@@ -39,7 +40,12 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
     for use in recorded.uses:
         if deltas[use.edge] is not None:
             uses[use.parameter].append(use)
-    names = plan.parameters("torch.func")
-    if kinds_of(uses, plan.recorded) != plan.kinds or not recorded.unrecorded <= set(names):
+    functions = {function.name: function for function in recorded.functions if function.name in uses}
+    names = plan.parameters(TORCH_FUNC)
+    alike = kinds_of(uses, plan.recorded_names) == plan.kinds and recorded.unrecorded <= set(names)
+    if not alike or {name: function.parameters for name, function in functions.items()} != plan.functions:
         raise UnlikePasses
-    return Side(uses, deltas, functional_gradients(net, tensors, names, x, directions) if names else {})
+    gradients = pulled_back(functions.values(), uses, deltas, tensors, plan.parameters(PULLED_BACK))
+    if names:
+        gradients |= functional_gradients(net, tensors, names, x, directions)
+    return Side(uses, deltas, gradients)
