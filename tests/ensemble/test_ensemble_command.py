@@ -21,17 +21,6 @@ TAU = ("callbacks=[ntk,tau]", "callbacks.ntk.steps=[]")
 EXACT = ("trainer.precision=64-true", "callbacks.ntk.steps=[]")
 
 
-@pytest.fixture
-def plan(monkeypatch):
-    """Force how replicas are stacked, which is measured otherwise."""
-    from orthontk.ensemble.plan import Plan
-
-    def force(chunk, batched):
-        monkeypatch.setattr("orthontk.ensemble.plan.new_plan", lambda *work: Plan(chunk, batched, {}))
-
-    return force
-
-
 def results(directory):
     return {(r["seed"], r["init"], r["learning_rate"]): r for r in read_rows(directory / "replicas.csv")}
 

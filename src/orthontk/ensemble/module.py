@@ -12,7 +12,7 @@ from orthontk.ensemble.optimizer import Leaves, OptimizerFactory, clip_by_norm, 
 from orthontk.ensemble.replicas import Replica
 from orthontk.ensemble.stack import StackedNetwork, replica_losses
 from orthontk.training.metrics import minibatch_accuracy
-from orthontk.training.module import Batch, ScheduleFactory, TrainingModule
+from orthontk.training.module import Batch, ScheduleFactory, TrainingModule, evaluating
 
 
 class EnsembleModule(TrainingModule):
@@ -145,7 +145,7 @@ class EnsembleModule(TrainingModule):
         batches = self.data.evaluation(split) if sample is None else [self.data.probe(sample, split)]
         dtype = next(self.network.parameters()).dtype
         totals: list[Tensor] = []
-        with self.trainer.precision_plugin.forward_context():
+        with self.trainer.precision_plugin.forward_context(), evaluating(self.network):
             for batch in batches:
                 x, y, shared = self.data.select(batch, replicas)
                 totals.append(self._sums(self.network.some(rows, x.to(dtype), shared), y))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from orthontk.checks import InvalidValue
-from orthontk.ensemble.stack import StackedNetwork
+from orthontk.ensemble.stack import Gradients, StackedNetwork
 
 OptimizerFactory = Callable[[Any], Optimizer]
 
@@ -31,7 +31,7 @@ class Leaves:
         self.rates, self.groups, self.batched = list(rates), list(groups), stack.batched
         self.parts = {rate: self._parts(rate) for rate in self.groups}
         self.views: dict[float, list[Tensor]] = {
-            rate: [value.detach()[part].requires_grad_() for part in self.parts[rate] for value in stack.parameters()]
+            rate: [value.detach()[part].requires_grad_() for part in self.parts[rate] for value in stack.trained()]
             for rate in self.groups
         }
 
@@ -45,13 +45,13 @@ class Leaves:
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": self.views[rate], "lr": rate} for rate in self.groups]
 
-    def place(self, gradients: list[list[Tensor]]) -> None:
+    def place(self, gradients: list[Gradients]) -> None:
         """Hand the leaves their parts of the stack's gradients."""
         for rate in self.groups:
             views = iter(self.views[rate])
             for part in self.parts[rate]:
                 for gradient in gradients[0] if self.batched else gradients[part]:
-                    next(views).grad = gradient[part] if self.batched else gradient
+                    next(views).grad = gradient[part] if self.batched and gradient is not None else gradient
 
 
 @torch.no_grad()
@@ -117,8 +117,9 @@ def _trial(factory: OptimizerFactory, parameters: list[Tensor], steps: list[list
 
 
 @torch.no_grad()
-def clip_by_norm(gradients: list[list[Tensor]], limit: float, batched: bool) -> None:
+def clip_by_norm(gradients: list[Gradients], limit: float, batched: bool) -> None:
     """Scale each replica's gradient, in place, to a norm of at most `limit`, as `clip_grad_norm_` does for one."""
+    gradients = [[gradient for gradient in own if gradient is not None] for own in gradients]
     if not batched:
         for own in gradients:
             torch.nn.utils.clip_grads_with_norm_(_with_gradients(own), limit, torch.nn.utils.get_total_norm(own))

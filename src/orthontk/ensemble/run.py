@@ -1,5 +1,6 @@
 """One run of an ensemble: a chunk of replicas after the other, each trained to its end, and then one result of all."""
 
+import copy
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import run_identity
+from orthontk.kernels.refusals import no_random_numbers
 from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint, total_steps
 from orthontk.run.checkpoint_files import latest_checkpoint
 from orthontk.run.directory import CONFIG, RunDirectory
@@ -82,6 +84,7 @@ class EnsembleRun:
         with naming("optimizer"):
             trial = self.optimizer(self.template.parameters())
         check_elementwise(self.optimizer)
+        self._check_deterministic()
         if self.schedule is not None:
             with naming("schedule"):
                 trial_schedule = self.schedule(trial)
@@ -89,6 +92,17 @@ class EnsembleRun:
                 trial_schedule.step()
         for replica in {replica.init: replica for replica in self.replicas}.values():
             self._build_network(replica)  # refuses a scheme that the network cannot have
+
+    def _check_deterministic(self) -> None:
+        """Refuse dropout and its like: what replicas draw would depend on how many are trained together."""
+        network, cpu = copy.deepcopy(self.template), torch.device("cpu")
+        x = self.data.first.train.images[:2].to(cpu, next(network.parameters()).dtype)
+        try:
+            with no_random_numbers(cpu), torch.no_grad():
+                network(x)
+        except InvalidValue as error:
+            accepted = "a network whose forward pass draws no random numbers, in an ensemble"
+            raise InvalidValue("model", type(network).__name__, accepted) from error
 
     def plan(self, device: torch.device) -> Plan:
         loader = self.data.first

@@ -1,7 +1,7 @@
 """Many networks of one architecture as one: every parameter stacked on a leading axis."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from orthontk.ensemble.batched_fcn import batched_fcn
+from orthontk.kernels.parameters import places_of
 from orthontk.networks import FCN
 from orthontk.training.losses import OneHotMSE, is_mean_cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Gradients = list[Tensor | None]  # None for what the loss does not depend on
 
 
 class StackedNetwork(nn.Module):
@@ -30,14 +32,17 @@ class StackedNetwork(nn.Module):
     def __init__(self, template: nn.Module, replicas: int, batched: bool) -> None:
         super().__init__()
         self.batched, self.replicas = batched, replicas
-        self.skeleton = [copy.deepcopy(template).to("meta")]  # in a list, so that it is no submodule
-        for name, value in template.named_parameters():
-            self.register_parameter(flat_name(name), nn.Parameter(value.new_zeros(replicas, *value.shape).detach()))
-        for name, value in template.named_buffers():
-            self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
         self.parameter_names = [name for name, _ in template.named_parameters()]
         self.buffer_names = [name for name, _ in template.named_buffers()]
         self.networks: dict[int, nn.Module] = {}  # that `network` has made of this memory
+        self.places = places_of(template)
+        for name, value in template.named_parameters():
+            stacked = nn.Parameter(value.new_zeros(replicas, *value.shape).detach(), value.requires_grad)
+            self.register_parameter(flat_name(name), stacked)
+        for name, value in template.named_buffers():
+            self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
+        empty = {name: value.detach().to("meta") for name, value in _tensors(template)}
+        self.skeleton = [self._with_tensors(template, empty)]  # in a list, so that it is no submodule
 
     @property
     def out_features(self) -> int:
@@ -47,22 +52,45 @@ class StackedNetwork(nn.Module):
         """Parameters (R, …) by their names in a single network."""
         return {name: getattr(self, flat_name(name)) for name in self.parameter_names}
 
+    def trained(self) -> list[Tensor]:
+        return [value for value in self.parameters() if value.requires_grad]
+
     def _buffers_by_name(self) -> dict[str, Tensor]:
         return {name: getattr(self, flat_name(name)) for name in self.buffer_names}
 
     @torch.no_grad()
     def fill(self, index: int, network: nn.Module) -> None:
-        for name, value in (*network.named_parameters(), *network.named_buffers()):
+        for name, value in _tensors(network):
             getattr(self, flat_name(name))[index].copy_(value)
 
     def network(self, index: int) -> nn.Module:
         """The replica at `index` as a network of its own, which shares the stack's memory."""
         if index not in self.networks:
-            network = copy.deepcopy(self.skeleton[0])
             values = {**self.stacked(), **self._buffers_by_name()}
-            network.load_state_dict({name: value.detach()[index] for name, value in values.items()}, assign=True)
-            self.networks[index] = network
+            own = {name: value.detach()[index] for name, value in values.items()}
+            self.networks[index] = self._with_tensors(self.skeleton[0], own)
         return self.networks[index]
+
+    def _with_tensors(self, network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+        """A copy of `network` that holds these tensors, each at all of its places: layers may share them."""
+        network = copy.deepcopy(network)
+        made = {
+            name: nn.Parameter(tensors[name], getattr(self, flat_name(name)).requires_grad)
+            for name in self.parameter_names
+        }
+        for place, name in self.places.items():
+            path, _, attribute = place.rpartition(".")
+            module = network.get_submodule(path)
+            if name in made:
+                module._parameters[attribute] = made[name]
+            else:
+                module._buffers[attribute] = tensors[name]
+        return network
+
+    def train(self, mode: bool = True) -> "StackedNetwork":
+        for network in (*self.skeleton, *self.networks.values()):
+            network.train(mode)
+        return super().train(mode)
 
     def _apply(self, *arguments: Any, **options: Any) -> "StackedNetwork":
         self.networks.clear()  # the memory changes, for instance to a GPU's
@@ -109,17 +137,21 @@ class StackedNetwork(nn.Module):
         values = {name: value[index] for name, value in {**self.stacked(), **self._buffers_by_name()}.items()}
         return functional_call(self.skeleton[0], values, (x,))
 
-    def gradients(self, x: Tensor, y: Tensor, loss: Loss, shared: bool) -> tuple[Tensor, Tensor, list[list[Tensor]]]:
+    def gradients(
+        self, x: Tensor, y: Tensor, loss: Loss, shared: bool
+    ) -> tuple[Tensor, Tensor, list[list[Tensor | None]]]:
         """Outputs (R, N, O), losses (R,) and the gradient of each replica's own loss.
 
-        The gradients are lists over parameters: one list of stacked tensors if `batched`, otherwise one a replica.
+        The gradients are lists over the trained parameters: one list of stacked tensors if `batched`, otherwise one a
+        replica. What the losses do not depend on has None.
         """
         if self.batched:
             with torch.enable_grad():
                 outputs = self._together(self.stacked(), x, shared)
                 losses = replica_losses(loss, outputs, y)
             # Replicas share no parameter, so the gradient of the sum is each one's own, and NaN stays where it is.
-            return outputs.detach(), losses.detach(), [list(torch.autograd.grad(losses.sum(), [*self.parameters()]))]
+            gradients = torch.autograd.grad(losses.sum(), self.trained(), allow_unused=True)
+            return outputs.detach(), losses.detach(), [list(gradients)]
         parts = [self._single_gradients(r, x if shared else x[r], y if shared else y[r], loss) for r in self._range()]
         outputs, losses, gradients = zip(*parts, strict=True)
         return torch.stack(outputs), torch.stack(losses), list(gradients)
@@ -127,14 +159,24 @@ class StackedNetwork(nn.Module):
     def _range(self) -> range:
         return range(self.replicas)
 
-    def _single_gradients(self, index: int, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def _single_gradients(
+        self, index: int, x: Tensor, y: Tensor, loss: Loss
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """The same for one replica, whose activations are freed before the next one's turn."""
-        parameters = {name: value.detach()[index].requires_grad_() for name, value in self.stacked().items()}
+        parameters = {
+            name: value.detach()[index].requires_grad_(value.requires_grad) for name, value in self.stacked().items()
+        }
         buffers = {name: value[index] for name, value in self._buffers_by_name().items()}
         with torch.enable_grad():
             outputs = functional_call(self.skeleton[0], (parameters, buffers), (x,))
             value = loss(outputs, y)
-        return outputs.detach(), value.detach(), list(torch.autograd.grad(value, list(parameters.values())))
+        trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
+        return outputs.detach(), value.detach(), list(torch.autograd.grad(value, trained, allow_unused=True))
+
+
+def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from network.named_parameters()
+    yield from network.named_buffers()
 
 
 def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -57,10 +57,10 @@ def stand_ins(net: nn.Module, dtype: torch.dtype) -> StandIns:
     named = list(net.named_parameters())
     trainable = {name: cast(p).detach().requires_grad_() for name, p in named if p.requires_grad and p.numel()}
     fixed = {name: cast(p) for name, p in named if name not in trainable}
-    return StandIns(trainable, fixed, {name: cast(b) for name, b in net.named_buffers()}, _places(net))
+    return StandIns(trainable, fixed, {name: cast(b) for name, b in net.named_buffers()}, places_of(net))
 
 
-def _places(net: nn.Module) -> dict[str, str]:
+def places_of(net: nn.Module) -> dict[str, str]:
     """For each place where a module has a tensor, the first such place of that tensor.
 
     A module that is there twice is one place: PyTorch would exchange its tensors twice, and put a stand-in back.

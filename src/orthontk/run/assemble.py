@@ -17,6 +17,7 @@ from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
 from orthontk.run.directory import RunDirectory
+from orthontk.run.isolation import seed_global_generators
 from orthontk.run.learning_rate import lr_of_fraction, without_fraction
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
@@ -92,6 +93,7 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     model = resolved_model(config.model)
     model.pop("critical", None)  # a matter of configurations: networks know their variances only
     outputs = _outputs(model.pop("out_features", None), data.classes)
+    seed_global_generators(config.seed)  # which layers that are not ours draw from
     with naming("model"):
         family = instantiate(model, _partial_=True)
         network = family(**_sizes(family.func, data, outputs))

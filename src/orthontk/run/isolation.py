@@ -15,6 +15,12 @@ OF_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_
 OF_ONE_JOB = (*OF_LIGHTNING, DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE)
 
 
+def seed_global_generators(seed: int) -> None:
+    torch.manual_seed(seed % 2**63)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
 @contextmanager
 def alone_in_process(seed: int) -> Iterator[None]:
     """Seed the global generators, which a user's own modules may draw from, and restore what a run changes.
@@ -24,9 +30,7 @@ def alone_in_process(seed: int) -> Iterator[None]:
     """
     before, arguments = {name: os.environ.get(name) for name in OF_ONE_JOB}, list(sys.argv)
     if isinstance(seed, int) and seed >= 0:  # others are refused with the rest of the settings
-        torch.manual_seed(seed % 2**63)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
+        seed_global_generators(seed)
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """The LightningModule: one network, one loss, one optimizer."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -112,7 +113,7 @@ class TrainingModule(pl.LightningModule):
             else [data.probe(sample, split)[:2]]
         )
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        with self.trainer.precision_plugin.forward_context():
+        with self.trainer.precision_plugin.forward_context(), evaluating(self.network):
             for x, y in batches:
                 outputs = self.network(x.to(next(self.network.parameters()).dtype))
                 sums = (
@@ -166,3 +167,14 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
         checkpoint["finite"] = None if self.finite is None else self.finite.tolist()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and back in its own after."""
+    before = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(before)

@@ -1,0 +1,95 @@
+"""Models of a user's own, each with one thing that the families of this project do not have."""
+
+import torch
+from torch import Tensor, nn
+
+from orthontk.networks import Dense
+
+
+class Own(nn.Module):
+    """dense → tanh → `middle` → tanh → dense; takes the options of an FCN, and of them uses the width."""
+
+    def __init__(self, in_features: int, out_features: int, width: int, **_: object) -> None:
+        super().__init__()
+        self.out_features = out_features
+        self.first = Dense(in_features, width, 1.5, 0.1)
+        self.last = Dense(width, out_features, 1.5, 0.1)
+
+    def middle(self, h: Tensor) -> Tensor:
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.middle(torch.tanh(self.first(x.flatten(1))))))
+
+
+class Frozen(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.last.requires_grad_(False)
+
+
+class Normalized(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.norm = nn.BatchNorm1d(8)
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.norm(h)
+
+
+class TorchLayer(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.layer = nn.Linear(8, 8)
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.layer(h)
+
+
+class Unused(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.unused = Dense(8, 8, 1.5, 0.1)
+
+
+class SharedModule(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.layer = Dense(8, 8, 1.5, 0.1)
+        self.again = self.layer
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.again(torch.tanh(self.layer(h)))
+
+
+class SharedWeight(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.layer, self.again = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.again.weight = self.layer.weight
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.again(torch.tanh(self.layer(h)))
+
+
+class Constant(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.register_buffer("scale", torch.linspace(0.5, 1.5, 8), persistent=False)
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.scale * h
+
+
+class WeightNormalized(Own):
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.layer = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.layer(h)
+
+
+class Random(Own):
+    def middle(self, h: Tensor) -> Tensor:
+        return nn.functional.dropout(h, 0.5, self.training)

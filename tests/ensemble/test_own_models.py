@@ -1,0 +1,67 @@
+"""Replicas of a user's own model equal its single runs, whatever it is made of."""
+
+from pathlib import Path
+
+import pytest
+from ensemble_runs import assert_curves_agree, curves, single_curve
+
+HERE = Path(__file__).parent
+SETTINGS = (
+    "model=fcn",
+    "model.width=8",
+    "trainer.precision=64-true",
+    "trainer.max_steps=12",
+    "trainer.val_check_interval=4",
+    "trainer.log_every_n_steps=1",
+    "+trainer.gradient_clip_val=0.5",
+    "optimizer=momentum",
+    "+optimizer.weight_decay=0.01",
+)
+
+
+@pytest.fixture
+def own(small, monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE))
+
+    def run(model, *arguments):
+        return small(*SETTINGS, f"model._target_=own_models.{model}", *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize(
+    "model", ["Frozen", "TorchLayer", "Unused", "SharedModule", "SharedWeight", "Constant", "WeightNormalized"]
+)
+def test_replicas_equal_single_runs(own, plan, model, batched):
+    callbacks = "callbacks=[ntk,tau]", "callbacks.ntk.steps=[0,12]", "callbacks.ntk.probe_size=5"
+    plan(2, batched)
+    ensemble = own(model, *callbacks, "ensemble.seeds=[1,5]")
+    assert ensemble.code == 0, ensemble.err
+    together = curves(ensemble.run_directory)
+    for (seed, _, rate), curve in together.items():
+        alone = own(model, *callbacks, f"seed={seed}", f"optimizer.lr={rate}")
+        assert alone.code == 0, alone.err
+        assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_running_statistics_are_used_where_single_runs_use_them(own, plan, batched):
+    plan(2, batched)
+    ensemble = own("Normalized", "callbacks=tau", "ensemble.seeds=[1,5]")
+    assert ensemble.code == 0, ensemble.err
+    for (seed, *_), curve in curves(ensemble.run_directory).items():
+        alone = own("Normalized", "callbacks=tau", f"seed={seed}")
+        assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
+
+
+def test_a_replica_starts_alike_in_any_ensemble(own):
+    one, two = (own("TorchLayer", "callbacks=none", f"ensemble.seeds={seeds}") for seeds in ("[5]", "[1,5]"))
+    first, second = (curves(run.run_directory)[5, "gaussian", 0.1][0] for run in (one, two))
+    assert first["train/loss"] == pytest.approx(second["train/loss"], rel=1e-12)
+
+
+def test_random_numbers_in_the_forward_pass_are_refused(own):
+    refused = own("Random", "ensemble.seeds=2")
+    assert refused.code == 1 and refused.err.count("\n") == 1
+    assert "model=Random: expected a network whose forward pass draws no random numbers" in refused.err
