@@ -14,6 +14,10 @@ class Own(nn.Module):
         self.out_features = out_features
         self.first = Dense(in_features, width, 1.5, 0.1)
         self.last = Dense(width, out_features, 1.5, 0.1)
+        self.add()
+
+    def add(self) -> None:
+        """What it has besides."""
 
     def middle(self, h: Tensor) -> Tensor:
         return h
@@ -23,14 +27,12 @@ class Own(nn.Module):
 
 
 class Frozen(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.last.requires_grad_(False)
 
 
 class Normalized(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.norm = nn.BatchNorm1d(8)
 
     def middle(self, h: Tensor) -> Tensor:
@@ -38,8 +40,7 @@ class Normalized(Own):
 
 
 class TorchLayer(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.layer = nn.Linear(8, 8)
 
     def middle(self, h: Tensor) -> Tensor:
@@ -47,14 +48,12 @@ class TorchLayer(Own):
 
 
 class Unused(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.unused = Dense(8, 8, 1.5, 0.1)
 
 
 class SharedModule(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.layer = Dense(8, 8, 1.5, 0.1)
         self.again = self.layer
 
@@ -63,8 +62,7 @@ class SharedModule(Own):
 
 
 class SharedWeight(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.layer, self.again = nn.Linear(8, 8), nn.Linear(8, 8)
         self.again.weight = self.layer.weight
 
@@ -73,8 +71,7 @@ class SharedWeight(Own):
 
 
 class Constant(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.register_buffer("scale", torch.linspace(0.5, 1.5, 8), persistent=False)
 
     def middle(self, h: Tensor) -> Tensor:
@@ -82,8 +79,7 @@ class Constant(Own):
 
 
 class WeightNormalized(Own):
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
+    def add(self) -> None:
         self.layer = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
 
     def middle(self, h: Tensor) -> Tensor:

@@ -42,11 +42,20 @@ class StackedNetwork(nn.Module):
         for name, value in template.named_buffers():
             self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
         empty = {name: value.detach().to("meta") for name, value in _tensors(template)}
-        self.skeleton = [self._with_tensors(template, empty)]  # in a list, so that it is no submodule
+        self._skeleton = [self._with_tensors(template, empty)]  # in a list, so that it is no submodule
+
+    @property
+    def skeleton(self) -> nn.Module:
+        """The architecture without memory of its own, in the mode (training or evaluation) of the stack."""
+        return self._in_own_mode(self._skeleton[0])
+
+    def _in_own_mode(self, network: nn.Module) -> nn.Module:
+        # Asked whenever one is used, since Lightning sets the mode of every submodule by itself.
+        return network if network.training == self.training else network.train(self.training)
 
     @property
     def out_features(self) -> int:
-        return self.skeleton[0].out_features
+        return self.skeleton.out_features
 
     def stacked(self) -> dict[str, Tensor]:
         """Parameters (R, …) by their names in a single network."""
@@ -68,8 +77,8 @@ class StackedNetwork(nn.Module):
         if index not in self.networks:
             values = {**self.stacked(), **self._buffers_by_name()}
             own = {name: value.detach()[index] for name, value in values.items()}
-            self.networks[index] = self._with_tensors(self.skeleton[0], own)
-        return self.networks[index]
+            self.networks[index] = self._with_tensors(self.skeleton, own)
+        return self._in_own_mode(self.networks[index])
 
     def _with_tensors(self, network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         """A copy of `network` that holds these tensors, each at all of its places: layers may share them."""
@@ -86,11 +95,6 @@ class StackedNetwork(nn.Module):
             else:
                 module._buffers[attribute] = tensors[name]
         return network
-
-    def train(self, mode: bool = True) -> "StackedNetwork":
-        for network in (*self.skeleton, *self.networks.values()):
-            network.train(mode)
-        return super().train(mode)
 
     def _apply(self, *arguments: Any, **options: Any) -> "StackedNetwork":
         self.networks.clear()  # the memory changes, for instance to a GPU's
@@ -123,7 +127,7 @@ class StackedNetwork(nn.Module):
         return chosen(x, shared)
 
     def _together(self, parameters: dict[str, Tensor], x: Tensor, shared: bool) -> Tensor:
-        skeleton = self.skeleton[0]
+        skeleton = self.skeleton
         phi_is_fixed = len(parameters) + len(self.buffer_names) == 2 * len(getattr(skeleton, "layers", ()))
         if type(skeleton) is FCN and phi_is_fixed:
             return batched_fcn(skeleton, parameters, x, shared)
@@ -135,7 +139,7 @@ class StackedNetwork(nn.Module):
 
     def _single(self, index: int, x: Tensor) -> Tensor:
         values = {name: value[index] for name, value in {**self.stacked(), **self._buffers_by_name()}.items()}
-        return functional_call(self.skeleton[0], values, (x,))
+        return functional_call(self.skeleton, values, (x,))
 
     def gradients(
         self, x: Tensor, y: Tensor, loss: Loss, shared: bool
@@ -168,7 +172,7 @@ class StackedNetwork(nn.Module):
         }
         buffers = {name: value[index] for name, value in self._buffers_by_name().items()}
         with torch.enable_grad():
-            outputs = functional_call(self.skeleton[0], (parameters, buffers), (x,))
+            outputs = functional_call(self.skeleton, (parameters, buffers), (x,))
             value = loss(outputs, y)
         trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
         return outputs.detach(), value.detach(), list(torch.autograd.grad(value, trained, allow_unused=True))
