@@ -18,7 +18,7 @@ from orthontk.checks import InvalidValue, integer
 from orthontk.cli import command
 from orthontk.data import TensorDataModule
 from orthontk.ensemble.replicas import is_ensemble
-from orthontk.ensemble.saved_replicas import parameters_of_replicas, replicas_named
+from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
@@ -69,30 +69,40 @@ def main() -> None:
     module = build_network(config, build_data(config)).eval()
     networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
     dtype = next(module.parameters()).dtype
-    with tqdm(total=len(checkpoints) * len(networks), unit="kernel") as bar:
+    with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
         for checkpoint in checkpoints:
             step = saved_step(checkpoint)
             missing = {number: network for number, network in networks.items() if step not in network.series.steps}
             saved = weights_in(checkpoint, module) if missing else {}
-            bar.update(len(networks) - len(missing))
-            for number in missing.keys() & saved.keys():
+            wanted = sorted(missing.keys() & saved.keys())
+            for number in wanted:
                 module.load_state_dict(saved[number])
                 x, series = missing[number].x.to(dtype), missing[number].series
                 theta = empirical_ntk(module, x, outputs=options.outputs, memory_limit=options.memory_limit)
                 series.add(step, theta)
                 series.write()
-                bar.update()
-    done = [network.series for network in networks.values() if network.series.steps]
+                bar.update(1 / len(wanted))
+            bar.update(0 if wanted else 1)
+    show_result([network.series for network in networks.values()], options)
+
+
+def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> None:
+    """What was computed, where it is, and whether replicas are left out."""
+    done = [series for series in all_series if series.steps]
     if not done:
-        raise InvalidValue("replica", options.replica, "replicas that had not diverged before the first checkpoint")
+        accepted = "replicas that had not diverged before the first checkpoint"
+        raise InvalidValue("replica", ", ".join(options.replica or ["all"]), accepted)
     steps = sorted({step for series in done for step in series.steps})
     where = done[0].path if len(done) == 1 else f"{done[0].path.parents[1]}, of {len(done)} replicas"
     print(f"Kernels after {', '.join(map(str, steps))} steps: {where}")
+    if len(done) < len(all_series):
+        print(f"None of {len(all_series) - len(done)} replicas, which had diverged before the first checkpoint.")
 
 
 def checkpoints_of(directory: Path) -> list[Path]:
-    """Of a run, or of each chunk of an ensemble, by step."""
-    found = [path for place in (".", "chunks/*") for path in directory.glob(f"{place}/checkpoints/step-*.ckpt")]
+    """Of a run, or of each chunk of an ensemble and of each replica that ended before its chunk, by step."""
+    places = "checkpoints/step-*.ckpt", "chunks/*/checkpoints/step-*.ckpt", f"chunks/*/{ENDED}/*.safetensors"
+    found = [path for place in places for path in directory.glob(place)]
     if not found:
         accepted = "a run with checkpoints, which an ensemble keeps with checkpoint.keep=all only"
         raise InvalidValue("RUN_DIRECTORY", directory, accepted)
@@ -177,11 +187,12 @@ def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object
 
 def weights_in(checkpoint: Path, module: nn.Module) -> dict[int, dict[str, Tensor]]:
     """What the networks in a checkpoint have for the parameters and buffers of `module`; a single one is number 0."""
+    if checkpoint.parent.name == ENDED.name:
+        return weights_of_ended(checkpoint, module)
     content: dict[str, Any] = read_checkpoint(checkpoint, "RUN_DIRECTORY")
-    names = module.state_dict().keys()
     if "ensemble" in content:
-        return parameters_of_replicas(content, names)
-    return {0: {name: content["state_dict"][f"network.{name}"] for name in names}}
+        return weights_of_replicas(content, module)
+    return {0: {name: content["state_dict"][f"network.{name}"] for name in module.state_dict()}}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from orthontk.csv_rows import read_rows
 from orthontk.kernels.kernel_series import KernelSeries
 
 
@@ -70,6 +71,26 @@ def test_every_replica_of_an_ensemble(ensemble, recompute):
         assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
         for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
             torch.testing.assert_close(now, then)
+
+
+def test_replicas_that_ended_before_their_chunk(small, recompute):
+    """Stopped by their τ, with the weights that they ended with; those that diverge at once have none."""
+    stops = "callbacks=[ntk,tau]", "callbacks.tau.threshold=0.3", "ensemble.stop=train_tau", "callbacks.ntk.steps=100"
+    rates = "ensemble.learning_rates=[0.5,2,1e38]", "ensemble.seeds=3"
+    run = small(*rates, *stops, "trainer.max_steps=60", "checkpoint.keep=all", "checkpoint.every_n_steps=40")
+    rows = read_rows(run.run_directory / "replicas.csv")
+    stopped = [row for row in rows if row["status"] == "stopped"]
+    diverged = [row for row in rows if row["status"] == "diverged"]
+    assert len({row["steps"] for row in stopped}) > 2 and diverged
+    code, printed = recompute(run.run_directory, "--probe-size", 10)
+    assert code == 0, printed.err
+    assert f"None of {len(diverged)} replicas, which had diverged before the first checkpoint." in printed.out
+    assert "100%" in printed.err
+    for row in stopped:
+        folder = run.run_directory / "replicas" / f"seed{row['seed']}-gaussian-lr{row['learning_rate']}"
+        recorded, computed = (KernelSeries.read(folder / f"{n}.safetensors") for n in ("ntk", "ntk-recomputed"))
+        assert computed.steps[-1] == recorded.steps[-1] == row["steps"]
+        torch.testing.assert_close(computed.kernels[-1], recorded.kernels[-1])
 
 
 def test_one_replica_on_another_probe(ensemble, recompute, tmp_path):

@@ -1,8 +1,11 @@
 """Replicas that end before the others: a last evaluation, then nothing of them is left."""
 
+from pathlib import Path
+
 import pytorch_lightning as pl
 
 from orthontk.ensemble.module import EnsembleModule
+from orthontk.ensemble.saved_replicas import save_ended
 
 
 class Endings(pl.Callback):
@@ -10,7 +13,13 @@ class Endings(pl.Callback):
 
     A replica that ends is measured as a single run that stops there: on the validation and the test set, and by the
     callbacks that measure the end.
+
+    Args:
+        keeps_weights: of what is stopped, for kernels to be computed after the fact.
     """
+
+    def __init__(self, keeps_weights: bool = False) -> None:
+        self.keeps_weights = keeps_weights
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         if not pl_module.replicas:  # resumed from where the last one had ended
@@ -28,6 +37,10 @@ class Endings(pl.Callback):
         for callback in trainer.callbacks:
             if hasattr(callback, "on_replicas_end"):
                 callback.on_replicas_end(trainer, pl_module, rows)
+        for row in rows if self.keeps_weights else ():
+            replica = pl_module.replicas[row]
+            if pl_module.ending[replica.number] != "diverged":
+                save_ended(Path(trainer.default_root_dir), replica, pl_module.network, row, step)
         for number, status in pl_module.ending.items():
             pl_module.ended[number] = {"status": status, "steps": step}
         pl_module.remove([*pl_module.ending])

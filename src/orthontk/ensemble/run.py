@@ -149,7 +149,8 @@ class EnsembleRun:
     ) -> pl.Trainer:
         with naming("checkpoint"):
             checkpoints = ChunkCheckpoints(**self.config.checkpoint)
-        callbacks = [*self._callbacks(module), Endings(), *([progress] if progress else []), checkpoints]
+        endings = Endings(keeps_weights=checkpoints.keep == "all")
+        callbacks = [*self._callbacks(module), endings, *([progress] if progress else []), checkpoints]
         own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
         own["plugins"] = [LightningEnvironment()]  # SLURM's would want a device of this Trainer for each of its tasks
         return make_trainer(self.config, path, self.data.first, callbacks, [rows], **own)

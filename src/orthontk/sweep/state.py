@@ -34,8 +34,9 @@ def state_of(path: Path) -> State:
 
 
 def _progress(path: Path, separator: str = "") -> str:
-    chunks = len(list(path.glob("chunks/*/replicas.json")))  # of an ensemble
-    checkpoint = latest_checkpoint(path)
+    chunks = sorted(path.glob("chunks/*"))  # of an ensemble
+    done = sum((chunk / "replicas.json").exists() for chunk in chunks)
+    checkpoint = next(filter(None, map(latest_checkpoint, [path, *reversed(chunks)])), None)
     parts = [f"checkpoint at step {saved_step(checkpoint)}"] if checkpoint else []
-    parts += [f"{chunks} chunks of its ensemble are done"] if chunks else []
+    parts += [f"{done} {'chunk' if done == 1 else 'chunks'} of its ensemble done"] if done else []
     return separator + ", ".join(parts) if parts else ""
