@@ -70,7 +70,7 @@ def main() -> None:
     networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
     dtype = next(module.parameters()).dtype
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-        for checkpoint in checkpoints:
+        for position, checkpoint in enumerate(checkpoints, 1):
             step = saved_step(checkpoint)
             missing = {number: network for number, network in networks.items() if step not in network.series.steps}
             saved = weights_in(checkpoint, module) if missing else {}
@@ -82,7 +82,8 @@ def main() -> None:
                 series.add(step, theta)
                 series.write()
                 bar.update(1 / len(wanted))
-            bar.update(0 if wanted else 1)
+            bar.n = position
+            bar.refresh()
     show_result([network.series for network in networks.values()], options)
 
 
