@@ -155,3 +155,20 @@ def test_shapes_that_do_not_fit_are_refused():
         CrossEntropyTraining(torch.eye(2), torch.zeros(2, 1), torch.zeros(2, 1), torch.eye(2))
     with pytest.raises(InvalidValue, match="below 1"):
         largest_stable_lr(torch.eye(2), momentum=1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_singular_kernel_keeps_what_it_cannot_learn(dtype):
+    """Rounding puts eigenvalues that are 0 on either side of it; below 0 they would grow for ever."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(20, 5, generator=generator, dtype=torch.float64)
+    targets, f0 = torch.randn(20, 1, generator=generator, dtype=torch.float64), torch.zeros(20, 1)
+    learned = features @ torch.linalg.lstsq(features, targets).solution
+    training = MSETraining((features @ features.mT).to(dtype), f0, targets)
+    late = training.gradient_flow([1e4, math.inf]).train
+    assert late[1].isfinite().all()
+    if dtype == torch.float64:
+        torch.testing.assert_close(late, learned.expand(2, 20, 1), rtol=1e-9, atol=1e-9)
+    for momentum in (0.0, 0.9):
+        steps = training.gradient_descent([10**9], lr=0.1, momentum=momentum).train
+        assert (steps - targets).norm() <= targets.norm() * (1 + 1e-12)

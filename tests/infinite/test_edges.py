@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from orthontk.kernels import infinite_kernels
 from orthontk.networks import CNN, FCN
@@ -40,6 +41,16 @@ def test_equal_and_opposite_inputs_stay_so_in_deep_chaos(activation):
     ntk = infinite_kernels(net, X).ntk
     assert torch.allclose(infinite_kernels(net, X, X.clone()).ntk.diag(), ntk.diag(), rtol=1e-9)
     assert torch.allclose(infinite_kernels(net, X, -X).ntk, -ntk, rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", [nn.Hardtanh(-1e3, 4.0), nn.Hardtanh(-4.0, 5.0)])
+def test_an_activation_that_is_odd_near_zero_only_does_not_keep_inputs_opposite(activation):
+    net = FCN(20, 1, 4, 2, activation, 10.0, 0.0)
+    x = torch.randn(1, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x *= 20**0.5 / x.norm()
+    opposite, nearly = (infinite_kernels(net, x, -factor * x) for factor in (1.0, 1 + 1e-6))
+    for exact, near in zip(opposite, nearly, strict=True):
+        assert torch.allclose(exact, near, rtol=1e-3)
 
 
 def test_vanishing_lengths_keep_their_digits():

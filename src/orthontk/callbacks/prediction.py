@@ -106,7 +106,7 @@ class Prediction(RecordingCallback):
         self.series.keep_until(self.last_measured)
 
     def _predict(self, network: nn.Module, module: TrainingModule, steps: list[int]) -> dict[str, dict[int, Tensor]]:
-        """Outputs (N, O) by split and step; in single precision, as they are kept."""
+        """Outputs (N, O) by split and step, in double precision: what training changes may be a small part of them."""
         train, test = (self.images[split].double() for split in ("train", "test"))
         if self.kernel == "infinite":
             kernels = [infinite_limit.kernels_of_limit(module, *inputs).ntk for inputs in ((train,), (test, train))]
@@ -124,7 +124,7 @@ class Prediction(RecordingCallback):
             training = CrossEntropyTraining(kernel, f0, one_hot, test_kernel, test_f0)
         prediction = training.gradient_descent(steps, optimizer.lr, optimizer.momentum)
         return {
-            split: dict(zip(steps, outputs.float().cpu(), strict=True))
+            split: dict(zip(steps, outputs.cpu(), strict=True))
             for split, outputs in (("train", prediction.train), ("test", prediction.test))
         }
 
@@ -133,7 +133,7 @@ class Prediction(RecordingCallback):
             return
         metrics = {}
         for split in ("train", "test"):
-            actual = outputs_of(module.network, self.images[split]).float().cpu()
+            actual = outputs_of(module.network, self.images[split]).double().cpu()
             self.series.actual[split][step] = actual
             for name, outputs in (("actual", actual), (f"predicted{self.suffix}", self.series.predicted[split][step])):
                 labels = self.labels[split].cpu()

@@ -57,7 +57,9 @@ class MSETraining:
     ) -> None:
         self.f0, self.targets = f0.detach().to(torch.float64), targets.detach().to(torch.float64)
         check_shapes(kernel, f0, targets, test_kernel, test_f0)
-        self.eigenvalues, self._basis = torch.linalg.eigh(as_matrix(kernel))
+        eigenvalues, self._basis = torch.linalg.eigh(as_matrix(kernel))
+        # Rounding puts zeros on both sides of 0: as far as it reaches below, no eigenvalue above is told from it.
+        self.eigenvalues = torch.where(eigenvalues > -4 * eigenvalues[0].clamp(max=0), eigenvalues, 0.0)
         residual = self.f0 - self.targets
         if len(self._basis) != len(residual):
             residual = residual.reshape(-1, 1)
@@ -65,8 +67,8 @@ class MSETraining:
         self._test = None if test_kernel is None else (as_matrix(test_kernel), test_f0.detach().to(torch.float64))
 
     def gradient_flow(self, times: Sequence[float] | Tensor) -> Prediction:
-        """Outputs at continuous times t (a step of size η takes a time η)."""
-        return self._predict(times, lambda rate, t: torch.exp(-rate * t))
+        """Outputs at continuous times t, ∞ included (a step of size η takes a time η)."""
+        return self._predict(times, lambda rate, t: torch.where(rate > 0, torch.exp(-rate * t), 1.0))  # 0·∞ is 0
 
     def gradient_descent(self, steps: Sequence[int] | Tensor, lr: float, momentum: float = 0.0) -> Prediction:
         """Outputs after the given numbers of steps of θ ← θ − ηv, v ← βv + ∇ (torch's SGD; v starts at 0).

@@ -1,5 +1,6 @@
 """Losses that torch does not have, and what is asked of one that it has."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,12 +10,12 @@ class OneHotMSE(nn.Module):
 
     With a single output, y is +1 for the class 1 and −1 for the class 0.
 
-    >>> import torch
     >>> OneHotMSE()(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
     tensor(0.5000)
     """
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:  # (..., N, O), (..., N) -> (...)
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))  # as torch's own under autocast
         return (outputs - targets(labels, outputs.shape[-1]).to(outputs.dtype)).square().sum(-1).mean(-1)
 
 

@@ -54,10 +54,10 @@ class Activation:
         self.kinks = _jumps([self.value, self.derivative, self._second_derivative])
         self.resolution = resolution([self.value, self.derivative], self.kinks)
         self.cuts = self.resolution.cuts
-        grid = torch.linspace(-3, 3, 61, dtype=torch.float64)
+        positive = torch.logspace(-3, 6, 181, dtype=torch.float64)  # clipped ones are like others close to 0
+        grid = torch.cat([-positive, positive])
         self.is_odd = torch.allclose(self.value(-grid), -self.value(grid), rtol=1e-14, atol=1e-15)
-        scaled = 10 * grid  # ReLU6 passes closer to 0
-        self.is_homogeneous = torch.allclose(self.value(2 * scaled), 2 * self.value(scaled), rtol=1e-14, atol=1e-15)
+        self.is_homogeneous = torch.allclose(self.value(2 * grid), 2 * self.value(grid), rtol=1e-14, atol=1e-15)
 
     @functools.cached_property
     def scanned(self) -> tuple[Tensor, Tensor]:
