@@ -72,6 +72,12 @@ def test_a_plan_is_the_fastest_of_what_was_measured_and_is_kept(work, tmp_path):
     assert make_plan(tmp_path, work, 12, 1000, 1, settings(chunk=1)) == Plan(**written) == plan
 
 
+def test_a_size_that_is_given_leaves_nothing_to_the_clock(tmp_path):
+    template, x, y = FCN(30, 10, width=20, depth=3), torch.randn(16, 30), torch.randint(10, (16,))
+    work = Work(template, lambda p: pytest.fail("measured"), torch.nn.CrossEntropyLoss(), x, y, 100)
+    assert make_plan(tmp_path, work, 12, 10**6, 1, settings(chunk=5)) == Plan(5, True, {})
+
+
 @given(st.integers(1, 2000), st.integers(1, 10**7))
 def test_measuring_takes_a_small_share_of_the_steps(most, replica_steps):
     choice = kinds(most)

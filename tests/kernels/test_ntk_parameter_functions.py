@@ -12,10 +12,7 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
 from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC
 
-pytestmark = [
-    pytest.mark.usefixtures("seeded"),
-    pytest.mark.filterwarnings("ignore:There is a performance drop"),
-]
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def through_tanh(weight):

@@ -182,12 +182,19 @@ def test_every_pass_starts_from_the_networks_own_buffers():
     torch.testing.assert_close(empirical_ntk(net, x, memory_limit=20_000), whole, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:There is a performance drop")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_attributes_that_the_forward_pass_sets_are_put_back():
     net = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 3)))
     before = net[0].weight
     empirical_ntk(net, torch.ones(2, 4))
     assert net[0].weight is before
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_torch_says_of_its_own_vmap_reaches_no_user():
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)
+    net = Net(lambda net, x: net.attention(x, x, x, need_weights=False)[0].mean(1), attention=attention)
+    empirical_ntk(net, torch.randn(3, 2, 4))
 
 
 def test_operator_where_forward_mode_fails_or_differs():

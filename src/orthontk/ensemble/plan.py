@@ -66,13 +66,12 @@ def make_plan(directory: Path, work: Work, replicas: int, steps: int, processes:
 def new_plan(work: Work, most: int, replica_steps: int, chunk: int | None = None) -> Plan:
     """The fastest kind of chunk of at most `most` replicas, or of `chunk` if given, for `replica_steps` updates in all.
 
-    It is measured where that takes a small share of the updates only.
+    It is measured where that takes a small share of the updates only, and no size is given: with one, the same command
+    has the same chunks wherever and whenever it is started.
     """
-    choice = kinds(most)
-    if chunk is not None:
-        choice = [(True, min(most, chunk)), (False, min(most, chunk))]
+    choice = kinds(most) if chunk is None else [(True, min(most, chunk)), (False, min(most, chunk))]
     rounds, usual = rounds_of(choice, replica_steps), unmeasured(work, choice)
-    if rounds < FEWEST_ROUNDS:
+    if chunk is not None or rounds < FEWEST_ROUNDS:
         return Plan(usual[1], usual[0], {})
     seconds = measured(work, choice, rounds)
     batched, size = min(seconds, key=lambda kind: seconds[kind] / (CLEARLY if kind == usual else 1))

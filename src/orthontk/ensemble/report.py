@@ -44,7 +44,7 @@ def show_ensemble(directory: Path) -> None:
     summary = read_json(directory / "summary.json")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
-    caption = "mean ± standard error over seeds"
+    caption = "mean ± standard error over seeds; train loss: of the last minibatch logged"
     if any(name.endswith("/tau") for name in shown):
         caption += "; +k: k runs never reached τ and are in no mean"
     table = Table(caption=caption)

@@ -1,5 +1,6 @@
 """What a computation about a network must neither be disturbed by nor leave behind."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,9 @@ def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
     Raises:
         InvalidValue: random numbers were drawn.
     """
-    with exact_arithmetic(device), no_random_numbers(device), _attributes_kept(net):
+    with exact_arithmetic(device), no_random_numbers(device), _attributes_kept(net), warnings.catch_warnings():
+        # Of operations that `vmap` takes one by one, which a user can do nothing about.
+        warnings.filterwarnings("ignore", message="There is a performance drop")
         yield
 
 
