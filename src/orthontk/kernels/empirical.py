@@ -41,6 +41,9 @@ def empirical_ntk(
 
     Under `torch.distributed` every rank has to call it, with the same arguments; they share the work.
 
+    Of known layers no gradient of the whole network is ever formed, whether their weights are parameters or computed
+    from them (`torch.nn.utils.parametrizations`, masks, low rank); `explain_ntk` shows what is left to `torch.func`.
+
     Args:
         net: maps (N, …) to (N, O), or to (N, …) that is flattened to it, each example on its own.
         x1: (N₁, …).
