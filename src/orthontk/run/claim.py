@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
 from orthontk.run.lock import Holder, InUse, holder_of, locked, own_job, wait_for_first_process
+from orthontk.slurm.interruption import without_lightnings_handlers
 
 # How the first process of a run tells those that Lightning starts where the run is.
 DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
@@ -24,6 +25,12 @@ def claimed(config: DictConfig) -> Iterator[Path]:
     Raises:
         InUse: another launch is running it.
     """
+    with without_lightnings_handlers() if _is_distributed(config) else nullcontext(), _held(config) as path:
+        yield path
+
+
+@contextmanager
+def _held(config: DictConfig) -> Iterator[Path]:
     path = Path(HydraConfig.get().runtime.output_dir)
     if _is_started_by_lightning():
         yield Path(os.environ[DIRECTORY_VARIABLE])
@@ -52,9 +59,13 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
 
 def process_number(config: DictConfig) -> int:
     """This process's number among those of one distributed run, as Lightning counts; 0 in a run of one process."""
+    return _get_rank() or 0 if _is_distributed(config) else 0
+
+
+def _is_distributed(config: DictConfig) -> bool:
     devices = OmegaConf.select(config, "trainer.devices")
     nodes = OmegaConf.select(config, "trainer.num_nodes", default=1)
-    return 0 if devices == nodes == 1 else _get_rank() or 0
+    return not devices == nodes == 1
 
 
 def _is_started_by_lightning() -> bool:
