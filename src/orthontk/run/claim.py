@@ -1,6 +1,8 @@
 """The directory of a run, for this process alone and, in a distributed run, for the processes that belong to it."""
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,16 +13,18 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
-from orthontk.run.lock import Holder, InUse, holder_of, locked, own_job, wait_for_first_process
+from orthontk.run.lock import Holder, InUse, ending_with_holder, holder_of, locked, own_job, wait_for_first_process
 from orthontk.slurm.interruption import without_lightnings_handlers
 
-# How the first process of a run tells those that Lightning starts where the run is.
+# How the first process of a run tells those that Lightning starts where the run is, and who started them.
 DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
+PROCESS_VARIABLE = "ORTHONTK_RUN_PROCESS"
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @contextmanager
 def claimed(config: DictConfig) -> Iterator[Path]:
-    """The run's directory, held by its first process until the block ends.
+    """The run's directory, held by its first process until the block ends; without it the other processes end too.
 
     Raises:
         InUse: another launch is running it.
@@ -33,9 +37,12 @@ def claimed(config: DictConfig) -> Iterator[Path]:
 def _held(config: DictConfig) -> Iterator[Path]:
     path = Path(HydraConfig.get().runtime.output_dir)
     if _is_started_by_lightning():
+        _end_with_parent(int(os.environ[PROCESS_VARIABLE]))
         yield Path(os.environ[DIRECTORY_VARIABLE])
     elif process_number(config) > 0:
-        yield _directory_of_first_process(path, str(config.resume))
+        path = _directory_of_first_process(path, str(config.resume))
+        with ending_with_holder(path):
+            yield path
     elif str(config.resume) == "never":
         with _unused_sibling(path) as sibling:
             yield sibling
@@ -52,6 +59,7 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
     directory = open_directory(path, str(config.resume))
     os.environ[DIRECTORY_VARIABLE] = str(directory.path)
     os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
+    os.environ[PROCESS_VARIABLE] = str(os.getpid())
     # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
     sys.argv[1:] = [*HydraConfig.get().overrides.task]
     return directory
@@ -70,6 +78,13 @@ def _is_distributed(config: DictConfig) -> bool:
 
 def _is_started_by_lightning() -> bool:
     return DIRECTORY_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends: training on, it would not hold the directory."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # which has ended before
+        os._exit(1)
 
 
 @contextmanager
