@@ -22,6 +22,7 @@ def test_two_processes_equal_one(tmp_path, request):
         "callbacks.tau.threshold=0.3",
         "ensemble.stop=test_tau",
         "logger=wandb",
+        "trainer.enable_progress_bar=true",
     )
 
     def run(name, *overrides):
@@ -38,6 +39,7 @@ def test_two_processes_equal_one(tmp_path, request):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Results: ") == 1
+        assert not any(bar in done.stdout + done.stderr for bar in ("Epoch", "Testing", "Validation"))  # Lightning's
         return tmp_path / name
 
     one, two = run("one"), run("two", "trainer=ddp")
