@@ -37,8 +37,11 @@ def claimed(config: DictConfig) -> Iterator[Path]:
 def _held(config: DictConfig) -> Iterator[Path]:
     path = Path(HydraConfig.get().runtime.output_dir)
     if _is_started_by_lightning():
-        _end_with_parent(int(os.environ[PROCESS_VARIABLE]))
-        yield Path(os.environ[DIRECTORY_VARIABLE])
+        path = Path(os.environ[DIRECTORY_VARIABLE])
+        if own_job() is None:  # in a SLURM job a thread is the parent, and ends with the run
+            _end_with_parent(int(os.environ[PROCESS_VARIABLE]))
+        with ending_with_holder(path):
+            yield path
     elif process_number(config) > 0:
         path = _directory_of_first_process(path, str(config.resume))
         with ending_with_holder(path):
