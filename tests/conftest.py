@@ -46,7 +46,7 @@ def train(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("ORTHONTK_DEBUG", raising=False)
 
     def command(*arguments: str) -> Result:
-        for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"):
+        for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT", "ORTHONTK_RUN_PROCESS"):
             monkeypatch.delenv(variable, raising=False)
         flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
         overrides = [argument for argument in arguments if not argument.startswith("-")]

@@ -1,25 +1,36 @@
 """Two processes and one: the same steps, losses and kernels for the same global batch."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from terminating import STEP
 
 from orthontk.files import read_json
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
+from run_files import assert_same_run
 from small_run import SMALL
 
 
 @pytest.fixture
 def run(tmp_path, request):
-    def call(name, *overrides):
+    def call(name, *overrides, code=0, **variables):
         command = [sys.executable, "train.py", "model=fcn", *SMALL, *overrides, f"hydra.run.dir={tmp_path}/{name}"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=request.config.rootpath, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        done = subprocess.run(
+            command,
+            cwd=request.config.rootpath,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables},
+            timeout=200,
+        )
+        assert done.returncode == code, done.stderr
         return tmp_path / name
 
     return call
@@ -53,3 +64,12 @@ def test_a_divergence_ends_both_processes(run):
     one, two = (run(name, *settings, *unlogged, *ddp) for name, ddp in (("one", ()), ("two", ("trainer=ddp",))))
     summaries = [read_json(directory / "summary.json") for directory in (one, two)]
     assert all(summary["diverged"] and summary["steps"] == 51 for summary in summaries)
+
+
+@pytest.mark.slow
+def test_terminated_equals_uninterrupted(run):
+    """SIGTERM while the other process waits in a collective ends both, and the same command goes on to the same."""
+    settings = "trainer=ddp", "callbacks=[ntk,tau]", "+callbacks.last._target_=terminating.Terminating"
+    whole = run("whole", *settings)
+    run("left", *settings, code=-signal.SIGTERM, **{STEP: "3"})
+    assert_same_run(whole, run("left", *settings))

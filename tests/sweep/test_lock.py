@@ -22,6 +22,19 @@ except InUse:
     print("refused", flush=True)
 """
 
+FOLLOW = """
+import sys, time
+from pathlib import Path
+from orthontk.run import lock
+def look(path, holder_of=lock.holder_of):
+    holder = holder_of(path)
+    print(holder, flush=True)
+    return holder
+lock.holder_of = look
+with lock.ending_with_holder(Path(sys.argv[1])):
+    time.sleep(60)
+"""
+
 WATCH = """
 import sys
 from pathlib import Path
@@ -108,3 +121,38 @@ def test_other_processes_wait_for_the_first(hold, tmp_path, monkeypatch):
     hold()
     wait_for_first_process(tmp_path / "run")
     assert holder_of(tmp_path / "run").job == "17" and time.monotonic() - start < 30
+
+
+@pytest.fixture
+def follow(hold, tmp_path):
+    """(the process that holds the test's folder, another one of its run, which has seen that)"""
+    first = hold()
+    assert first.stdout.readline() == "held\n"
+    command = [sys.executable, "-c", FOLLOW, str(tmp_path / "run")]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert f"pid {first.pid}" in other.stdout.readline()
+    yield first, other
+    other.kill()
+    other.wait()
+
+
+def test_other_processes_end_with_the_first(follow):
+    first, other = follow
+    first.kill()
+    _, err = other.communicate(timeout=30)
+    assert other.returncode == 1 and f"pid {first.pid}) has ended" in err
+
+
+def test_other_processes_end_when_another_launch_has_the_lock(follow, tmp_path):
+    first, other = follow
+    first.kill()
+    with locked(tmp_path / "run", patience=10.0):
+        assert other.wait(timeout=30) == 1
+
+
+def test_other_processes_come_to_their_end_after_the_first(follow, tmp_path):
+    first, other = follow
+    write_json(tmp_path / "run" / "summary.json", {"status": "finished"})
+    first.kill()
+    looks = [other.stdout.readline() for _ in range(4)]
+    assert looks[-1] == "None\n" and other.poll() is None

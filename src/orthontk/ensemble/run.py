@@ -153,6 +153,7 @@ class EnsembleRun:
         callbacks = [*self._callbacks(module), endings, *([progress] if progress else []), checkpoints]
         own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
         own["plugins"] = [LightningEnvironment()]  # SLURM's would want a device of this Trainer for each of its tasks
+        own["enable_progress_bar"] = progress is not None  # or Lightning adds a bar of its own
         return make_trainer(self.config, path, self.data.first, callbacks, [rows], **own)
 
     def _callbacks(self, module: EnsembleModule) -> list[pl.Callback]:

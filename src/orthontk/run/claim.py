@@ -1,9 +1,11 @@
 """The directory of a run, for this process alone and, in a distributed run, for the processes that belong to it."""
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,24 +13,39 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
-from orthontk.run.lock import Holder, InUse, holder_of, locked, own_job, wait_for_first_process
+from orthontk.run.lock import Holder, InUse, ending_with_holder, holder_of, locked, own_job, wait_for_first_process
+from orthontk.slurm.interruption import without_lightnings_handlers
 
-# How the first process of a run tells those that Lightning starts where the run is.
+# How the first process of a run tells those that Lightning starts where the run is, and who started them.
 DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE = "ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT"
+PROCESS_VARIABLE = "ORTHONTK_RUN_PROCESS"
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @contextmanager
 def claimed(config: DictConfig) -> Iterator[Path]:
-    """The run's directory, held by its first process until the block ends.
+    """The run's directory, held by its first process until the block ends; without it the other processes end too.
 
     Raises:
         InUse: another launch is running it.
     """
+    with without_lightnings_handlers() if _is_distributed(config) else nullcontext(), _held(config) as path:
+        yield path
+
+
+@contextmanager
+def _held(config: DictConfig) -> Iterator[Path]:
     path = Path(HydraConfig.get().runtime.output_dir)
     if _is_started_by_lightning():
-        yield Path(os.environ[DIRECTORY_VARIABLE])
+        path = Path(os.environ[DIRECTORY_VARIABLE])
+        if own_job() is None:  # in a SLURM job a thread is the parent, and ends with the run
+            _end_with_parent(int(os.environ[PROCESS_VARIABLE]))
+        with ending_with_holder(path):
+            yield path
     elif process_number(config) > 0:
-        yield _directory_of_first_process(path, str(config.resume))
+        path = _directory_of_first_process(path, str(config.resume))
+        with ending_with_holder(path):
+            yield path
     elif str(config.resume) == "never":
         with _unused_sibling(path) as sibling:
             yield sibling
@@ -45,6 +62,7 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
     directory = open_directory(path, str(config.resume))
     os.environ[DIRECTORY_VARIABLE] = str(directory.path)
     os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
+    os.environ[PROCESS_VARIABLE] = str(os.getpid())
     # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
     sys.argv[1:] = [*HydraConfig.get().overrides.task]
     return directory
@@ -52,13 +70,24 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
 
 def process_number(config: DictConfig) -> int:
     """This process's number among those of one distributed run, as Lightning counts; 0 in a run of one process."""
+    return _get_rank() or 0 if _is_distributed(config) else 0
+
+
+def _is_distributed(config: DictConfig) -> bool:
     devices = OmegaConf.select(config, "trainer.devices")
     nodes = OmegaConf.select(config, "trainer.num_nodes", default=1)
-    return 0 if devices == nodes == 1 else _get_rank() or 0
+    return not devices == nodes == 1
 
 
 def _is_started_by_lightning() -> bool:
     return DIRECTORY_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends: training on, it would not hold the directory."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # which has ended before
+        os._exit(1)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from orthontk.run.claim import CHECKPOINT_VARIABLE, DIRECTORY_VARIABLE
+from orthontk.run.claim import CHECKPOINT_VARIABLE, DIRECTORY_VARIABLE, PROCESS_VARIABLE
 
 OF_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-OF_ONE_JOB = (*OF_LIGHTNING, DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE)
+OF_ONE_JOB = (*OF_LIGHTNING, DIRECTORY_VARIABLE, CHECKPOINT_VARIABLE, PROCESS_VARIABLE)
 
 
 def seed_global_generators(seed: int) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ from functools import cache
 from pathlib import Path
 
 from orthontk.run.directory import LOCK, is_finished
+from orthontk.slurm.interruption import is_leaving
 
 # `sweep status` looks at a lock by sharing it for an instant, which a start must outwait.
 PATIENCE = 1.0
 # After a requeue the process before it may be going down still, or its NFS lease running out.
 PATIENCE_AFTER_REQUEUE = 120.0
 FOR_FIRST_PROCESS = 300.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at whether the first process is still there
 UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
@@ -113,6 +116,39 @@ def wait_for_first_process(path: Path) -> None:
         if waited > FOR_FIRST_PROCESS:
             raise TimeoutError(f"{path}: the first process of this run has not started")
         time.sleep(0.1)
+
+
+@contextmanager
+def ending_with_holder(path: Path) -> Iterator[None]:
+    """End this process if, while the block runs, the first one of its distributed run lets go of the directory.
+
+    What this one wrote after that could meet what the next launch writes. That the run is finished, or that all were
+    told to leave, is no reason.
+    """
+    over = threading.Event()
+    threading.Thread(target=_follow, args=(_own_holder(path), path, over), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _follow(first: Holder | None, path: Path, over: threading.Event) -> None:
+    looks_without = 0
+    while not over.wait(SECONDS_BETWEEN_LOOKS):
+        first = first or _own_holder(path)
+        is_gone = first is not None and holder_of(path) != first and not is_finished(path) and not is_leaving()
+        looks_without = looks_without + 1 if is_gone else 0
+        if looks_without > 1:  # one look may fall on the moment in which all come to their end
+            print(f"the first process of this run ({first}) has ended, and so does this one", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+
+def _own_holder(path: Path) -> Holder | None:
+    """The first process of this distributed run, if it holds the directory."""
+    holder = holder_of(path)
+    return holder if holder is not None and holder.job == own_job() else None
 
 
 def _acquire(file: int, path: Path, patience: float) -> None:

@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from orthontk.slurm import commands
@@ -46,8 +47,30 @@ def is_requested(strategy: Any) -> bool:
 
 def leave_if_requested() -> None:
     """Leave, where there is nothing to save."""
-    if _is_listening and _requested.is_set():
+    if is_leaving():
         raise Interrupted
+
+
+def is_leaving() -> bool:
+    """Whether this process was told to leave, and does so by itself."""
+    return _is_listening and _requested.is_set()
+
+
+@contextmanager
+def without_lightnings_handlers() -> Iterator[None]:
+    """Let SIGTERM do what it does otherwise, which is to end a process at once; outside SLURM `surviving` is not there.
+
+    Lightning's handler talks to the other processes of a distributed run, on top of what it has interrupted: they would
+    wait for each other for ever. The last checkpoint stands.
+    """
+    from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector  # no import to wait for here
+
+    register = _SignalConnector.register_signal_handlers
+    _SignalConnector.register_signal_handlers = lambda self: None
+    try:
+        yield
+    finally:
+        _SignalConnector.register_signal_handlers = register
 
 
 def surviving(task: Callable[[], Result]) -> Result:
