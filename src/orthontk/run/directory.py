@@ -67,6 +67,12 @@ def is_unused(path: Path) -> bool:
     return not path.exists() or all(child.name == LOCK or child.match(FAILURES) for child in path.iterdir())
 
 
+def lost_history(path: Path, step: int) -> InvalidValue:
+    """The refusal to continue a run whose file `path` no longer has what was measured up to `step`."""
+    accepted = f"{path} with what was measured up to step {step}, which is gone (resume=never starts anew)"
+    return InvalidValue("resume", path.parent, accepted)
+
+
 def _continue_from(source: Path, path: Path) -> RunDirectory:
     """Continue a checkpoint of another run in `path`: what that run measured up to it comes along."""
     checkpoint = latest_checkpoint(source) if source.is_dir() else source
