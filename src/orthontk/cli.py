@@ -132,7 +132,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, JobFailed | JobsFailed):
         return str(error)
     if refusal := _refusal_behind(error):
-        return str(refusal)
+        value = "null" if refusal.value is None else refusal.value  # as the command line gives it
+        return str(InvalidValue(refusal.name, value, refusal.accepted))
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = error.options or sorted(p.stem for p in Path(sys.argv[0]).parent.glob(f"conf/{group}/*.yaml"))
