@@ -18,7 +18,7 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
 from orthontk.identity import first_difference, run_identity
 from orthontk.loggers.wandb_run import SWEEP_ID
-from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
+from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
 from orthontk.run.claim import begin, claimed, process_number
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
 from orthontk.run.failure import recording_failure
@@ -70,10 +70,11 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
-        if config.mode == "test":
-            _test_checkpoint(experiment, Path(config.ckpt_path))
-        else:
-            _fit_and_test(experiment, directory)
+        with interruptible():
+            if config.mode == "test":
+                _test_checkpoint(experiment, Path(config.ckpt_path))
+            else:
+                _fit_and_test(experiment, directory)
         failed = False
     finally:
         _finish_loggers(experiment.trainer, failed)
@@ -138,10 +139,7 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     if directory.checkpoint is not None:
         print(f"continuing from {directory.checkpoint}")
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
+    trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
     if data.val is not None and trainer.global_step % trainer.val_check_interval != 0:
         trainer.validate(module, datamodule=data, verbose=False)  # the curves end where the training does
     trainer.test(module, datamodule=data, verbose=False)
