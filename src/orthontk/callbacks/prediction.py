@@ -94,7 +94,7 @@ class Prediction(RecordingCallback):
         self.labels = {"train": data.train.labels, "test": test_labels}
         steps, actual = measured_steps(self.steps, trainer.max_steps), None
         path = Path(trainer.default_root_dir) / f"prediction{self.suffix}.safetensors"
-        if path.exists():  # left by an interrupted run of the same settings, or brought along from the run resumed
+        if path.exists():  # of the checkpoint that the run continues from
             self.series = PredictionSeries.read(path)
             if set(steps) <= self.series.predicted["train"].keys():
                 return

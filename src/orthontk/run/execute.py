@@ -132,6 +132,9 @@ def write_settings(config: DictConfig, directory: RunDirectory) -> None:
             print(f"warning: continuing a run begun at commit {before['git_commit']}; now at {now['git_commit']}")
     else:
         write_json(made_by, now)
+    if directory.checkpoint is None:  # begun anew, perhaps with other settings than what lies there was predicted for
+        for file in directory.path.glob("prediction*.safetensors"):
+            file.unlink()
     write_text(directory.path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
