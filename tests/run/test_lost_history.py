@@ -7,6 +7,7 @@ from orthontk.callbacks.prediction_series import PredictionSeries
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
+from run_files import assert_same_run
 
 SETTINGS = (
     "trainer.max_steps=20",
@@ -99,6 +100,18 @@ def test_kernels_that_overflow_are_measured_and_not_recorded(small, stop_after, 
     small(*settings)
     resumed = small(*settings)
     assert resumed.code == 0 and "continuing from" in resumed.out, resumed.err
+
+
+@pytest.mark.parametrize("ensemble", [(), ENSEMBLE])
+def test_what_was_measured_of_no_update_stays(small, monkeypatch, tmp_path, ensemble):
+    """A study of initialization that is ended between its training of no step and its summary."""
+    settings = (*ensemble, "trainer.max_steps=0", "checkpoint.keep=all")
+    whole = small(*settings, f"hydra.run.dir={tmp_path}/whole").run_directory
+    with monkeypatch.context() as patch:
+        patch.setattr("pytorch_lightning.Trainer.test", lambda *_, **__: 1 / 0)
+        assert small(*settings, f"hydra.run.dir={tmp_path}/ended").code == 1
+    ended = small(*settings, f"hydra.run.dir={tmp_path}/ended").run_directory
+    assert_same_run(whole, ended)
 
 
 def test_a_longer_run_keeps_the_outputs_that_were_measured(small, tmp_path):

@@ -38,7 +38,7 @@ from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import run_identity
 from orthontk.kernels.refusals import no_random_numbers
 from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, read_checkpoint, total_steps
-from orthontk.run.checkpoint_files import latest_checkpoint
+from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG, RunDirectory
 from orthontk.run.learning_rate import without_fraction
 from orthontk.run.settings import naming
@@ -126,7 +126,7 @@ class EnsembleRun:
         module = EnsembleModule(
             stack, replicas, self.loss, self.optimizer, self.schedule, settings, self.config.ensemble.stop
         )
-        checkpoint = latest_checkpoint(path)
+        checkpoint = checkpoint_to_resume(path)
         first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
         if checkpoint is not None:
             print(f"continuing from {checkpoint}")

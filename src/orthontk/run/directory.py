@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json
-from orthontk.run.checkpoint_files import latest_checkpoint
+from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 LOCK, FAILURES = ".lock", "failure*.txt"
@@ -49,7 +49,7 @@ def open_directory(path: Path, resume: str) -> RunDirectory:
     if resume == "never":
         return RunDirectory(path)
     if resume == "auto":
-        return RunDirectory(path, latest_checkpoint(path))
+        return RunDirectory(path, checkpoint_to_resume(path))
     return _continue_from(Path(resume), path)
 
 
