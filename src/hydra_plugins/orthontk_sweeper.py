@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
+from orthontk.checks import InvalidValue
 from orthontk.cli import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 from orthontk.run.directory import CONFIG
@@ -100,9 +101,18 @@ def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[s
     jobs = []
     for grid in with_choices(grids, overrides):
         own = parser.parse_overrides([f"{key}={as_override(value)}" for key, value in grid.items()])
+        for override in (*own, *overrides):
+            _require_values(override)
         (product,) = BasicSweeper.split_arguments([*own, *overrides], None)
         jobs += [job for job in product if job not in jobs]
     return jobs
+
+
+def _require_values(override: Override) -> None:
+    """Refuse a sweep over nothing, such as `range(2,1)`."""
+    if override.is_sweep_override() and next(override.sweep_string_iterator(), None) is None:
+        key, _, value = str(override.input_line).partition("=")
+        raise InvalidValue(key, value, "at least one value")
 
 
 class _PendingOnly:

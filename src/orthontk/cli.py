@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -132,7 +133,11 @@ def describe(error: BaseException) -> str:
     if isinstance(error, JobFailed | JobsFailed):
         return str(error)
     if refusal := _refusal_behind(error):
-        return str(refusal)
+        value = "null" if refusal.value is None else refusal.value  # as the command line gives it
+        return str(InvalidValue(refusal.name, value, refusal.accepted))
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}; expected a YAML file"
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = error.options or sorted(p.stem for p in Path(sys.argv[0]).parent.glob(f"conf/{group}/*.yaml"))
@@ -153,9 +158,10 @@ def describe(error: BaseException) -> str:
 
 
 def _refusal_behind(error: BaseException | None) -> InvalidValue | None:
-    """The refusal that an error comes from: Hydra wraps what a resolver raises in errors of its own."""
+    """The refusal that an error comes from: Hydra and OmegaConf wrap what a resolver raises in errors of their own."""
     while error is not None and not isinstance(error, InvalidValue):
-        error = error.__cause__
+        is_wrapped = isinstance(error, OmegaConfBaseException)  # which is raised without a cause
+        error = error.__cause__ or (error.__context__ if is_wrapped else None)
     return error
 
 

@@ -19,4 +19,10 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """The value in a file. Raises FileNotFoundError, or JSONDecodeError with the path of one that holds no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise json.JSONDecodeError(f"{path}: {error.msg}", error.doc, error.pos) from error
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError(f"{path}: not a text", "", 0) from error

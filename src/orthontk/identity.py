@@ -41,6 +41,21 @@ def _plain(node: Any) -> Any:
     return int(node) if isinstance(node, float) and node.is_integer() else node
 
 
+def first_difference(before: Any, now: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """The dotted key of the first setting that two identities differ in, and its two values; None if they agree.
+
+    >>> first_difference({"seed": 0, "model": {"width": 8}}, {"seed": 0, "model": {"width": 9}})
+    ('model.width', 8, 9)
+    """
+    if not (isinstance(before, Mapping) and isinstance(now, Mapping)):
+        return None if before == now else (key, before, now)
+    for name in {**now, **before}:
+        inner = f"{key}.{name}" if key else str(name)
+        if found := first_difference(before.get(name), now.get(name), inner):
+            return found
+    return None
+
+
 def run_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits that differ between configurations with different results."""
     text = json.dumps(run_identity(config), sort_keys=True, default=str)

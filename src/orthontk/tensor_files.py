@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+
+class DamagedFile(SafetensorError):
+    """safetensors' own error, with the file's path."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None) -> None:
@@ -20,7 +24,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[s
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the settings of a file. Raises FileNotFoundError, or safetensors' own error for a damaged one."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-        return tensors, json.loads(file.metadata()["settings"])
+    """The tensors and the settings of a file. Raises FileNotFoundError, or DamagedFile."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            return tensors, json.loads(file.metadata()["settings"])
+    except SafetensorError as error:
+        raise DamagedFile(f"{path}: expected a whole safetensors file; {error}") from error

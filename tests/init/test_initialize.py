@@ -175,7 +175,7 @@ def test_a_function_of_the_gaussian_draw_is_a_scheme(build):
 @pytest.mark.parametrize("bad", [lambda draw: draw[:1], lambda draw: draw.mT, lambda draw: None, lambda draw: 1.0])
 def test_a_scheme_must_return_weights_of_the_given_shape(bad):
     initialize(fcn(), lambda draw: draw / draw.std(), generator())
-    with pytest.raises(InvalidValue, match=r"expected weights of shape \(32, 24\)$"):
+    with pytest.raises(InvalidValue, match=r"expected weights of shape \(32, 24\), not (shape|NoneType|float)"):
         initialize(fcn(), bad, generator())
 
 

@@ -1,10 +1,14 @@
 """A run that is told to leave saves where it is, and continues from there to the same files."""
 
+import signal
+
 import pytest
 
 from orthontk.callbacks import checkpoints
+from orthontk.ensemble.module import EnsembleModule
 from orthontk.slurm import commands, interruption
 from orthontk.slurm.interruption import Interrupted
+from orthontk.training import TrainingModule
 from run_files import assert_same_run
 
 LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
@@ -24,6 +28,24 @@ def test_interrupted_equals_uninterrupted(small, monkeypatch, tmp_path, step, ke
     resumed = small(*settings, f"hydra.run.dir={tmp_path}/left")
     assert resumed.code == 0 and "continuing from" in resumed.out, resumed.err
     assert_same_run(whole, tmp_path / "left")
+
+
+@pytest.mark.parametrize("hook", ["training_step", "validation_step", "test_step"])
+@pytest.mark.parametrize(("module", "settings"), [(TrainingModule, ()), (EnsembleModule, ("ensemble.seeds=2",))])
+def test_ctrl_c_says_how_to_go_on(small, monkeypatch, tmp_path, module, settings, hook):
+    """While it trains, in the validation that closes a training, and in the test after it."""
+
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    settings = (*settings, "trainer.max_steps=5", "trainer.val_check_interval=100", f"hydra.run.dir={tmp_path}/run")
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, hook, pressed)
+        stopped = small(*settings)
+    signal.signal(signal.SIGINT, handler)  # which Lightning ignores from then on
+    assert stopped.code == 130 and stopped.err.startswith("interrupted; the same command continues"), stopped.err
+    assert small(*settings).code == 0
 
 
 def test_nothing_is_listened_to_outside_slurm(monkeypatch):

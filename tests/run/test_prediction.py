@@ -116,3 +116,18 @@ def test_replicas_files_hold_the_end_though_it_is_no_checkpoint(small):
     run = small(*LAZY, *settings).run_directory
     files = sorted(run.glob("replicas/*/prediction.safetensors"))
     assert [load_file(path)["actual/steps"].tolist() for path in files] == [[0, 1, 2, 5]] * 2
+
+
+def test_other_settings_are_predicted_anew(small, monkeypatch, tmp_path):
+    """In a directory given by hand, where a run was ended before its first checkpoint."""
+    settings = (*LAZY, "checkpoint.every_n_steps=10")
+    whole = small(*settings, "optimizer.lr=0.2", f"hydra.run.dir={tmp_path}/whole").run_directory
+
+    def failing(self, batch, batch_index):
+        raise RuntimeError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", failing)
+        assert small(*settings, "optimizer.lr=0.1", f"hydra.run.dir={tmp_path}/other").code == 1
+    other = small(*settings, "optimizer.lr=0.2", f"hydra.run.dir={tmp_path}/other").run_directory
+    assert errors(whole) == errors(other)

@@ -87,6 +87,39 @@ def test_finished_run_is_reported_and_left_alone(small):
     assert before == {path: path.stat().st_mtime_ns for path in first.run_directory.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "named"),
+    [
+        ("optimizer.lr=1", "optimizer.lr=3", "optimizer.lr=3: expected 1, "),
+        ("trainer.max_steps=6", "trainer.max_steps=8", "trainer.max_steps=8: expected 6, "),
+        ("optimizer.lr_fraction=0.5", "optimizer.lr_fraction=0.2", "optimizer.lr_fraction=0.2: expected 0.5, "),
+        ("model.critical=0.1", "model.critical=null", "model.critical=null: expected 0.1, "),
+        ("ensemble.seeds=2", "ensemble.seeds=3", "ensemble.seeds=3: expected 2, "),
+        ("callbacks=ntk", "callbacks=[ntk,tau]", "callbacks.tau="),
+    ],
+)
+def test_a_finished_run_is_reported_for_its_own_settings_only(small, tmp_path, before, now, named):
+    here = f"hydra.run.dir={tmp_path}/run"
+    assert small(before, here).code == 0
+    again = small(before, here, "figures=true", "trainer.enable_progress_bar=true")
+    assert again.out.startswith("finished already"), again.err
+    refused = small(now, here)
+    assert refused.code == 1 and refused.err.startswith(f"error: {named}") and refused.err.count("\n") == 1
+    assert f"the finished run {tmp_path}/run " in refused.err
+
+
+def test_a_refused_launch_leaves_the_settings_of_the_run(small, interrupt, tmp_path):
+    here = f"hydra.run.dir={tmp_path}/run"
+    interrupt(6)
+    small(*LONGER, here)
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    for changed in ("optimizer.lr=0.7", "model.width=9"):
+        refused = small(*LONGER, here, changed)
+        assert refused.code == 1 and "resume=" in refused.err
+        assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+    assert small(*LONGER, here).code == 0
+
+
 def test_never_makes_numbered_siblings(small):
     names = [small("resume=never").run_directory.name for _ in range(3)]
     assert names[1:] == [f"{names[0]}-2", f"{names[0]}-3"]
@@ -191,3 +224,15 @@ def test_ended_processes_continue(start, tmp_path):
 
 def _has_reached(directory, step):
     return any(int(path.stem.split("-")[1]) >= step for path in directory.glob("checkpoints/step-*.ckpt"))
+
+
+def test_wandb_has_the_steps_that_were_made_without_it(small, interrupt, tmp_path):
+    """Begun with another logger, or continued from another run: what the offline run holds is that of one piece."""
+    settings = (*LONGER, "checkpoint.keep=all")
+    whole = small(*settings, "logger=wandb", f"hydra.run.dir={tmp_path}/whole").run_directory
+    interrupt(14)
+    small(*settings, "logger=csv", f"hydra.run.dir={tmp_path}/begun")
+    begun = small(*settings, "logger=wandb", f"hydra.run.dir={tmp_path}/begun").run_directory
+    half = f"resume={whole}/checkpoints/step-00000012.ckpt"
+    continued = small(*settings, "logger=wandb", half, f"hydra.run.dir={tmp_path}/continued").run_directory
+    assert wandb_history(whole) == wandb_history(begun) == wandb_history(continued)

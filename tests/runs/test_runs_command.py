@@ -120,6 +120,8 @@ def test_an_ensemble_is_a_row_for_each_kind_of_replica(runs, folder):
         (["{empty}"], "expected a folder with runs"),
         (["{folder}", "--sort", "accurracy"], "--sort=accurracy: expected a setting such as model.width, or one of"),
         (["{folder}", "--where", "model.width"], "--where=model.width: expected KEY=VALUE"),
+        (["{folder}", "--where", "model.width>>3"], "--where=model.width>>3: expected KEY=VALUE"),
+        (["{folder}", "--where", "model.width==3"], "--where=model.width==3: expected KEY=VALUE"),
         (["{folder}", "--where", "widht=8"], "--where=widht: expected"),
     ],
 )

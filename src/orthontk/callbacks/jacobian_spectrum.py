@@ -47,6 +47,7 @@ class JacobianSpectrum(RecordingCallback):
             scheme = infinite_limit.init_scheme(module)
             metrics |= _means("predicted_", [predicted_spectrum(module.network, x, scheme) for x in self.x])
         self.series.add(step, torch.stack([values for values, _ in spectra]))
+        self.last_recorded = step
         log_metrics(trainer, metrics, step)
 
 

@@ -99,6 +99,7 @@ class NTKRecorder(RecordingCallback):
         if not theta.isfinite().all():  # a kernel overflows before the outputs do
             return dict.fromkeys(METRICS, math.nan)
         self.series.add(step, theta)
+        self.last_recorded = step
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if hasattr(logger, "log_kernel"):

@@ -92,17 +92,20 @@ class Prediction(RecordingCallback):
         test_images, test_labels, _ = data.probe(self.test_size, "test")
         self.images = {"train": data.train.images, "test": test_images}
         self.labels = {"train": data.train.labels, "test": test_labels}
-        steps = measured_steps(self.steps, trainer.max_steps)
+        steps, actual = measured_steps(self.steps, trainer.max_steps), None
         path = Path(trainer.default_root_dir) / f"prediction{self.suffix}.safetensors"
-        if path.exists():  # left by an interrupted run of the same settings, or brought along from the run resumed
+        if path.exists():  # of the checkpoint that the run continues from
             self.series = PredictionSeries.read(path)
             if set(steps) <= self.series.predicted["train"].keys():
                 return
+            actual = self.series.actual  # of a shorter run, which this one continues
+            steps = sorted({*steps, *actual["train"]})
         # Before a checkpoint is restored, so the network is that of the initialization.
         network = copy.deepcopy(pl_module.network).to(trainer.strategy.root_device).double()
-        self.series = PredictionSeries(path, self._predict(network, pl_module, steps))
+        self.series = PredictionSeries(path, self._predict(network, pl_module, steps), actual)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TrainingModule) -> None:
+        self.require_recorded(self.series.path, self.series.actual["train"].keys())
         self.series.keep_until(self.last_measured)
 
     def _predict(self, network: nn.Module, module: TrainingModule, steps: list[int]) -> dict[str, dict[int, Tensor]]:
@@ -135,6 +138,7 @@ class Prediction(RecordingCallback):
         for split in ("train", "test"):
             actual = outputs_of(module.network, self.images[split]).double().cpu()
             self.series.actual[split][step] = actual
+            self.last_recorded = step
             for name, outputs in (("actual", actual), (f"predicted{self.suffix}", self.series.predicted[split][step])):
                 labels = self.labels[split].cpu()
                 metrics[f"{name}/{split}/loss"] = module.loss(outputs.double(), labels).item()

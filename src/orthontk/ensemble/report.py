@@ -10,9 +10,9 @@ from rich.table import Table
 
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
-from orthontk.files import read_json
 from orthontk.run.directory import LOCK
 from orthontk.run.settings import naming
+from orthontk.run.summary import read_summary
 from orthontk.terminal import console as open_console
 
 SHOWN = {"train/tau": "train τ", "test/tau": "test τ", "train/loss": "train loss", "test/accuracy": "test accuracy"}
@@ -41,7 +41,7 @@ def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds
 
 def show_ensemble(directory: Path) -> None:
     """Print a row for each initialization and learning rate, and where everything is."""
-    summary = read_json(directory / "summary.json")
+    summary = read_summary(directory, "groups", "replicas", "metrics")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
     caption = "mean ± standard error over seeds; train loss: of the last minibatch logged"

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 from orthontk.csv_rows import read_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.growing_table import GrowingTable
+from orthontk.run.directory import lost_history
 
 SHARE_OF_TIME = 0.02  # that writing may take, between checkpoints
 
@@ -20,13 +21,18 @@ class ReplicaRows(Logger):
     Args:
         path: of the file.
         first_step: the step that training starts from; rows after it, left by a killed run, are dropped.
+
+    Raises:
+        InvalidValue: the file is gone, with the rows before `first_step`.
     """
 
     def __init__(self, path: Path, replicas: Sequence[Replica], first_step: int = 0) -> None:
         super().__init__()
         self.table = GrowingTable(path, COLUMNS)  # whose keys are (a replica's number, a step)
         numbers = {tuple(replica.identity.values()): replica.number for replica in replicas}
-        for row in read_rows(path) if path.exists() and first_step > 0 else ():
+        if first_step > 0 and not path.exists():
+            raise lost_history(path, first_step)
+        for row in read_rows(path) if first_step > 0 else ():
             if row["step"] <= first_step:
                 self.table.add((numbers[tuple(row[name] for name in IDENTITY)], row["step"]), row)
         self.next_write = time.monotonic() + 5

@@ -37,8 +37,8 @@ from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import run_identity
 from orthontk.kernels.refusals import no_random_numbers
-from orthontk.run.assemble import build_data, build_network, make_trainer, read_checkpoint, total_steps
-from orthontk.run.checkpoint_files import latest_checkpoint
+from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, read_checkpoint, total_steps
+from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG, RunDirectory
 from orthontk.run.learning_rate import without_fraction
 from orthontk.run.settings import naming
@@ -126,20 +126,18 @@ class EnsembleRun:
         module = EnsembleModule(
             stack, replicas, self.loss, self.optimizer, self.schedule, settings, self.config.ensemble.stop
         )
-        checkpoint = latest_checkpoint(path)
+        checkpoint = checkpoint_to_resume(path)
         first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
         if checkpoint is not None:
             print(f"continuing from {checkpoint}")
         rows = ReplicaRows(path / "metrics.csv", replicas, first_step)
         trainer = self._trainer(path, module, rows, progress)
-        try:
+        with interruptible():
             trainer.fit(module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-        if module.replicas:
-            if self.data.first.val is not None and trainer.global_step % trainer.val_check_interval != 0:
-                trainer.validate(module, datamodule=self.data, verbose=False)
-            trainer.test(module, datamodule=self.data, verbose=False)
+            if module.replicas:
+                if self.data.first.val is not None and trainer.global_step % trainer.val_check_interval != 0:
+                    trainer.validate(module, datamodule=self.data, verbose=False)
+                trainer.test(module, datamodule=self.data, verbose=False)
         write_chunk(path, replicas, rows, module.endings(), trainer.global_step)
         if self.config.checkpoint.keep == "last":  # of an ensemble's weights nothing stays unless all of them do
             shutil.rmtree(path / "checkpoints", ignore_errors=True)

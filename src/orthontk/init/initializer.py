@@ -1,6 +1,8 @@
 """Draw a network's parameters in place."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +65,9 @@ def initialize(
     for layer in layers:
         weight = transform(_normal(layer.weight.shape, generator))
         if not isinstance(weight, Tensor) or weight.shape != layer.weight.shape:
-            raise InvalidValue("scheme", scheme, f"weights of shape {tuple(layer.weight.shape)}")
+            got = f"shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else type(weight).__name__
+            accepted = f"weights of shape {tuple(layer.weight.shape)}, not {got}"
+            raise InvalidValue("scheme", _name(scheme), accepted)
         layer.weight.copy_(layer.weight_std * weight)
         layer.bias.copy_(layer.bias_std * _normal(layer.bias.shape, generator))
     return net
@@ -75,6 +79,14 @@ def _scheme(scheme: str | Scheme) -> Scheme:
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise InvalidValue("scheme", scheme, f"one of {', '.join(SCHEMES)}, or a function")
     return SCHEMES[scheme]
+
+
+def _name(scheme: str | Scheme) -> str:
+    """As a configuration names it: a function by its dotted name, an object by that of its class."""
+    while isinstance(scheme, functools.partial):
+        scheme = scheme.func
+    named: Any = scheme if hasattr(scheme, "__qualname__") else type(scheme)
+    return scheme if isinstance(scheme, str) else f"{named.__module__}.{named.__qualname__}"
 
 
 def _normal(shape: torch.Size, generator: torch.Generator | None) -> Tensor:

@@ -29,8 +29,9 @@ class WandbRun(Logger):
 
     The run's id is made of its directory's name, so a resumed run is the same W&B run. Offline, W&B would start a
     second directory for it; instead its history is written again from the run's own files and the first part removed,
-    so each step is there once. Online, an id in WANDB_RUN_ID wins over that one, and an agent's sweep over project and
-    entity.
+    so each step is there once. Online, the steps are written that W&B does not have, such as those of a run that this
+    one continues, or those that were made with another logger. There an id in WANDB_RUN_ID wins over that one, and an
+    agent's sweep over project and entity.
 
     Args:
         run_directory: holds `wandb/`, and the `config.yaml` that W&B shows as the run's configuration.
@@ -89,7 +90,6 @@ class WandbRun(Logger):
             import wandb
 
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
-            is_new = not self._has_reported()
             config = self._run_config()
             self._run = start_run(
                 **self.settings,
@@ -99,8 +99,8 @@ class WandbRun(Logger):
                 resume="allow" if self.is_online else None,
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
             )
-            if self.first_step > 0 and (is_new if self.is_online else earlier):
-                self._replay(until=self.first_step)
+            if self.first_step > 0:
+                self._replay(self._run.starting_step, self.first_step)
             if not self.is_online:
                 for directory in earlier:
                     shutil.rmtree(directory)
@@ -110,8 +110,8 @@ class WandbRun(Logger):
         path = self.run_directory / "config.yaml"
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def _replay(self, until: float = math.inf) -> None:
-        """Log again what the run's own files hold up to that step. W&B takes no step again of a run that it resumes."""
+    def _replay(self, first: int = 0, last: float = math.inf) -> None:
+        """Log again what the run's own files hold of these steps."""
         from orthontk.kernels.kernel_series import KernelSeries
 
         metrics, kernels = self.run_directory / "metrics.csv", self.run_directory / "ntk.safetensors"
@@ -119,7 +119,7 @@ class WandbRun(Logger):
         series = KernelSeries.read(kernels) if kernels.exists() else None
         stored = dict(zip(series.steps, series.kernels, strict=True)) if series else {}
         for step in sorted(rows.keys() | stored.keys()):
-            if step <= until:
+            if first <= step <= last:
                 if step in stored:
                     self.experiment.log(_kernel_media(stored[step]), step=int(step))
                 self.experiment.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))

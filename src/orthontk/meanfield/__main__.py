@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             _draw_phase_diagram(options.activation, options.phase_diagram)
     except InvalidValue as refusal:
-        sys.exit(str(refusal))
+        sys.exit(f"error: {refusal}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,15 @@ def make_trainer(
             logger=loggers,
             **own,
         )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Around whatever a Trainer does: of Ctrl-C, Lightning makes an exit that says nothing."""
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
 
 
 def total_steps(trainer: DictConfig, data: TensorDataModule) -> int:

@@ -19,3 +19,9 @@ def saved_step(checkpoint: Path) -> int:
 def latest_checkpoint(run_directory: str | Path) -> Path | None:
     """The checkpoint with the most steps, or None."""
     return max(Path(run_directory, "checkpoints").glob("step-*.ckpt"), default=None)
+
+
+def checkpoint_to_resume(run_directory: str | Path) -> Path | None:
+    """The latest checkpoint, but for one of no update: what was measured then is measured anew, with its rows."""
+    latest = latest_checkpoint(run_directory)
+    return latest if latest is not None and saved_step(latest) > 0 else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json
-from orthontk.run.checkpoint_files import latest_checkpoint
+from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 LOCK, FAILURES = ".lock", "failure*.txt"
@@ -49,7 +49,7 @@ def open_directory(path: Path, resume: str) -> RunDirectory:
     if resume == "never":
         return RunDirectory(path)
     if resume == "auto":
-        return RunDirectory(path, latest_checkpoint(path))
+        return RunDirectory(path, checkpoint_to_resume(path))
     return _continue_from(Path(resume), path)
 
 
@@ -65,6 +65,12 @@ def siblings(path: Path) -> Iterator[Path]:
 def is_unused(path: Path) -> bool:
     """Whether nothing of a run is there, but for the trace of one that was refused."""
     return not path.exists() or all(child.name == LOCK or child.match(FAILURES) for child in path.iterdir())
+
+
+def lost_history(path: Path, step: int) -> InvalidValue:
+    """The refusal to continue a run whose file `path` no longer has what was measured up to `step`."""
+    accepted = f"{path} with what was measured up to step {step}, which is gone (resume=never starts anew)"
+    return InvalidValue("resume", path.parent, accepted)
 
 
 def _continue_from(source: Path, path: Path) -> RunDirectory:

@@ -16,14 +16,15 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
+from orthontk.identity import first_difference, run_identity
 from orthontk.loggers.wandb_run import SWEEP_ID
-from orthontk.run.assemble import Experiment, assemble, read_checkpoint, resolved_model
+from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
 from orthontk.run.claim import begin, claimed, process_number
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
-from orthontk.run.settings import check_overrides, check_settings, naming
+from orthontk.run.settings import DECIDES, check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 from orthontk.training import TrainingModule
 
@@ -38,6 +39,7 @@ def run(config: DictConfig) -> None:
     with alone_in_process(config.seed):
         here = Path(HydraConfig.get().runtime.output_dir)
         if str(config.resume) != "never" and is_finished(here):
+            _require_same_settings(config, here)
             _show_finished(config, here)
             _report_to_agent(config, here)
             return
@@ -45,6 +47,7 @@ def run(config: DictConfig) -> None:
             check_settings(config)
             check_overrides(config, HydraConfig.get().overrides.task)
             if is_finished(path):  # by another launch, which this one has waited for
+                _require_same_settings(config, path)
                 _show_finished(config, path)
             else:
                 _carry_out(config, begin(config, path))
@@ -61,13 +64,17 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         run_ensemble(config, directory, start)
         return
     experiment = assemble(config, directory)
+    if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
+        _require_same_network(experiment.module, directory.checkpoint, "resume")
+        _require_same_beginning(experiment.module, directory.checkpoint)
     write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
-        if config.mode == "test":
-            _test_checkpoint(experiment, Path(config.ckpt_path))
-        else:
-            _fit_and_test(experiment, directory)
+        with interruptible():
+            if config.mode == "test":
+                _test_checkpoint(experiment, Path(config.ckpt_path))
+            else:
+                _fit_and_test(experiment, directory)
         failed = False
     finally:
         _finish_loggers(experiment.trainer, failed)
@@ -125,19 +132,17 @@ def write_settings(config: DictConfig, directory: RunDirectory) -> None:
             print(f"warning: continuing a run begun at commit {before['git_commit']}; now at {now['git_commit']}")
     else:
         write_json(made_by, now)
+    if directory.checkpoint is None:  # begun anew, perhaps with other settings than what lies there was predicted for
+        for file in directory.path.glob("prediction*.safetensors"):
+            file.unlink()
     write_text(directory.path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     if directory.checkpoint is not None:
-        _require_same_network(module, directory.checkpoint, "resume")
-        _require_same_beginning(module, directory.checkpoint)
         print(f"continuing from {directory.checkpoint}")
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
+    trainer.fit(module, datamodule=data, ckpt_path=directory.checkpoint, weights_only=True)
     if data.val is not None and trainer.global_step % trainer.val_check_interval != 0:
         trainer.validate(module, datamodule=data, verbose=False)  # the curves end where the training does
     trainer.test(module, datamodule=data, verbose=False)
@@ -160,6 +165,25 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
         if stored.get(name) != expected.get(name):
             shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"
             raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
+
+
+def _require_same_settings(config: DictConfig, path: Path) -> None:
+    """Refuse to report a finished run for settings that it did not have: a directory that is given by hand may."""
+    if not (path / CONFIG).exists():
+        return
+    configs = OmegaConf.load(path / CONFIG), config
+    identities = [run_identity(of) for of in configs]
+    if str(config.resume) == "auto":  # whatever it was begun from
+        identities[0].pop("resume", None)
+    for key, decided in DECIDES.items():
+        if any(OmegaConf.select(of, key) is not None for of in configs):
+            for group, _, name in (setting.partition(".") for setting in decided):
+                for identity in identities:
+                    identity[group].pop(name, None)
+    if found := first_difference(*identities):
+        key, before, now = found
+        was = "null" if before is None else before
+        raise InvalidValue(key, now, f"{was}, as in the finished run {path} (resume=never starts anew beside it)")
 
 
 def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:

@@ -1,5 +1,6 @@
 """Refuse bad settings by the key a user would change, before anything is computed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -86,9 +87,27 @@ def naming(key: str) -> Iterator[None]:
     try:
         yield
     except InstantiationException as error:
+        if refusal := _not_importable(key, error):
+            raise refusal from error
         _raise_named(key, error.__cause__ or error)
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
         _raise_named(key, error)
+
+
+def _not_importable(key: str, error: InstantiationException) -> InvalidValue | None:
+    """The refusal of a `_target_` that Hydra does not find, by the key that holds it; None for another error."""
+    match = re.match(r"Error locating target '(.*)', set env.*(?:\nfull_key: (.*))?", str(error))
+    if match is None:
+        return None
+    target, inner = match.groups()
+    path = [key, *filter(None, [(inner or "").removeprefix(key).strip(".")]), "_target_"]
+    reason: BaseException = error
+    while reason.__cause__ is not None:
+        reason = reason.__cause__
+    why = f"{type(reason).__name__}: {reason}".splitlines()[0]
+    if isinstance(reason, SyntaxError):
+        why = f"{reason.filename}, line {reason.lineno}: {reason.msg}"
+    return InvalidValue(".".join(path), target, f"the dotted name of something that can be imported; {why}")
 
 
 def _raise_named(key: str, error: BaseException) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from orthontk.checks import InvalidValue
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json, write_json
 from orthontk.run.directory import KERNEL_REGRESSION, LOCK, SUMMARY
@@ -62,9 +63,23 @@ def regression_table(content: dict[str, Any]) -> Table:
     return table
 
 
+def read_summary(directory: Path, *keys: str) -> dict[str, Any]:
+    """A finished run's summary, which has these keys.
+
+    Raises:
+        InvalidValue: one of them is missing, in a file that this project has not written.
+    """
+    summary = read_json(directory / SUMMARY)
+    for key in keys:
+        if key not in summary:
+            accepted = f"a finished run; its {SUMMARY} lacks {key}, and without that file the same command goes on"
+            raise InvalidValue("hydra.run.dir", directory, accepted)
+    return summary
+
+
 def show_briefly(directory: Path) -> None:
     """Two lines: of a multirun's jobs, which are compared in a table at its end."""
-    summary = read_json(directory / SUMMARY)
+    summary = read_summary(directory, "metrics", "steps", "diverged")
     values = {label: summary["metrics"].get(name) for name, label in BRIEFLY.items()}
     parts = [
         f"{summary['steps']} steps",
@@ -77,7 +92,7 @@ def show_briefly(directory: Path) -> None:
 
 def show_summary(directory: Path) -> None:
     """Print the closing table and where everything is."""
-    summary = read_json(directory / SUMMARY)
+    summary = read_summary(directory, "metrics", "steps", "diverged")
     table = Table()
     table.add_column("measured at the end")
     table.add_column("value", justify="right")

@@ -19,7 +19,7 @@ OPERATORS = {
     "<": operator.lt,
     ">": operator.gt,
 }
-CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)")
+CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)((?![=<>!]).*)")
 
 
 def differing(entries: Sequence[Entry]) -> list[str]:

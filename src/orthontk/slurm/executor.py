@@ -19,6 +19,9 @@ from orthontk.checks import InvalidValue
 # by SIGKILL, after which SLURM requeues the job.
 PYTHON = f'bash -c \'trap "" USR2 TERM; exec "$0" "$@"\' {shlex.quote(sys.executable)}'
 
+# What `sbatch` says where no controller answers it: then no setting of a job is wrong.
+UNREACHABLE = ("Unable to contact slurm controller", "Could not establish a configuration source")
+
 
 class Executor(SlurmExecutor):
     """Submits jobs to SLURM.
@@ -70,5 +73,8 @@ class Executor(SlurmExecutor):
             with redirect_stderr(StringIO()):  # where submitit repeats what is in its error
                 return self.map_array(function, *zip(*arguments, strict=True))
         except FailedJobError as error:
-            lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
+            lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "fatal:" in line]
+            if any(words in str(error) for words in UNREACHABLE):
+                accepted = f"another launcher, as sbatch reaches no SLURM from this machine; {' '.join(lines[-2:])}"
+                raise InvalidValue("hydra/launcher", "slurm", accepted) from error
             raise InvalidValue("hydra.launcher", "…", f"what SLURM accepts; {' '.join(lines[-2:])}") from error
