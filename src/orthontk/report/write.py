@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
+from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show
@@ -22,6 +23,7 @@ class Judged(NamedTuple):
     Args:
         figure: as data, if the study gives it.
         image: the drawn figure, if it is there.
+        copies: directories of runs that are left out, as a newer one has the same settings.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Judged(NamedTuple):
     comparison: list[dict[str, Any]]
     figure: PanelFigure | None = None
     image: Path | None = None
+    copies: Sequence[Path] = ()
 
 
 def report(directory: Path, out: Path) -> "Reporter":
@@ -80,6 +83,7 @@ class Reporter:
             judged = self._judgements[key][1]
             if isinstance(judged, Judged):
                 self.judged.append(judged)
+                self.skipped |= dict.fromkeys(judged.copies, "a newer run has the same settings and is judged")
             else:
                 self.skipped[runs[0].directory.parent] = judged
 
@@ -152,10 +156,13 @@ def study_of(run: Run) -> Any:
 
 def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     study = study_of(runs[0])
+    found, runs = runs, newest_of_each(runs)
+    name_differences(runs)
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
-    judged = Judged(name, scale, data, len(runs), study.claims(table), study.comparison(table))
+    copies = [run.directory for run in found if run not in runs]
+    judged = Judged(name, scale, data, len(runs), study.claims(table), study.comparison(table), copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))
     write_json(out / "verdict.json", _plain(judged))
