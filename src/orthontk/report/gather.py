@@ -58,6 +58,11 @@ class Run:
         return next((row[metric] for row in reversed(self.rows) if metric in row), None)
 
     @property
+    def diverged(self) -> bool:
+        """Whether its network did; the replicas of an ensemble are counted instead."""
+        return self.summary.get("diverged") is True
+
+    @property
     def family(self) -> str:
         return str(self.get("model._target_", "")).rsplit(".", 1)[-1]
 

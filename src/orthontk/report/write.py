@@ -41,18 +41,16 @@ def report(directory: Path, out: Path) -> "Reporter":
     """Judge every study under `directory`, write to `out`, and print the claims.
 
     Raises:
-        InvalidValue: no finished run is there, or there are studies and none of them can be judged.
+        InvalidValue: no finished run is there.
     """
     reporter = Reporter(directory, out)
     reporter.update()
-    found, judged = reporter.found, reporter.judged
-    if not found.runs or (studies_in(found) and not judged):
+    if not reporter.found.runs:
         reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(reporter.skipped.items())[:3])
-        wanted = "runs of a study that can be judged" if found.runs else "a folder with finished runs"
-        accepted = wanted + (f" (skipped: {reasons})" if reasons else "")
+        accepted = "a folder with finished runs" + (f" (skipped: {reasons})" if reasons else "")
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
-    show(judged, reporter.skipped, out)
+    show(reporter.judged, reporter.skipped, out)
     return reporter
 
 
@@ -89,6 +87,8 @@ class Reporter:
 
     def _judge(self, key: tuple[str, str], runs: list[Run]) -> Judged | str:
         name, scale = key
+        if all(run.diverged for run in runs):
+            return f"study {name} is not judged: all of its {len(runs)} runs diverged"
         try:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
         except (KeyError, ValueError, OSError, AttributeError, TypeError) as error:
@@ -99,7 +99,7 @@ class Reporter:
         from orthontk.report.page import write_page  # Jinja2 and Plotly are extras
 
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.judged:
+        if studies_in(self.found):
             write_text(self.out / "claims.md", markdown(self.judged, self.skipped))
             write_json(self.out / "verdict.json", [_plain(study) for study in self.judged])
         write_page(self, reload_after)
