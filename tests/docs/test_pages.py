@@ -71,6 +71,19 @@ def test_what_is_made_shorter_is_there():
         assert any(command.startswith(start) for command in found), start
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_folder_of_one_run_is_made_by_no_other_page(page):
+    """`outputs/NAME/*` is then the run's directory, whatever other pages a reader has followed."""
+    read = set(re.findall(r"outputs/(\w+)/\*", shell_of(page)))
+    for other in PAGES:
+        if other != page:
+            assert not read & set(re.findall(r"\bname=(\w+)", shell_of(other))), name(other)
+
+
+def shell_of(page):
+    return "\n".join(command for block in runs(page) if block.language in COMMANDS for command in commands(block))
+
+
 def test_blocks_and_commands(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(

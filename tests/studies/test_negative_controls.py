@@ -2,10 +2,12 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from orthontk.report.write import report
+from orthontk.studies import DepthFluctuation
 
 QUIET = ("logger=csv", "figures=false", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu")
 
@@ -32,7 +34,7 @@ def fluctuations(train, tmp_path):
 
 
 GAUSSIAN = "deep and narrow, the NTK of Gaussian weights fluctuates as much as it is large"
-ORTHOGONAL = "the NTK of orthogonal weights hardly fluctuates at any depth"
+ORTHOGONAL = "deep and narrow, the NTK of orthogonal weights hardly fluctuates"
 GROWTH = "fluctuations of Gaussian weights grow with depth/width"
 
 
@@ -49,6 +51,14 @@ def test_relu_fluctuates_with_orthogonal_weights_too(fluctuations):
 
 def test_four_draws_decide_nothing(fluctuations):
     assert {claim["verdict"] for claim in fluctuations("tanh", 1.0, draws=4).values()} == {UNDECIDED}
+
+
+def test_of_other_weights_than_orthogonal_ones_nothing_is_claimed():
+    """Of a user's own least of all that they are orthogonal."""
+    settings = {"family": "FCN", "activation": "tanh", "depth": 40, "width": 16, "depth_over_width": 2.5}
+    draws = [settings | {"init": init, "theta": theta} for init in ("sparse", "orthogonal") for theta in (1, 1.01) * 9]
+    (claim,) = DepthFluctuation(1.0, 0.03).claims(pd.DataFrame(draws))
+    assert claim.claim == ORTHOGONAL and claim.where == "FCN tanh orthogonal L=40 n=16"
 
 
 TWIN = """

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
 from orthontk.figures.style import new_figure, save
 
 MOST_INSIDE = 5  # entries of a legend within a panel
@@ -68,8 +68,8 @@ def _print(panel: Panel, path: Path) -> None:
 def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
     for series in panel.series:
         _draw_series(axes, series)
-    _set_axis(axes, "x", panel.x)
-    _set_axis(axes, "y", panel.y)
+    _set_axis(axes, "x", panel.x, [value for series in panel.series for value in series.x])
+    _set_axis(axes, "y", panel.y, [value for series in panel.series for value in series.y])
     axes.set_title(panel.title, fontsize=title_size)
     axes.grid(alpha=0.25, which="both" if panel.y.scale == "log" else "major")
 
@@ -93,7 +93,9 @@ def _draw_series(axes: Axes, series: Series) -> None:
         axes.fill_between(series.x, low, high, where=whole, color=series.colour, alpha=0.2, linewidth=0)
 
 
-def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
+def _set_axis(axes: Axes, name: str, axis: Axis, values: Numbers) -> None:
+    if axis.scale == "log" and not any(value > 0 for value in values):  # nothing that Matplotlib could scale
+        axis = axis._replace(scale="linear")
     if axis.scale == "symlog":
         getattr(axes, f"set_{name}scale")("symlog", linthresh=1, linscale=0.3)
         axes.set(**{f"{name}lim": (-0.2, None)})

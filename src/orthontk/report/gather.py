@@ -22,13 +22,18 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 @dataclass
 class Run:
-    """A run's directory, its composed configuration and, if it is finished, its summary; if it failed, the reason."""
+    """A run's directory, its composed configuration and, if it is finished, its summary; if it failed, the reason.
+
+    Args:
+        differing: settings, by dotted key, that are not the same in all runs of its study.
+    """
 
     directory: Path
     config: dict[str, Any]
     summary: dict[str, Any]
     finished: bool = True
     failure: str | None = None
+    differing: dict[str, str] = field(default_factory=dict)
 
     def get(self, key: str, default: Any = None) -> Any:
         """A setting by its dotted key.
@@ -53,11 +58,16 @@ class Run:
         return next((row[metric] for row in reversed(self.rows) if metric in row), None)
 
     @property
+    def diverged(self) -> bool:
+        """Whether its network did; the replicas of an ensemble are counted instead."""
+        return self.summary.get("diverged") is True
+
+    @property
     def family(self) -> str:
         return str(self.get("model._target_", "")).rsplit(".", 1)[-1]
 
     def settings(self) -> dict[str, Any]:
-        """The columns that every study's table begins with."""
+        """The columns that every study's table begins with; a dot is in the names of those in `differing`."""
         scheme, activation = self.get("init.scheme"), self.get("model.activation")
         return {
             "family": self.family,
@@ -67,6 +77,7 @@ class Run:
             "width": self.get("model.width"),
             "seed": self.get("seed"),
             "data": self.get("data.source"),
+            **self.differing,
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
+from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show
@@ -22,6 +23,7 @@ class Judged(NamedTuple):
     Args:
         figure: as data, if the study gives it.
         image: the drawn figure, if it is there.
+        copies: directories of runs that are left out, as a newer one has the same settings.
     """
 
     name: str
@@ -32,24 +34,23 @@ class Judged(NamedTuple):
     comparison: list[dict[str, Any]]
     figure: PanelFigure | None = None
     image: Path | None = None
+    copies: Sequence[Path] = ()
 
 
 def report(directory: Path, out: Path) -> "Reporter":
     """Judge every study under `directory`, write to `out`, and print the claims.
 
     Raises:
-        InvalidValue: no finished run is there, or there are studies and none of them can be judged.
+        InvalidValue: no finished run is there.
     """
     reporter = Reporter(directory, out)
     reporter.update()
-    found, judged = reporter.found, reporter.judged
-    if not found.runs or (studies_in(found) and not judged):
+    if not reporter.found.runs:
         reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(reporter.skipped.items())[:3])
-        wanted = "runs of a study that can be judged" if found.runs else "a folder with finished runs"
-        accepted = wanted + (f" (skipped: {reasons})" if reasons else "")
+        accepted = "a folder with finished runs" + (f" (skipped: {reasons})" if reasons else "")
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
-    show(judged, reporter.skipped, out)
+    show(reporter.judged, reporter.skipped, out)
     return reporter
 
 
@@ -80,11 +81,14 @@ class Reporter:
             judged = self._judgements[key][1]
             if isinstance(judged, Judged):
                 self.judged.append(judged)
+                self.skipped |= dict.fromkeys(judged.copies, "a newer run has the same settings and is judged")
             else:
                 self.skipped[runs[0].directory.parent] = judged
 
     def _judge(self, key: tuple[str, str], runs: list[Run]) -> Judged | str:
         name, scale = key
+        if all(run.diverged for run in runs):
+            return f"study {name} is not judged: all of its {len(runs)} runs diverged"
         try:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
         except (KeyError, ValueError, OSError, AttributeError, TypeError) as error:
@@ -95,7 +99,7 @@ class Reporter:
         from orthontk.report.page import write_page  # Jinja2 and Plotly are extras
 
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.judged:
+        if studies_in(self.found):
             write_text(self.out / "claims.md", markdown(self.judged, self.skipped))
             write_json(self.out / "verdict.json", [_plain(study) for study in self.judged])
         write_page(self, reload_after)
@@ -152,10 +156,13 @@ def study_of(run: Run) -> Any:
 
 def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     study = study_of(runs[0])
+    found, runs = runs, newest_of_each(runs)
+    name_differences(runs)
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
-    judged = Judged(name, scale, data, len(runs), study.claims(table), study.comparison(table))
+    copies = [run.directory for run in found if run not in runs]
+    judged = Judged(name, scale, data, len(runs), study.claims(table), study.comparison(table), copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))
     write_json(out / "verdict.json", _plain(judged))

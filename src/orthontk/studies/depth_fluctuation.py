@@ -16,6 +16,7 @@ from orthontk.tensor_files import read_tensors
 
 Statistic = Callable[..., np.ndarray]
 MEASURES = {"Var[Θ]/E[Θ]²": relative_variance, "Var[log Θ]": log_variance}
+ORTHOGONAL = ("orthogonal", "flat_orthogonal", "delta_orthogonal")
 SMALLEST_DRAWN = 1e-8  # below it is rounding: a linear orthogonal network does not fluctuate at all
 
 
@@ -24,7 +25,7 @@ class DepthFluctuation(Study):
 
     Args:
         gaussian_above: what Var/E² exceeds for Gaussian weights at the largest L/n.
-        orthogonal_below: what it stays below for the others there.
+        orthogonal_below: what it stays below for orthogonal weights there; of other initializations nothing is claimed.
     """
 
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:
@@ -52,8 +53,8 @@ class DepthFluctuation(Study):
             if init == "gaussian":
                 claim = "deep and narrow, the NTK of Gaussian weights fluctuates as much as it is large"
                 yield difference(claim, at, "Var[Θ(x,x)]/E²", interval, self.gaussian_above, reason=reason)
-            else:
-                claim = "the NTK of orthogonal weights hardly fluctuates at any depth"
+            elif init in ORTHOGONAL:
+                claim = "deep and narrow, the NTK of orthogonal weights hardly fluctuates"
                 yield below(claim, at, "Var[Θ(x,x)]/E²", interval, self.orthogonal_below, reason=reason)
             first = shallowest[shallowest.init == init].theta.to_numpy()
             if init == "gaussian" and own.depth.iloc[0] != shallowest.depth.iloc[0] and len(first):

@@ -25,6 +25,7 @@ class DynamicalIsometry(Study):
     """
 
     PANEL = ("family", "activation", "depth", "width", "critical")
+    AXES = ("model.critical",)
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
         self.spread_ratio_above, self.prediction_margin = spread_ratio_above, prediction_margin

@@ -81,10 +81,14 @@ class KernelConvergence(Study):
             )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = [self._panel(*names, part) for names, part in table.groupby(["family", "kernel"], sort=False)]
+        panels = [
+            self._panel(f"{where}, {KERNELS[kernel]}", KERNELS[kernel], own)
+            for where, part in self.parts(table, "family", "activation", "depth")
+            for kernel, own in part.groupby("kernel", sort=False)
+        ]
         return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
-    def _panel(self, family: str, kernel: str, part: pd.DataFrame) -> Panel:
+    def _panel(self, title: str, kernel: str, part: pd.DataFrame) -> Panel:
         series = []
         for init, own in by(part, "init"):
             for averaged, line in ((1, "-"), (own.averaged.max(), ":")):
@@ -93,17 +97,18 @@ class KernelConvergence(Study):
         widths = np.array(sorted(part.width.unique()))
         first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
         series.append(Series("slope −½", widths, first * (widths / widths[0]) ** -0.5, GREY, width=0.8))
-        y = Axis(f"‖K̂−K∞‖ / ‖K∞‖, {KERNELS[kernel]}", "log")
-        return Panel(f"{family}, {KERNELS[kernel]}", Axis("width n", "log"), y, series)
+        y = Axis(f"‖K̂−K∞‖ / ‖K∞‖, {kernel}", "log")
+        return Panel(title, Axis("width n", "log"), y, series)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """The FCN's slopes beside what is expected of draws over the authors' range of widths."""
         expected, rows = {"gaussian": -0.50, "orthogonal": -0.545}, []
-        for (init, kernel), part in table[(table.family == "FCN") & (table.averaged == 1)].groupby(["init", "kernel"]):
-            widths, errors = samples(part, "error")
+        single = table[(table.family == "FCN") & (table.averaged == 1)]
+        for where, part in self.parts(single, "activation", "depth", "kernel", "init"):
+            (widths, errors), init = samples(part, "error"), part.init.iloc[0]
             if len(widths) > 2 and init in expected:
                 interval = bootstrap(log_slope(widths), *errors)
-                quantity = f"slope {KERNELS[kernel]} {init}, n = {widths[0]:g}…{widths[-1]:g} (authors 8…4096)"
+                quantity = f"slope {where}, n = {widths[0]:g}…{widths[-1]:g} (authors 8…4096)"
                 rows.append({"quantity": quantity, "authors": expected[init], **interval._asdict()})
         return rows
 

@@ -105,24 +105,24 @@ class KernelDrift(Study):
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
-        for family, part in by(table, "family"):
+        for where, part in self.panels(table, across="init"):
             for names, quantities in (("NTK", ["NTK"]), ("weights", list(LINES)[1:])):
                 series = [
                     mean_curve(own, "width", "change", COLOURS[init], f"{init}, {quantity}", LINES[quantity])
                     for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"])
                 ]
                 y = Axis(f"relative change of the {names}", "log")
-                panels.append(Panel(f"{family}: {names}", Axis("width n", "log"), y, series))
+                panels.append(Panel(f"{where}: {names}", Axis("width n", "log"), y, series))
         return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []
-        for (data, quantity, init), part in table[table.family == "FCN"].groupby(["data", "quantity", "init"]):
-            found = self._slope(part)
+        for where, part in self.parts(table[table.family == "FCN"], "activation", "depth", "data", "quantity", "init"):
+            found, quantity, init = self._slope(part), part.quantity.iloc[0], part.init.iloc[0]
             if found is not None and init in AUTHORS.get(quantity, {}):
                 widths, (estimate, low, high, seeds) = found
                 span = f"n = {widths[0]:g}…{widths[-1]:g} (authors 64…4096)"
-                name = f"slope {quantity} {init}, {data}, {span}"
+                name = f"slope {where}, {span}"
                 here = {"estimate": -estimate, "low": -high, "high": -low, "seeds": seeds}
                 rows.append({"quantity": name, "authors": AUTHORS[quantity][init], **here})
         return rows

@@ -1,6 +1,7 @@
 """Claim 3: in the lazy regime both initializations train alike; Fig. 3 and the supplement."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from orthontk.report.claims import Claim, Shrinking, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import BASELINE, others, replica_rows
+from orthontk.studies.replicas import BASELINE, once, others, replica_rows
 from orthontk.studies.study import Study, by
 
 # Of the training set, and of images held out of it; the test set is looked at once, at the end.
@@ -36,6 +37,7 @@ class LazyTraining(Study):
     """
 
     PANEL = ("family", "activation", "depth", "learning_rate")
+    AXES = ("optimizer.lr",)
 
     def __init__(self, loss_margin: float, margin_reason: str) -> None:
         self.loss_margin, self.margin_reason = loss_margin, margin_reason
@@ -51,7 +53,8 @@ class LazyTraining(Study):
             for row in replica_rows(run):
                 settings = {name: value for name, value in row.items() if "/" not in name}
                 rows += [settings | {"curve": name, "value": row[name]} for name in CURVES if name in row]
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        return once(table, [*self.panel_columns(table), "width", "init", "seed", "step", "curve"])
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
@@ -91,13 +94,13 @@ class LazyTraining(Study):
         rows = []
         table = table[(table.family == "FCN") & (table.activation == "tanh") & (table.data == "cifar10")]
         for (depth, width, rate), figures in AUTHORS.items():
-            part = table[(table.depth == depth) & (table.width == width) & (table.step == 1000)]
-            part = part[np.isclose(part.learning_rate, rate)]
-            for curve, published in figures.items():
+            same = table[(table.depth == depth) & (table.width == width) & (table.step == 1000)]
+            same = same[np.isclose(same.learning_rate, rate)]
+            for (where, part), (curve, published) in product(self.parts(same), figures.items()):
                 for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
                     own = part[(part.curve == curve) & (part.init == init)]
                     if len(own):
-                        name = f"{curve} at step 1000, L={depth} n={width}, {init}"
+                        name = f"{curve} at step 1000, L={depth} n={width}, {init} {where}".rstrip()
                         rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.value)._asdict()})
         return rows
 

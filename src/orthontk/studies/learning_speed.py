@@ -1,6 +1,7 @@
 """Claim 4: orthogonal networks learn faster outside the lazy regime, the more so at larger rates and depths; Fig. 4."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
 from orthontk.studies import speed_ratios as ratios
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import BASELINE, IDENTITY, others, replica_rows
+from orthontk.studies.replicas import BASELINE, IDENTITY, once, others, replica_rows
 from orthontk.studies.study import Study, by
 
 SPLITS = ("train", "test")
@@ -35,6 +36,7 @@ class LearningSpeed(Study):
     """
 
     PANEL = ("family", "activation", "depth", "width", "normalize")
+    AXES = ("data.normalize", "optimizer.lr")
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
         self.ratio_above, self.most_censored = ratio_above, most_censored
@@ -48,7 +50,9 @@ class LearningSpeed(Study):
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
-        table["fraction"] = table.learning_rate / _stable_rates(table, self.panel_columns(table))
+        panel = self.panel_columns(table)
+        table = once(table, [*panel, *IDENTITY, "split"])
+        table["fraction"] = table.learning_rate / _stable_rates(table, panel)
         return table
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
@@ -125,15 +129,15 @@ class LearningSpeed(Study):
         yield Panel(where, rate, Axis("share censored", ends=(-0.05, 1.05)), shares)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        part = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
-        part = part[(part.data == "cifar10") & (part.normalize == "none")]
+        same = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
+        same = same[(same.data == "cifar10") & (same.normalize == "none")]
         rows = []
-        for rate, published in AUTHORS.items():
+        for (where, part), (rate, published) in product(self.parts(same), AUTHORS.items()):
             for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
                 own = part[np.isclose(part.learning_rate, rate, rtol=0.01) & (part.init == init)]
                 if own.tau.notna().any():
                     censored = f", {int(own.censored.sum())} censored" * bool(own.censored.any())
-                    name = f"mean τ (train), L=50 n=400, η={rate:g}, {init}{censored}"
+                    name = f"mean τ (train), L=50 n=400, η={rate:g}, {init} {where}".rstrip() + censored
                     rows.append({"quantity": name, "authors": value, **bootstrap(np.mean, own.tau.dropna())._asdict()})
         return rows
 

@@ -21,6 +21,11 @@ def replica_rows(run: Run) -> Iterator[dict[str, Any]]:
         yield settings | identity | {name: value for name, value in row.items() if name not in IDENTITY}
 
 
+def once(table: pd.DataFrame, identity: Sequence[str]) -> pd.DataFrame:
+    """Each training once, though several runs or ensembles may have it."""
+    return table.drop_duplicates(list(dict.fromkeys(identity)), keep="last", ignore_index=True)
+
+
 def others(table: pd.DataFrame) -> list[str]:
     """The initializations to be compared with Gaussian weights, where the table has both."""
     inits = sorted(table.init.unique())

@@ -13,6 +13,9 @@ from orthontk.figures.panels import PanelFigure
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
 
+# One value for each width, and for each another, is a way to scale networks: η ∝ 1/n, inputs of n features.
+WITH_WIDTH = ("optimizer.lr", "data.shape")
+
 
 class Study(ABC):
     """Judges the runs of a preset whose `study._target_` names it; subclass it for a question of your own.
@@ -24,6 +27,8 @@ class Study(ABC):
 
     # Columns that tell one set of networks, judged by itself, from another.
     PANEL: ClassVar[tuple[str, ...]] = ("family", "activation")
+    # Settings, by dotted key, that the table has columns of its own for, beside those of `Run.settings`.
+    AXES: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
@@ -53,9 +58,17 @@ class Study(ABC):
         return []
 
     def panel_columns(self, table: pd.DataFrame) -> list[str]:
-        """`PANEL`, and the data where there are several: data sets are never judged as one."""
-        several = "data" in table and table["data"].nunique() > 1
-        return [*self.PANEL, *(["data"] if several and "data" not in self.PANEL else [])]
+        """`PANEL`, and whatever else tells networks apart: nothing but seeds counts as seeds."""
+        return self._and_differing(table, self.PANEL)
+
+    def _and_differing(self, table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+        """`names`, the data where there are several, and settings that differ where all of these are the same."""
+        several = "data" in table and "data" not in names and table["data"].nunique() > 1
+        found = [*names, *(["data"] if several else [])]
+        for name in table:
+            if "." in name and name not in self.AXES and not _follows(table, name, found):
+                found.append(name)
+        return found
 
     def panels(self, table: pd.DataFrame, across: str | None = None) -> Iterator[tuple[str, pd.DataFrame]]:
         """The table in parts that are judged by themselves, with what they are.
@@ -63,14 +76,43 @@ class Study(ABC):
         Args:
             across: a column of `PANEL` that is not told apart, for a claim about how it matters.
         """
-        names = [name for name in self.panel_columns(table) if name != across]
-        for values, part in table.groupby(names, sort=True):
-            yield " ".join(self.describe(name, value) for name, value in zip(names, values, strict=True)), part
+        yield from self.parts(table, *(name for name in self.PANEL if name != across))
+
+    def parts(self, table: pd.DataFrame, *names: str) -> Iterator[tuple[str, pd.DataFrame]]:
+        """As `panels`, by these columns instead of `PANEL`."""
+        columns = self._and_differing(table, names)
+        groups = table.groupby(columns, sort=True) if columns else [((), table)]
+        for values, part in groups:
+            yield " ".join(self._described(name, value) for name, value in zip(columns, values, strict=True)), part
+
+    def _described(self, name: str, value: Any) -> str:
+        if "." not in name:
+            return self.describe(name, value)
+        key = name.removesuffix("._target_")
+        short = key if key == "data.seed" else key.rpartition(".")[2]  # `seed` alone is another one
+        return f"{short}={value.rpartition('.')[2] if key != name else value}"
 
     @staticmethod
     def describe(name: str, value: Any) -> str:
         letter = {"depth": "L=", "width": "n="}.get(name, "")
         return f"{letter}{value}"
+
+
+def _follows(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
+    """Whether a setting is given by the columns `others`, or is one of those that go with an axis by design."""
+    if name.startswith("init."):
+        others = [*others, "init"]
+    if name == "data.seed" and (table[name] == table.seed.astype(str)).all():
+        return True
+    if name in WITH_WIDTH and _given(table, "width", [*others, name]):
+        others = [*others, "width"]
+    return _given(table, name, others)
+
+
+def _given(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
+    known = list(dict.fromkeys(others))
+    counts = table.groupby(known, dropna=False)[name].nunique() if known else [table[name].nunique()]
+    return max(counts, default=0) <= 1
 
 
 def by(table: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]:

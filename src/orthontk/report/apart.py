@@ -1,0 +1,56 @@
+"""What tells the runs of a study apart beyond the columns of its table, so that nothing but seeds counts as seeds."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orthontk.identity import run_identity
+from orthontk.report.gather import Run
+from orthontk.run.directory import SUMMARY
+
+# What every table has columns for already.
+IN_COLUMNS = {"run.seed", "init.scheme", "model.depth", "model.width", "data.source"}
+IN_COLUMNS |= {"ensemble.seeds", "ensemble.inits", "ensemble.learning_rates"}
+# Where and how it is computed, which changes no measurement beyond rounding.
+WITHOUT_EFFECT = {"run.scale", "checkpoint.every_n_steps", "checkpoint.keep", "trainer.accelerator", "trainer.devices"}
+WITHOUT_EFFECT |= {"trainer.strategy", "data.eval_batch_size", "callbacks.kernel_fluctuation.batch"}
+WITHOUT_EFFECT |= {"ensemble.chunk", "ensemble.kernels", "callbacks.ntk.memory_limit", "ensemble.memory_limit"}
+
+
+def newest_of_each(runs: Sequence[Run]) -> list[Run]:
+    """Of runs with the same settings, whose results are the same, the one that was finished last."""
+    newest: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.directory / SUMMARY).stat().st_mtime_ns):
+        newest[json.dumps(_settings(run), sort_keys=True)] = run
+    return sorted(newest.values(), key=lambda run: run.directory)
+
+
+def name_differences(runs: Sequence[Run]) -> None:
+    """Put into `differing` of each run its settings that are not the same in all of them."""
+    settings = [_settings(run) for run in runs]
+    keys = {key for one in settings for key in one} - IN_COLUMNS
+    differing = [key for key in keys if len({one.get(key, "none") for one in settings}) > 1]
+    differing.sort(key=lambda key: (key.startswith("callbacks."), key))  # which often repeat another setting
+    for run, own in zip(runs, settings, strict=True):
+        run.differing = {key: own.get(key, "none") for key in differing}
+
+
+def _settings(run: Run) -> dict[str, str]:
+    """By dotted key, all that can change a result; those of no group are called `run.…`."""
+    identity = run_identity(run.config)
+    flat = {
+        key: "none" if value is None else str(value)
+        for group, inner in identity.items()
+        for key, value in _flat(group, inner)
+    }
+    if flat.get("ensemble.shared_batches") == "True":  # as in runs alone
+        del flat["ensemble.shared_batches"]
+    return {key: value for key, value in flat.items() if key not in WITHOUT_EFFECT}
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(f"{key}.{name}", inner)
+    else:
+        yield key if "." in key else f"run.{key}", value

@@ -1,0 +1,179 @@
+"""Nothing but another seed counts as one: neither a copy of a run, nor a run with another setting."""
+
+import itertools
+import json
+import os
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from hydra_plugins.orthontk_sweeper import jobs_of
+from orthontk.grids import SCALES, grids_at_scale
+from orthontk.identity import register_resolvers
+from orthontk.report.apart import name_differences
+from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED
+from orthontk.report.gather import Run
+from orthontk.report.write import Reporter, study_of
+
+
+@pytest.fixture
+def composed(request):
+    """`composed("experiment=kernel_drift", …)` gives the settings that a run's `config.yaml` holds."""
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
+        yield lambda *overrides: OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+
+
+@pytest.fixture
+def drift(composed, tmp_path):
+    """Finished runs of `kernel_drift` with kernels that move as 1/n, one for each width and seed."""
+    numbers = itertools.count()
+
+    def make(*overrides, seeds=range(3)):
+        config = composed("experiment=kernel_drift", "model.depth=3", *overrides)
+        for width, seed in itertools.product((64, 128, 256), seeds):
+            config["seed"], config["model"]["width"] = seed, width
+            moved = (1 + 0.01 * np.random.default_rng([width, seed]).normal()) / width
+            _write(tmp_path / "outputs" / f"{next(numbers):03d}", config, f"step,ntk/change\n0,0\n200,{moved}\n")
+
+    return make
+
+
+def _write(folder, config, metrics):
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    (folder / "metrics.csv").write_text(metrics)
+    (folder / "summary.json").write_text(json.dumps({"status": "finished", "diverged": False, "metrics": {}}))
+
+
+def judged(tmp_path):
+    reporter = Reporter(tmp_path / "outputs", tmp_path / "report")
+    reporter.update()
+    return reporter
+
+
+def claims_of(tmp_path):
+    (study,) = judged(tmp_path).judged
+    return study.claims
+
+
+def test_a_copy_counts_once(drift, tmp_path):
+    drift()
+    drift("resume=never", "checkpoint.keep=all", "trainer.accelerator=cpu", "paths.output_dir=elsewhere")
+    newer = [tmp_path / "outputs" / f"{number:03d}" for number in range(9, 18)]
+    os.utime(newer[0] / "summary.json", (1, 1))  # but this one
+    reporter = judged(tmp_path)
+    assert {claim.interval.seeds for claim in reporter.judged[0].claims} == {3} and reporter.judged[0].runs == 9
+    left_out = {path.name for path, reason in reporter.skipped.items() if "same settings" in reason}
+    assert left_out == {"009", *(f"{number:03d}" for number in range(1, 9))}
+
+
+@pytest.mark.parametrize(
+    "setting, label",
+    [
+        ("model.bias_var=0.1", "bias_var"),
+        ("model.weight_var=1.5", "weight_var"),
+        ("model.parameterization=standard", "parameterization"),
+        ("loss=cross_entropy", "loss"),
+        ("optimizer=adam", "optimizer"),
+        ("optimizer.lr=0.1", "lr"),
+        ("data.batch_size=10", "batch_size"),
+        ("data.seed=7", "data.seed"),
+        ("trainer.max_steps=100", "max_steps"),
+        ("init.coupled=true", "coupled"),
+    ],
+)
+def test_another_setting_is_judged_by_itself(drift, tmp_path, setting, label):
+    drift()
+    drift(setting)
+    claims = claims_of(tmp_path)
+    assert len(claims) == 4 and {claim.interval.seeds for claim in claims} == {3}
+    assert {claim.verdict for claim in claims} == {UNDECIDED}
+    labels = {word for claim in claims for word in claim.where.split(" ") if "=" in word}
+    assert len({word for word in labels if word.startswith(f"{label}=")}) == 2
+    assert all(word.partition("=")[0] in ("L", "n", label) for word in labels)  # one setting is enough of a name
+
+
+def test_each_seed_with_a_setting_of_its_own_is_one_seed(drift, tmp_path):
+    for seed in range(5):
+        drift(f"model.bias_var={0.01 * (1 + seed)}", seeds=[seed])
+    assert {claim.interval.seeds for claim in claims_of(tmp_path)} == {1}
+
+
+@pytest.mark.parametrize("setting", ["data.seed={seed}", "optimizer.lr={rate}"])
+def test_what_goes_with_the_seed_or_the_width_is_no_other_setting(composed, tmp_path, setting):
+    for width, seed in itertools.product((64, 128, 256), range(5)):
+        own = setting.format(seed=seed, rate=32 / width), f"model.width={width}", f"seed={seed}"
+        config = composed("experiment=kernel_drift", "model.depth=3", *own)
+        _write(tmp_path / "outputs" / f"{width}-{seed}", config, f"step,ntk/change\n0,0\n200,{1 / width}\n")
+    assert {claim.where for claim in claims_of(tmp_path)} == {"FCN erf L=3 gaussian", "FCN erf L=3 gaussian n=256"}
+
+
+@pytest.fixture
+def speed(composed, tmp_path):
+    """An ensemble of `learning_speed` with a τ for each seed and initialization."""
+
+    def make(*overrides, seeds, taus):
+        config = composed("experiment=learning_speed", f"ensemble.seeds={seeds}".replace(" ", ""), *overrides)
+        rows = [f"9,{seed},{init},0.1,{tau + seed},0" for init, tau in taus.items() for seed in seeds]
+        head = "step,seed,init,learning_rate,train/tau,train/censored"
+        folder = tmp_path / "outputs" / str(len(list(tmp_path.glob("outputs/*"))))
+        _write(folder, config, "\n".join([head, *rows]) + "\n")
+
+    return make
+
+
+FASTER, SLOWER = {"gaussian": 100, "orthogonal": 20}, {"gaussian": 20, "orthogonal": 100}
+
+
+def test_opposite_results_of_two_parameterizations_stay_apart(speed, tmp_path):
+    speed(seeds=[*range(8)], taus=FASTER)
+    speed("model.parameterization=ntk", seeds=[*range(8)], taus=SLOWER)
+    verdicts = {(c.where, c.verdict) for c in claims_of(tmp_path) if "equal η, mean" in c.statistic}
+    where = "FCN tanh L=50 n=400  parameterization={} orthogonal, train τ"
+    assert verdicts == {(where.format("standard"), SUPPORTED), (where.format("ntk"), NOT_SUPPORTED)}
+
+
+def test_a_replica_of_two_ensembles_counts_once(speed, tmp_path):
+    speed(seeds=[0, 1, 2, 3], taus=FASTER)
+    speed("ensemble.chunk=4", seeds=[2, 3, 4, 5], taus=FASTER)
+    assert {claim.interval.seeds for claim in claims_of(tmp_path)} == {6}
+
+
+AXES = {"normalize": "data.normalize", "critical": "model.critical"}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        "kernel_convergence",
+        "kernel_drift",
+        "lazy_full_batch",
+        "lazy_sgd",
+        "learning_speed",
+        "depth_fluctuation",
+        "dynamical_isometry",
+    ],
+)
+def test_the_presets_panels_tell_their_runs_apart(composed, request, preset, scale):
+    """What else varies in their grids goes with the panel or the width."""
+    grids = OmegaConf.load(request.config.rootpath / f"conf/experiment/{preset}.yaml").hydra.sweeper.grids
+    grids = grids_at_scale(OmegaConf.to_container(grids), scale)
+    jobs = [job for job in jobs_of(grids, []) if not any(s.startswith("seed=") and s != "seed=0" for s in job)]
+    jobs = random.Random(0).sample(jobs, min(len(jobs), 12))  # each takes a tenth of a second
+    runs = [Run(None, composed(f"experiment={preset}", f"scale={scale}", *job), {}) for job in jobs]
+    name_differences(runs)
+    rows = [
+        run.settings()
+        | {name: str(run.get(key)) for name, key in {**AXES, "learning_rate": "ensemble.learning_rates"}.items()}
+        for run in runs
+    ]
+    study, table = study_of(runs[0]), pd.DataFrame(rows).assign(kernel="ntk")
+    assert set(study.panel_columns(table)) <= {*study.PANEL, "data"}
