@@ -85,7 +85,8 @@ def _is_started_by_lightning() -> bool:
 
 def _end_with_parent(parent: int) -> None:
     """Let the kernel kill this process when its parent ends: training on, it would not hold the directory."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # which has ended before
         os._exit(1)
 
