@@ -229,6 +229,12 @@ def test_refusals(small, arguments):
     assert re.search(REFUSED[arguments].replace("[", "\\["), refused.err), refused.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("ensemble.seeds=2",)])
+def test_an_empty_list_of_callbacks_is_none_of_them(train, arguments):
+    run = train("model=fcn", "model.width=8", "callbacks=[]", "figures=false", "trainer.max_steps=1", *arguments)
+    assert run.code == 0, run.err
+
+
 def test_bar_counts_the_whole(small):
     shown = small(*GRID, "trainer.enable_progress_bar=true").err
     assert "48/48" in shown

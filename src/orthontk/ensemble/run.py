@@ -158,7 +158,7 @@ class EnsembleRun:
         """Those of the configuration: τ looks at all replicas, any other at one."""
         callbacks: list[pl.Callback] = []
         chosen = [replica for replica in module.replicas if replica in self.chosen]
-        for name, node in (self.config.callbacks or {}).items():
+        for name, node in (self.config.get("callbacks") or {}).items():
             with naming(f"callbacks.{name}"):
                 one = instantiate(node)
                 if hasattr(one, "check_data"):

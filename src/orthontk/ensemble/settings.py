@@ -36,7 +36,7 @@ def check_ensemble(config: DictConfig) -> None:
 
 def _check_stop(config: DictConfig) -> None:
     stop = one_of("ensemble.stop", config.ensemble.stop, (*STOPS,))
-    taus = [node for node in (config.callbacks or {}).values() if str(node.get("_target_")).endswith(".Tau")]
+    taus = [node for node in (config.get("callbacks") or {}).values() if str(node.get("_target_")).endswith(".Tau")]
     if not taus:
         raise InvalidValue(
             "ensemble.stop", stop, "callbacks=tau, or several such as callbacks=[ntk,tau], which measures it"

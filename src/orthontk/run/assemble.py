@@ -162,7 +162,7 @@ def build_trainer(
     first_step = _steps_in(directory)
     with naming("checkpoint"):
         callbacks = [Checkpoints(**config.checkpoint)]
-    for name, node in (config.callbacks or {}).items():
+    for name, node in (config.get("callbacks") or {}).items():
         with naming(f"callbacks.{name}"):
             callbacks.append(instantiate(node))
             if hasattr(callbacks[-1], "check_data"):
