@@ -107,7 +107,7 @@ def test_what_the_command_prints_is_the_list_of_blocks(build):
     [
         (["study=lerning_speed"], f"study=lerning_speed: expected one of {', '.join(STUDIES)}"),
         (["study=deep_fcn"], f"study=deep_fcn: expected one of {', '.join(STUDIES)}"),
-        ([], f"study=None: expected one of {', '.join(STUDIES)}"),
+        ([], f"study=null: expected one of {', '.join(STUDIES)}"),
         (["study=lazy_sgd", "mode=on"], "mode=on: expected one of offline, online"),
         (["study=lazy_sgd", "scale=big"], "scale=big: expected one of quick, paper"),
     ],
