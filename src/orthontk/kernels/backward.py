@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from orthontk.kernels.forward import Record, graph_nodes
 
@@ -58,7 +58,11 @@ def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> 
 
 def batches_well(outputs: Tensor) -> bool:
     """Whether every node of the outputs' graph is in `BATCHED_WELL`, and none a user's `torch.autograd.Function`."""
-    nodes = [*graph_nodes([outputs.grad_fn])]
-    if any(isinstance(node, BackwardCFunction) for node in nodes):
+    if any(isinstance(node, BackwardCFunction) for node in graph_nodes([outputs.grad_fn])):
         return False
-    return all(type(node).__name__.rstrip("0123456789") in BATCHED_WELL for node in nodes)
+    return node_names(outputs.grad_fn) <= BATCHED_WELL
+
+
+def node_names(start: Node | None) -> set[str]:
+    """The kinds of autograd nodes from `start` on."""
+    return {type(node).__name__.rstrip("0123456789") for node in graph_nodes([start])}

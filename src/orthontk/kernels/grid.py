@@ -8,13 +8,13 @@ from itertools import pairwise
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
 from orthontk.kernels.plan import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Plan, Share
+from orthontk.kernels.pulling_back import COPIES, MOST_TOGETHER
 from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
 CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
 FEWEST_ROWS = 128  # of a tile, before other examples are dropped to make room for a larger one
-PULLING_COPIES = 24  # of a weight, while one gradient is pulled back through a matrix exponential, which takes most
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
         passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
     factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != TORCH_FUNC]
     weights = [math.prod(use.shape) for share in plan.shares if share.path == PULLED_BACK for use in share.uses]
-    pulling = itemsize * (plan.directions + PULLING_COPIES) * max(weights, default=0)
+    weight = itemsize * max(weights, default=0)
+    pulling = (plan.directions + COPIES) * weight + min(MOST_TOGETHER, plan.directions * COPIES * weight)
     return Memory(resident, passing, itemsize * max(factors, default=0), plan.buffer_bytes + pulling)
 
 

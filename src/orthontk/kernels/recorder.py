@@ -6,7 +6,7 @@ in the autograd graph is noted. All other operations see the parameter itself. H
 depend on after the pass has a use that was not recorded: exactly those are left to the fallback.
 
 A tensor that is computed from parameters alone, such as the weight of a parametrized layer, is recorded in the same way
-where it meets the examples; its own gradient is then pulled back to the parameters (`parameter_functions.py`).
+where it meets the examples; its own gradient is then pulled back to the parameters (`pulling_back.py`).
 
 A forward pass that differentiates by itself, for forces from an energy, say, would miss the detached parameters in its
 own gradients; of such a network nothing is recorded.

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from orthontk.kernels.backward import cotangents, output_gradients
 from orthontk.kernels.fallback import functional_gradients
 from orthontk.kernels.forward import record
-from orthontk.kernels.parameter_functions import pulled_back
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC, Plan
+from orthontk.kernels.pulling_back import pulled_back
 from orthontk.kernels.uses import Use, kinds_of
 
 
