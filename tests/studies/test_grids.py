@@ -4,6 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.grids import SCALES, grids_at_scale
@@ -65,17 +66,6 @@ def test_the_papers_scale_has_the_papers_data(study):
     data = {setting.removeprefix("data=") for job in jobs for setting in job if setting.startswith("data=")}
     assert data == PAPERS_DATA.get(study, {"cifar10"})
     assert all(any(setting.startswith("data=") for setting in job) for job in jobs)
-
-
-STUDIES = [
-    "kernel_convergence",
-    "kernel_drift",
-    "lazy_full_batch",
-    "lazy_sgd",
-    "learning_speed",
-    "depth_fluctuation",
-    "dynamical_isometry",
-]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.grids import SCALES, grids_at_scale
@@ -150,18 +151,7 @@ AXES = {"normalize": "data.normalize", "critical": "model.critical"}
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize(
-    "preset",
-    [
-        "kernel_convergence",
-        "kernel_drift",
-        "lazy_full_batch",
-        "lazy_sgd",
-        "learning_speed",
-        "depth_fluctuation",
-        "dynamical_isometry",
-    ],
-)
+@pytest.mark.parametrize("preset", STUDIES)
 def test_the_presets_panels_tell_their_runs_apart(composed, request, preset, scale):
     """What else varies in their grids goes with the panel or the width."""
     grids = OmegaConf.load(request.config.rootpath / f"conf/experiment/{preset}.yaml").hydra.sweeper.grids

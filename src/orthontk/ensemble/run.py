@@ -35,7 +35,7 @@ from orthontk.ensemble.results import CHUNKS, chunk_is_done, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
-from orthontk.identity import run_identity
+from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
 from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, read_checkpoint, total_steps
 from orthontk.run.checkpoint_files import checkpoint_to_resume
@@ -179,10 +179,9 @@ def require_same_ensemble(config: DictConfig, path: Path) -> None:
     """
     if not (path / PLAN).exists() or not (path / CONFIG).exists():
         return
-    before, now = run_identity(OmegaConf.load(path / CONFIG)), run_identity(config)
-    for key in sorted((before.keys() | now.keys()) - {"checkpoint"}):
-        if before.get(key) != now.get(key):
-            raise InvalidValue("resume", path, f"an ensemble that was begun with the same {key}")
+    identities = run_identity(OmegaConf.load(path / CONFIG)), run_identity(config)
+    if found := first_difference(*({**identity, "checkpoint": None} for identity in identities)):
+        raise InvalidValue("resume", path, f"an ensemble that was begun with the same {found[0]}")
 
 
 def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> None:

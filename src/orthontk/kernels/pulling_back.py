@@ -14,14 +14,8 @@ from orthontk.kernels.uses import Use
 COPIES = 24  # of a weight, while one gradient is pulled back through a matrix exponential, which takes most
 MOST_TOGETHER = 8 * 2**20  # bytes of the copies, for all directions to be pulled back together
 # Autograd nodes that take all directions of a small weight faster together than in turn; of a large one none does.
-TOGETHER = (
-    BATCHED_WELL
-    | {
-        f"{name}Backward"
-        for name in ("Dot", "LinalgHouseholderProduct", "LinalgMatrixExp", "Mv", "Reciprocal", "Tril", "Triu", "Vdot")
-    }
-    | {"WeightNormInterfaceBackward"}
-)
+_NAMES = "Dot LinalgHouseholderProduct LinalgMatrixExp Mv Reciprocal Tril Triu Vdot WeightNormInterface"
+TOGETHER = BATCHED_WELL | {f"{name}Backward" for name in _NAMES.split()}
 
 
 def pulled_back(

@@ -161,7 +161,8 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
-    copies = [run.directory for run in found if run not in runs]
+    kept = {run.directory for run in runs}
+    copies = [run.directory for run in found if run.directory not in kept]
     judged = Judged(name, scale, data, len(runs), study.claims(table), study.comparison(table), copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))
