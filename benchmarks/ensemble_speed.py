@@ -5,7 +5,8 @@
     python benchmarks/ensemble_speed.py --only jobs --measure    # with kernels, figures and W&B, as train.py has them
     python benchmarks/ensemble_speed.py --only jobs --steps 9000 --overrides data=mnist data.path=FOLDER
     python benchmarks/ensemble_speed.py --only loops --widths 64 256
-    python benchmarks/ensemble_speed.py --only loops --device cuda --depth 50 --widths 400 --batch 1000 --inputs 3072
+    python benchmarks/ensemble_speed.py --only loops --device cuda --tf32 --depth 50 --widths 400 --batch 1000 \
+        --inputs 3072
 
 Jobs: FCN L=5 n=64, batch 128 on real digits, the ensemble's command against Hydra's multirun of its twenty jobs, both
 from start to end with tests, and without kernels and figures unless --measure. The goal is at most 1/4 of the time. A
@@ -14,7 +15,9 @@ MNIST.
 
 Loops: milliseconds a step of all twenty replicas, in turns, the fastest of some rounds: networks that PyTorch trains by
 hand one after another, against the ensemble's own step in the chunk and the manner that its plan chose, and what the
-naive way (`vmap` over all twenty) takes. The goal is never slower, and on a GPU ten times faster for L=50, n=400.
+naive way (`vmap` over all twenty) takes. The goal is never slower, and on a GPU ten times faster for L=50, n=400. All
+sides multiply at the precision of `trainer.tf32`. A GPU runs a bare loop's small operations one after another, most of
+it idle; what twenty replicas have to multiply sets the limit: with TF32 off that is a fifth of the bare loops' time.
 """
 
 import argparse
@@ -37,6 +40,7 @@ from orthontk.ensemble.plan import Plan, new_plan
 from orthontk.ensemble.stack import StackedNetwork, replica_losses
 from orthontk.init import initialize
 from orthontk.networks import CNN, FCN
+from orthontk.run.arithmetic import training_arithmetic
 
 REPLICAS = 20
 ROOT = Path(__file__).parent.parent
@@ -152,6 +156,8 @@ def _wait() -> None:
 def loops(family: str, widths: list[int], options: argparse.Namespace) -> None:
     depth, batch, inputs, device = options.depth, options.batch, options.inputs, options.device
     where = f"{device}, {torch.get_num_threads()} threads"
+    if device != "cpu":
+        where = f"{torch.cuda.get_device_name()}, TF32 {'on' if options.tf32 else 'off'}"
     print(f"\n{family.upper()} L={depth}, batch {batch}, {inputs} inputs, {REPLICAS} replicas, {where}")
     print(f"{'n':>5} {'bare loops':>13} {'ensemble':>13} {'naive vmap':>13} {'speed-up':>9}  chunk and manner chosen")
     for width in widths:
@@ -183,7 +189,8 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=784)
     parser.add_argument("--rounds", type=int, default=20, help="at most")
     parser.add_argument("--seconds", type=float, default=10, help="for the rounds of a row, at most")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the loops")
+    parser.add_argument("--tf32", action="store_true", help="trainer.tf32 of the loops")
     options = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     if options.only != "loops":
@@ -192,7 +199,8 @@ def main() -> None:
     if options.only != "jobs":
         for family, widths in (("fcn", options.widths), ("cnn", options.channels)):
             if widths:
-                loops(family, widths, options)
+                with training_arithmetic(options.tf32):
+                    loops(family, widths, options)
 
 
 if __name__ == "__main__":

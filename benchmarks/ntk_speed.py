@@ -1,12 +1,14 @@
-"""Speed of the exact `full` NTK against PyTorch's recipe, nngeometry and neural-tangents, in float32 on the CPU.
+"""Speed of the exact `full` NTK against PyTorch's recipe, nngeometry and neural-tangents, in float32.
 
     sh benchmarks/ntk_peers.sh FOLDER            # once: environments for the two libraries
     python benchmarks/ntk_speed.py --peers FOLDER
+    python benchmarks/ntk_speed.py --device cuda # against the recipe alone
 
 All sides run in turns within one run, a round each, and every side's best round counts: other work on the machine then
 disturbs all of them alike. The last columns are our trace kernel, our arithmetic (by `explain_ntk`) as a share of the
 matrix rate measured in the same run, and how many times faster than neural-tangents that arithmetic would be at all of
-that rate. It is that of a product of 2048 × 2048 matrices by PyTorch; smaller products can be a tenth faster.
+that rate. It is that of a product of 2048 × 2048 matrices by PyTorch, 8192 × 8192 on a GPU; on a CPU smaller products
+can be a tenth faster.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from ntk_settings import OUTPUTS, SETTINGS
 from orthontk.kernels import empirical_ntk, explain_ntk
 
 FOLDER = Path(__file__).parent
-RECIPE_LIMIT = 6 * 2**30  # bytes of Jacobians (it copies them once) above which the recipe does not fit
+RECIPE_LIMIT = {"cpu": 6 * 2**30, "cuda": 24 * 2**30}  # bytes of Jacobians (it copies them) that the recipe fits with
 
 
 class Peer:
@@ -53,21 +55,30 @@ class Peer:
 def best_of(repeats: int, call: Callable[[], object]) -> float:
     times = []
     for _ in range(repeats):
+        wait()
         start = time.perf_counter()
         call()
+        wait()
         times.append(time.perf_counter() - start)
     return min(times)
 
 
-def matrix_rate(size: int = 2048) -> float:
+def wait() -> None:
+    """For what the GPU has still to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def matrix_rate(device: str) -> float:
     """FLOP/s of a float32 product, best of three."""
-    a, b, out = (torch.randn(size, size) for _ in range(3))
+    size = 2048 if device == "cpu" else 8192
+    a, b, out = (torch.randn(size, size, device=device) for _ in range(3))
     return 2 * size**3 / best_of(3, lambda: torch.mm(a, b, out=out))
 
 
-def measure(setting: dict, peers: dict[str, Peer], rounds: int) -> dict[str, float]:
+def measure(setting: dict, peers: dict[str, Peer], rounds: int, device: str) -> dict[str, float]:
     """Best seconds of each side, the matrix rate, and our FLOPs."""
-    net, x1, x2 = build(setting)
+    net, x1, x2 = build(setting, device)
     best: dict[str, float] = {}
 
     def note(name: str, seconds: float) -> None:
@@ -75,13 +86,13 @@ def measure(setting: dict, peers: dict[str, Peer], rounds: int) -> dict[str, flo
 
     rate = 0.0
     for round_number in range(rounds):
-        rate = max(rate, matrix_rate())
+        rate = max(rate, matrix_rate(device))
         note("orthontk", best_of(3, lambda: empirical_ntk(net, x1, x2)))
         note("trace", best_of(3, lambda: empirical_ntk(net, x1, x2, outputs="trace")))
         for name, peer in peers.items():
             if times := peer.time(setting, 3 if best.get(name, 1) < 1 else 1):
                 note(name, min(times.values()))
-        if round_number == 0 and recipe_bytes(net, setting["n1"], setting["n2"], OUTPUTS) < RECIPE_LIMIT:
+        if round_number == 0 and recipe_bytes(net, setting["n1"], setting["n2"], OUTPUTS) < RECIPE_LIMIT[device]:
             note("recipe", best_of(2, lambda: recipe_ntk(net, x1, x2)))
     best["flops"] = explain_ntk(net, x1, x2).cost.flops
     best["rate"] = rate
@@ -101,14 +112,17 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of ntk_peers.sh; without it, only the recipe is compared")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--rows", type=int, nargs="*", default=range(1, len(SETTINGS) + 1), help="rows, from 1")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
+    if arguments.peers and arguments.device != "cpu":
+        parser.error("--peers runs on the CPU only")
     peers = {}
     if arguments.peers:
         peers["nngeometry"] = Peer(arguments.peers / "nngeometry/bin/python", "ntk_peer_nngeometry.py")
         peers["neural-tangents"] = Peer(arguments.peers / "neural-tangents/bin/python", "ntk_peer_neural_tangents.py")
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; milliseconds, best of {arguments.rounds} rounds"
-    )
+    on_gpu = arguments.device == "cuda"
+    where = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}, {where}; milliseconds, best of {arguments.rounds} rounds")
     print(
         "| setting | recipe | nngeometry | neural-tangents | orthontk | ×recipe | ×nngeometry | ×neural-tangents "
         "| trace | full/trace | GFLOP | matrix rate | share | ×neural-tangents at 100% |"
@@ -116,7 +130,7 @@ def main() -> None:
     print("|---" * 14 + "|")
     for row in arguments.rows:
         setting = SETTINGS[row - 1]
-        best = measure(setting, peers, arguments.rounds)
+        best = measure(setting, peers, arguments.rounds, arguments.device)
         sides = [milliseconds(best, name) for name in ("recipe", "nngeometry", "neural-tangents", "orthontk")]
         ratios = [ratio(best, name) for name in ("recipe", "nngeometry", "neural-tangents")]
         trace = [milliseconds(best, "trace"), f"{best['orthontk'] / best['trace']:.2f}"]

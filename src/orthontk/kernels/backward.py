@@ -6,6 +6,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from orthontk.kernels.forward import Record, graph_nodes
+from orthontk.kernels.padding import CircularPad
 
 # Autograd nodes that PyTorch takes backward for all directions together at least as fast as in turn. Under `vmap` the
 # backward passes of convolutions, pooling and GroupNorm take twice to four times as long as one pass for each
@@ -14,6 +15,9 @@ _NAMES = """Add Addmm Alias Clone Div Elu Erf Exp Expand Gelu LeakyRelu Log LogS
 Permute Pow Relu Reshape Rsqrt Select Sigmoid Silu Slice Softmax Softplus Squeeze Sub Sum T Tanh Threshold Transpose
 UnsafeView Unsqueeze View"""
 BATCHED_WELL = frozenset(["AccumulateGrad", *(f"{name}Backward" for name in _NAMES.split())])
+# On a GPU what counts is the number of operations: also those whose rule only makes one operation of many.
+_NAMES_ON_GPU = "AdaptiveAvgPool2D AvgPool2D CircularPad ConstantPadNd Convolution NativeBatchNorm NativeGroupNorm"
+BATCHED_ON_GPU = BATCHED_WELL | {f"{name}Backward" for name in _NAMES_ON_GPU.split()}
 
 
 def cotangents(outputs: str, examples: int, features: int, like: Tensor) -> Tensor:  # (A, N, O)
@@ -58,9 +62,11 @@ def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> 
 
 def batches_well(outputs: Tensor) -> bool:
     """Whether every node of the outputs' graph is in `BATCHED_WELL`, and none a user's `torch.autograd.Function`."""
-    if any(isinstance(node, BackwardCFunction) for node in graph_nodes([outputs.grad_fn])):
+    batched = BATCHED_ON_GPU if outputs.is_cuda else BATCHED_WELL
+    users = (node for node in graph_nodes([outputs.grad_fn]) if isinstance(node, BackwardCFunction))
+    if any(not isinstance(node, CircularPad._backward_cls) for node in users):
         return False
-    return node_names(outputs.grad_fn) <= BATCHED_WELL
+    return node_names(outputs.grad_fn) <= batched
 
 
 def node_names(start: Node | None) -> set[str]:

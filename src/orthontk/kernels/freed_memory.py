@@ -12,4 +12,4 @@ def keep_freed_memory() -> None:
     size and twice as much in all (mallopt(3), M_MMAP_THRESHOLD). Getting memory anew costs a page fault every 4 KiB,
     which took up to a tenth of a kernel's time. The block is never touched, so it costs microseconds.
     """
-    torch.empty(LARGEST_KEPT, dtype=torch.uint8)
+    torch.empty(LARGEST_KEPT, dtype=torch.uint8, device="cpu")

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-# TF32 and bfloat16 inside float32 products, and low-precision sums: (where, attribute, value for exact arithmetic).
+# TF32 and bfloat16 inside float32 products, low-precision sums, and what varies from call to call: (where, attribute,
+# value for exact arithmetic).
 SETTINGS = (
     (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
     (torch.backends.cudnn.conv, "fp32_precision", "ieee"),
@@ -15,6 +16,8 @@ SETTINGS = (
     (torch.backends.mkldnn.rnn, "fp32_precision", "ieee"),
     (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),
     (torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False),
+    (torch.backends.cudnn, "deterministic", True),  # the same bits again
+    (torch.backends.cudnn, "benchmark", False),  # which chooses algorithms by the clock
 )
 
 

@@ -18,10 +18,29 @@ def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
     Raises:
         InvalidValue: random numbers were drawn.
     """
-    with exact_arithmetic(device), no_random_numbers(device), _attributes_kept(net), warnings.catch_warnings():
+    with (
+        exact_arithmetic(device),
+        no_random_numbers(device),
+        _differentiable(net),
+        _attributes_kept(net),
+        warnings.catch_warnings(),
+    ):
         # Of operations that `vmap` takes one by one, which a user can do nothing about.
         warnings.filterwarnings("ignore", message="There is a performance drop")
+        # Of the thread that goes backward, when it is the first to multiply on a GPU.
+        warnings.filterwarnings("ignore", message="Attempting to run cuBLAS, but there was no current CUDA context")
         yield
+
+
+@contextmanager
+def _differentiable(net: nn.Module) -> Iterator[None]:
+    """Recurrent layers without cuDNN, which takes them backward in training mode only."""
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = before and not any(isinstance(module, nn.RNNBase) for module in net.modules())
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from orthontk.callbacks import Checkpoints, Progress
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
+from orthontk.run.arithmetic import without_tf32
 from orthontk.run.directory import RunDirectory
 from orthontk.run.isolation import seed_global_generators
 from orthontk.run.learning_rate import lr_of_fraction, without_fraction
@@ -184,7 +185,7 @@ def make_trainer(
     """Lightning's Trainer as this project uses it; `own` replaces settings of `trainer`."""
     with naming("trainer"):
         return instantiate(
-            config.trainer,
+            without_tf32(config.trainer),
             max_steps=total_steps(config.trainer, data),
             max_epochs=-1,  # steps alone end a training
             check_val_every_n_epoch=None,  # val_check_interval counts steps

@@ -18,6 +18,7 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
 from orthontk.identity import first_difference, run_identity
 from orthontk.loggers.wandb_run import SWEEP_ID
+from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
 from orthontk.run.claim import begin, claimed, process_number
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
@@ -50,7 +51,8 @@ def run(config: DictConfig) -> None:
                 _require_same_settings(config, path)
                 _show_finished(config, path)
             else:
-                _carry_out(config, begin(config, path))
+                with training_arithmetic(config.trainer.tf32):
+                    _carry_out(config, begin(config, path))
 
 
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:

@@ -72,6 +72,8 @@ def _check_trainer(trainer: DictConfig) -> None:
     integer("trainer.val_check_interval", trainer.val_check_interval)
     integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
     one_of("trainer.precision", trainer.precision, PRECISIONS)
+    if not isinstance(trainer.tf32, bool):
+        raise InvalidValue("trainer.tf32", trainer.tf32, "true or false")
     if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
         integer("trainer.devices", trainer.devices)
     if trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
