@@ -91,11 +91,12 @@ def test_an_ensembles_summary_that_lacks_something_is_named(small):
     ],
 )
 def test_slurm_that_cannot_be_reached_is_not_the_settings_fault(small, tmp_path, monkeypatch, says, refusal):
-    """With a stand-in for `sbatch`, which says what SLURM's does."""
-    sbatch = tmp_path / "bin" / "sbatch"
-    sbatch.parent.mkdir()
-    sbatch.write_text(f"#!/bin/sh\necho 'sbatch: {says}' >&2\nexit 1\n")
-    sbatch.chmod(0o755)
-    monkeypatch.setenv("PATH", str(sbatch.parent), prepend=":")
+    """With stand-ins for `sbatch`, which says what SLURM's does, and `srun`, which submitit looks for."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for command in ("sbatch", "srun"):
+        (folder / command).write_text(f"#!/bin/sh\necho '{command}: {says}' >&2\nexit 1\n")
+        (folder / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
     folder = f"hydra.launcher.submitit_folder={tmp_path}/submitit"
     assert_says(small("-m", "hydra/launcher=slurm", folder, "seed=1,2"), refusal, says)

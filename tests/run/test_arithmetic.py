@@ -4,16 +4,15 @@ import pytest
 import torch
 
 from orthontk.kernels.precision import exact_arithmetic
-from orthontk.run.arithmetic import PLACES, training_arithmetic
+from orthontk.run.arithmetic import training_arithmetic
 from orthontk.training import TrainingModule
+
+PLACES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
 
 
 def settings():
-    return (
-        [place.fp32_precision for place in PLACES],
-        torch.backends.cudnn.deterministic,
-        torch.backends.cudnn.benchmark,
-    )
+    cudnn = torch.backends.cudnn
+    return [place.fp32_precision for place in PLACES], cudnn.deterministic, cudnn.benchmark
 
 
 @pytest.mark.parametrize("tf32", [False, True])
@@ -21,9 +20,11 @@ def test_one_precision_for_all_layers_and_the_same_bits_again(tf32):
     before = settings()
     with training_arithmetic(tf32):
         assert settings() == (["tf32" if tf32 else "ieee"] * 3, True, False)
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")  # which Lightning asks
         with exact_arithmetic(torch.device("cpu")):
             assert settings()[0] == ["ieee"] * 3
         assert settings()[0] == ["tf32" if tf32 else "ieee"] * 3
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
     assert settings() == before
 
 

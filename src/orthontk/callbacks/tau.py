@@ -13,7 +13,7 @@ from orthontk.training.module import TrainingModule
 
 SPLITS = ("train", "test")
 SIGMAS = 4.0  # by how many standard deviations a sample may mislead
-SAMPLE = 1000  # test inputs that are looked at before all are
+SAMPLES = (1000, 4000)  # test inputs that are looked at before all are, where these are at least twice as many
 
 
 class Tau(pl.Callback):
@@ -26,10 +26,11 @@ class Tau(pl.Callback):
 
     The whole test set is evaluated only where τ is near: after updates whose next minibatch (a sample of what the same
     parameters get right) is at most four standard deviations of the difference between such a sample and the test set
-    below the threshold, and then at first on a class-balanced sample of 1,000 test inputs, with the same margin. What
-    is missed is a test accuracy above the threshold that both samples put more than that below it: less than one in
-    10,000 such updates if the test inputs are as easy as the training inputs. Full-batch training accuracies, which
-    the network was fitted to, are above the test accuracy rather than below it. After the last update all is evaluated.
+    below the threshold, and then at first on class-balanced samples of 1,000 and 4,000 test inputs, with the same
+    margin. What is missed is a test accuracy above the threshold that one of the samples puts more than that below it:
+    less than one in 10,000 such updates if the test inputs are as easy as the training inputs. Full-batch training
+    accuracies, which the network was fitted to, are above the test accuracy rather than below it. After the last update
+    all is evaluated.
 
     Args:
         threshold: an accuracy in (0, 1).
@@ -52,7 +53,8 @@ class Tau(pl.Callback):
         above = [row for row in self._open("train", pl_module) if accuracies[row] > self.threshold]
         self._note("train", above, pl_module)
         if trainer.global_step > 0 and "test" in self.splits:
-            least = self.threshold - self._margin(examples, pl_module)
+            size = len(pl_module.data_of_split("test"))
+            least = self.threshold - self._margin(1 / examples + 1 / size)
             near = [row for row in self._open("test", pl_module) if accuracies[row] > least]
             self._note("test", self._above_on_test(near, pl_module), pl_module)
 
@@ -89,12 +91,13 @@ class Tau(pl.Callback):
             module.end(done, "stopped")
 
     def _above_on_test(self, rows: list[int], module: TrainingModule) -> list[int]:
-        """Those of `rows` that are above the threshold on the whole test set, found by way of a sample of it."""
+        """Those of `rows` that are above the threshold on the whole test set, found by way of samples of it."""
         size = len(module.data_of_split("test"))
-        if rows and size >= 3 * SAMPLE:
-            least = self.threshold - self._margin(SAMPLE, module)
-            accuracies = module.evaluate("test", rows, SAMPLE)[1].tolist()
-            rows = [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > least]
+        for sample in SAMPLES:
+            if rows and size >= 2 * sample:
+                least = self.threshold - self._margin(1 / sample - 1 / size)  # less, since it is a part of the whole
+                accuracies = module.evaluate("test", rows, sample)[1].tolist()
+                rows = [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > least]
         return self._above(module, rows)
 
     def _above(self, module: TrainingModule, rows: list[int]) -> list[int]:
@@ -103,10 +106,13 @@ class Tau(pl.Callback):
         accuracies = module.evaluate("test", rows)[1].tolist()
         return [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > self.threshold]
 
-    def _margin(self, examples: int, module: TrainingModule) -> float:
-        """How far a sample's accuracy may be below the test set's, when that is at the threshold."""
-        variance = self.threshold * (1 - self.threshold)
-        return SIGMAS * math.sqrt(variance * (1 / examples + 1 / len(module.data_of_split("test"))))
+    def _margin(self, share: float) -> float:
+        """How far a sample's accuracy may be below the test set's when that is at the threshold.
+
+        The variance of their difference is `share` of that of a single answer: 1/n + 1/N for n other examples and
+        1/n - 1/N for n of the N themselves.
+        """
+        return SIGMAS * math.sqrt(self.threshold * (1 - self.threshold) * share)
 
     def state_dict(self) -> dict[str, Any]:
         return {"reached": self.reached}

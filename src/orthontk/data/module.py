@@ -88,6 +88,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.normalize = one_of("normalize", normalize, NORMALIZATIONS)
         self.seed = integer("seed", seed, minimum=0)
         self.first_layer: FirstLayer | None = None
+        self._probe_rows: dict[tuple[int, str], Tensor] = {}  # sorting labels for each τ would take milliseconds
 
     def set_first_layer(self, q_star: float, weight_var: float, bias_var: float) -> None:
         """Tell `normalize=qstar` which network it is for; before the data are used."""
@@ -147,9 +148,11 @@ class TensorDataModule(pl.LightningDataModule):
         chosen = self.splits[one_of("split", split, self.splits)]
         if integer("probe_size", size) > len(chosen):
             raise InvalidValue("probe_size", size, f"at most {len(chosen)}, the examples of {split}")
-        labels = chosen.labels.cpu().numpy()
-        rows = torch.from_numpy(balanced_rows("probe_size", size, labels, self.classes, self._generator(PROBE)))
-        rows = rows.to(chosen.labels.device)
+        if (size, split) not in self._probe_rows:
+            labels = chosen.labels.cpu().numpy()
+            rows = balanced_rows("probe_size", size, labels, self.classes, self._generator(PROBE))
+            self._probe_rows[size, split] = torch.from_numpy(rows)
+        rows = self._probe_rows[size, split].to(chosen.labels.device)
         return chosen.images[rows], chosen.labels[rows], chosen.indices[rows]
 
     def train_dataloader(self) -> StepBatches:

@@ -19,6 +19,9 @@ BATCHED_WELL = frozenset(["AccumulateGrad", *(f"{name}Backward" for name in _NAM
 _NAMES_ON_GPU = "AdaptiveAvgPool2D AvgPool2D CircularPad ConstantPadNd Convolution NativeBatchNorm NativeGroupNorm"
 BATCHED_ON_GPU = BATCHED_WELL | {f"{name}Backward" for name in _NAMES_ON_GPU.split()}
 
+COPIES = 3  # of the largest tensor, which a pass holds at a time
+COPIES_OF_CONVOLUTIONS = 7  # of those that go backward for all directions at once: cuDNN rearranges them besides
+
 
 def cotangents(outputs: str, examples: int, features: int, like: Tensor) -> Tensor:  # (A, N, O)
     """The directions in output space whose gradients a kernel needs: A = O, or 1 for `sum_of_logits`."""
@@ -67,6 +70,11 @@ def batches_well(outputs: Tensor) -> bool:
     if any(not isinstance(node, CircularPad._backward_cls) for node in users):
         return False
     return node_names(outputs.grad_fn) <= batched
+
+
+def copies_of(outputs: Tensor) -> int:
+    """How many tensors of the largest size a pass back from these outputs holds for each direction, where batched."""
+    return COPIES_OF_CONVOLUTIONS if "ConvolutionBackward" in node_names(outputs.grad_fn) else COPIES
 
 
 def node_names(start: Node | None) -> set[str]:

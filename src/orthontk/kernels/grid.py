@@ -46,7 +46,7 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
     )
     resident = sum(held.values()) + plan.directions * z_bytes + functional + pulled_back
     in_flight = plan.directions if plan.batched else 1
-    passing = plan.saved_bytes + in_flight * 3 * plan.largest_bytes + (0 if plan.batched else z_bytes)
+    passing = plan.saved_bytes + in_flight * plan.copies * plan.largest_bytes + (0 if plan.batched else z_bytes)
     if functional:  # torch.func repeats both passes for every direction, and copies what it returns
         passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
     factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != TORCH_FUNC]

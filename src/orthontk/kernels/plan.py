@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels import costs
-from orthontk.kernels.backward import batches_well
+from orthontk.kernels.backward import COPIES, batches_well, copies_of
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
@@ -61,6 +61,7 @@ class Plan:
         features: O, entries of an output.
         directions: A, O or 1.
         batched: whether all directions go backward in one pass.
+        copies: how much a pass holds at a time for one direction, in tensors of the largest size.
         probed: how many examples these were.
         hides_gradients: as in `Recorder`; True for what cannot be recorded.
         saved_bytes: what autograd keeps for one example.
@@ -74,6 +75,7 @@ class Plan:
     features: int
     directions: int
     batched: bool
+    copies: int
     probed: int
     hides_gradients: bool
     saved_bytes: int
@@ -137,7 +139,9 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     sizes = [total // size for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
     buffer_bytes = sum(buffer.nbytes for buffer in tensors.buffers.values())
-    plan = Plan(shares, features, directions, batched, size, hides_gradients, sum(sizes), max(sizes), buffer_bytes)
+    copies = copies_of(recorded.outputs) if batched else COPIES
+    memory = sum(sizes), max(sizes), buffer_bytes
+    plan = Plan(shares, features, directions, batched, copies, size, hides_gradients, *memory)
     plan.functions = {function.name: function.parameters for function in functions}
     plan.kinds = kinds_of(uses, plan.recorded_names)
     return plan

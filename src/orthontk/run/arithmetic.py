@@ -6,26 +6,34 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-# PyTorch's own defaults differ from one kind of layer to the other: TF32 in convolutions, full precision in products.
-PLACES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+MATMUL = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+CUDNN = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
 
 
 @contextmanager
 def training_arithmetic(tf32: bool) -> Iterator[None]:
-    """TF32 in all of a GPU's float32 products or in none, and convolutions that repeat; as before on leaving."""
+    """TF32 in all of a GPU's float32 products or in none, and convolutions that repeat; as before on leaving.
+
+    PyTorch's own defaults differ from one kind of layer to the other: TF32 in convolutions, full precision in products.
+    """
     cudnn = torch.backends.cudnn
-    before = [place.fp32_precision for place in PLACES], cudnn.deterministic, cudnn.benchmark
+    before = torch.get_float32_matmul_precision(), cudnn.deterministic, cudnn.benchmark
+    precisions = [place.fp32_precision for place in MATMUL + CUDNN]
     try:
-        _set(["tf32" if tf32 else "ieee"] * len(PLACES), deterministic=True, benchmark=False)
+        # By this setting, since Lightning asks for it, and PyTorch has no answer where its parts were set one by one.
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        _set_precisions(CUDNN, ["tf32" if tf32 else "ieee"] * 2)
+        cudnn.deterministic, cudnn.benchmark = True, False
         yield
     finally:
-        _set(*before)
+        torch.set_float32_matmul_precision(before[0])
+        _set_precisions(MATMUL + CUDNN, precisions)
+        cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
-def _set(precisions: list[str], deterministic: bool, benchmark: bool) -> None:
-    for place, precision in zip(PLACES, precisions, strict=True):
+def _set_precisions(places: tuple, precisions: list[str]) -> None:
+    for place, precision in zip(places, precisions, strict=True):
         place.fp32_precision = precision
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark
 
 
 def without_tf32(trainer: DictConfig) -> DictConfig:
