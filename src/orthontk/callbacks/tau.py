@@ -13,7 +13,7 @@ from orthontk.training.module import TrainingModule
 
 SPLITS = ("train", "test")
 SIGMAS = 4.0  # by how many standard deviations a sample may mislead
-SAMPLES = (1000, 4000)  # test inputs that are looked at before all are, where these are at least twice as many
+SEEN = (1000, 2000, 4000, 7000)  # test inputs after which those that are clearly below the threshold are left out
 
 
 class Tau(pl.Callback):
@@ -26,11 +26,10 @@ class Tau(pl.Callback):
 
     The whole test set is evaluated only where τ is near: after updates whose next minibatch (a sample of what the same
     parameters get right) is at most four standard deviations of the difference between such a sample and the test set
-    below the threshold, and then at first on class-balanced samples of 1,000 and 4,000 test inputs, with the same
-    margin. What is missed is a test accuracy above the threshold that one of the samples puts more than that below it:
-    less than one in 10,000 such updates if the test inputs are as easy as the training inputs. Full-batch training
-    accuracies, which the network was fitted to, are above the test accuracy rather than below it. After the last update
-    all is evaluated.
+    below the threshold, and then in a random order, until what was seen is four standard deviations below. What is
+    missed is a test accuracy above the threshold that one of these looks puts more than that below it: less than one in
+    5,000 such updates if the test inputs are as easy as the training inputs. Full-batch training accuracies, which the
+    network was fitted to, are above the test accuracy rather than below it. After the last update all is evaluated.
 
     Args:
         threshold: an accuracy in (0, 1).
@@ -91,14 +90,18 @@ class Tau(pl.Callback):
             module.end(done, "stopped")
 
     def _above_on_test(self, rows: list[int], module: TrainingModule) -> list[int]:
-        """Those of `rows` that are above the threshold on the whole test set, found by way of samples of it."""
-        size = len(module.data_of_split("test"))
-        for sample in SAMPLES:
-            if rows and size >= 2 * sample:
-                least = self.threshold - self._margin(1 / sample - 1 / size)  # less, since it is a part of the whole
-                accuracies = module.evaluate("test", rows, sample)[1].tolist()
-                rows = [row for row, accuracy in zip(rows, accuracies, strict=True) if accuracy > least]
-        return self._above(module, rows)
+        """Those of `rows` that are above the threshold on the whole test set, each looked at as long as it may be."""
+        size, seen, correct = len(module.data_of_split("test")), 0, dict.fromkeys(rows, 0)
+        for end in (*(end for end in SEEN if end < size), size):
+            if not rows:
+                break
+            accuracies = module.evaluate("test", rows, slice(seen, end))[1].tolist()
+            for row, accuracy in zip(rows, accuracies, strict=True):
+                correct[row] += round(accuracy * (end - seen))
+            seen = end
+            least = self.threshold - self._margin(1 / seen - 1 / size)
+            rows = [row for row in rows if correct[row] / seen > least]
+        return rows
 
     def _above(self, module: TrainingModule, rows: list[int]) -> list[int]:
         if not rows:

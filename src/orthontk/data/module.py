@@ -18,7 +18,7 @@ from orthontk.data.split import Split, balanced_rows
 
 SOURCES = ("mnist_5k", *hub.REPOSITORIES, "gaussian")
 # Independent streams of random numbers under one seed; batches.BATCH_ORDER is the fourth.
-TRAIN, VAL, TEST, PROBE = 0, 1, 2, 4
+TRAIN, VAL, TEST, PROBE, PART = 0, 1, 2, 4, 5
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -88,7 +88,6 @@ class TensorDataModule(pl.LightningDataModule):
         self.normalize = one_of("normalize", normalize, NORMALIZATIONS)
         self.seed = integer("seed", seed, minimum=0)
         self.first_layer: FirstLayer | None = None
-        self._probe_rows: dict[tuple[int, str], Tensor] = {}  # sorting labels for each τ would take milliseconds
 
     def set_first_layer(self, q_star: float, weight_var: float, bias_var: float) -> None:
         """Tell `normalize=qstar` which network it is for; before the data are used."""
@@ -148,12 +147,18 @@ class TensorDataModule(pl.LightningDataModule):
         chosen = self.splits[one_of("split", split, self.splits)]
         if integer("probe_size", size) > len(chosen):
             raise InvalidValue("probe_size", size, f"at most {len(chosen)}, the examples of {split}")
-        if (size, split) not in self._probe_rows:
-            labels = chosen.labels.cpu().numpy()
-            rows = balanced_rows("probe_size", size, labels, self.classes, self._generator(PROBE))
-            self._probe_rows[size, split] = torch.from_numpy(rows)
-        rows = self._probe_rows[size, split].to(chosen.labels.device)
+        labels = chosen.labels.cpu().numpy()
+        rows = torch.from_numpy(balanced_rows("probe_size", size, labels, self.classes, self._generator(PROBE)))
+        rows = rows.to(chosen.labels.device)
         return chosen.images[rows], chosen.labels[rows], chosen.indices[rows]
+
+    def part(self, split: str, places: slice | None) -> Split:
+        """The examples at these places of a random order of `split`, drawn by `seed`; None: all as they are."""
+        whole = self.splits[split]
+        if places is None:
+            return whole
+        rows = torch.from_numpy(self._generator(PART).permutation(len(whole))[places]).to(whole.labels.device)
+        return Split(whole.images[rows], whole.labels[rows], whole.indices[rows])
 
     def train_dataloader(self) -> StepBatches:
         """The batches from the trainer's step on to its last one: the whole training is one Lightning epoch."""

@@ -49,10 +49,10 @@ class EnsembleData(pl.LightningDataModule):
     def test_dataloader(self) -> "SideBySide":
         return self.evaluation("test")
 
-    def evaluation(self, split: str) -> "SideBySide":
-        """Every example of a split once, in chunks."""
+    def evaluation(self, split: str, part: slice | None = None) -> "SideBySide":
+        """Every example of a split, or of a part of it, once, in chunks."""
         modules = self.modules.values()
-        return SideBySide([EvaluationBatches(m.splits[split], m.eval_batch_size) for m in modules])
+        return SideBySide([EvaluationBatches(m.part(split, part), m.eval_batch_size) for m in modules])
 
     def select(self, batch: Batch, replicas: Sequence[Replica]) -> tuple[Tensor, Tensor, bool]:
         """What `replicas` see of a batch: (N, …), (N,), True, or (R, N, …), (R, N), False."""
@@ -62,11 +62,6 @@ class EnsembleData(pl.LightningDataModule):
         places = {seed: place for place, seed in enumerate(self.modules)}
         rows = torch.tensor([places[replica.seed] for replica in replicas], device=y.device)
         return x[rows], y[rows], False
-
-    def probe(self, size: int, split: str) -> Batch:
-        """A class-balanced sample of a split, in the form of a batch."""
-        samples = [module.probe(size, split)[:2] for module in self.modules.values()]
-        return samples[0] if self.shared else _stacked(samples)
 
 
 class SideBySide:

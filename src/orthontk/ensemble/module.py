@@ -139,10 +139,10 @@ class EnsembleModule(TrainingModule):
         return self.data.first.splits[split]
 
     @torch.no_grad()
-    def evaluate(self, split: str, rows: Sequence[int], sample: int | None = None) -> tuple[Tensor, Tensor]:
-        """Losses and accuracies (len(rows),) of some replicas on a split, or on a class-balanced sample of it."""
+    def evaluate(self, split: str, rows: Sequence[int], part: slice | None = None) -> tuple[Tensor, Tensor]:
+        """Losses and accuracies (len(rows),) of some replicas on a split, or on a part of it in random order."""
         replicas = [self.replicas[row] for row in rows]
-        batches = self.data.evaluation(split) if sample is None else [self.data.probe(sample, split)]
+        batches = self.data.evaluation(split, part)
         dtype = next(self.network.parameters()).dtype
         totals: list[Tensor] = []
         with self.trainer.precision_plugin.forward_context(), evaluating(self.network):

@@ -104,14 +104,10 @@ class TrainingModule(pl.LightningModule):
         return self.trainer.datamodule.splits[split]
 
     @torch.no_grad()
-    def evaluate(self, split: str, rows: Sequence[int], sample: int | None = None) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy (1,) on a split or a class-balanced sample of it, computed by every process alike."""
+    def evaluate(self, split: str, rows: Sequence[int], part: slice | None = None) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy (1,) on a split or a part of it in random order, computed by every process alike."""
         data = self.trainer.datamodule
-        batches = (
-            EvaluationBatches(data.splits[split], data.eval_batch_size)
-            if sample is None
-            else [data.probe(sample, split)[:2]]
-        )
+        batches = EvaluationBatches(data.part(split, part), data.eval_batch_size)
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         with self.trainer.precision_plugin.forward_context(), evaluating(self.network):
             for x, y in batches:
