@@ -7,7 +7,9 @@ A metric's step is the number of updates made before it was measured. Minibatch 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection, SumMetric
+
+SUMS = ("loss", "weight", "right", "examples")  # of an evaluation; the first two are what `loss_terms` says
 
 
 def log_metrics(trainer: pl.Trainer, metrics: dict[str, float], step: int) -> None:
@@ -35,7 +37,6 @@ def minibatch_accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
     return is_right(outputs, labels).double().mean(-1)
 
 
-def evaluation_metrics(prefix: str) -> MetricCollection:
-    """Mean loss and accuracy over a whole set, exact also when its last batch is smaller."""
-    means = {name: MeanMetric(nan_strategy="disable") for name in ("loss", "accuracy")}
-    return MetricCollection(means, prefix=f"{prefix}/")
+def evaluation_sums() -> MetricCollection:
+    """What an evaluation adds up over its batches, and over the processes that share them; not in order of `SUMS`."""
+    return MetricCollection({name: SumMetric(nan_strategy="disable") for name in SUMS}, compute_groups=False)
