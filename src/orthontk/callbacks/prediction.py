@@ -21,7 +21,7 @@ from orthontk.training import OneHotMSE, TrainingModule
 from orthontk.training.heavy_ball import heavy_ball
 from orthontk.training.losses import is_mean_cross_entropy
 from orthontk.training.losses import targets as regression_targets
-from orthontk.training.metrics import log_metrics, minibatch_accuracy
+from orthontk.training.metrics import log_metrics, losses_and_accuracies, minibatch_accuracy
 
 SUFFIXES = {"full": "", "trace": "_trace", "infinite": "_infinite"}  # of files and metrics, so that several can be had
 LARGEST = 8000  # rows of the kernel: N·O for full, N otherwise; its eigenvectors take minutes and a gigabyte
@@ -141,8 +141,11 @@ class Prediction(RecordingCallback):
             self.last_recorded = step
             for name, outputs in (("actual", actual), (f"predicted{self.suffix}", self.series.predicted[split][step])):
                 labels = self.labels[split].cpu()
-                metrics[f"{name}/{split}/loss"] = module.loss(outputs.double(), labels).item()
-                metrics[f"{name}/{split}/accuracy"] = minibatch_accuracy(outputs, labels).item()
+                loss, accuracy = (
+                    module.loss(outputs.double(), labels).item(),
+                    minibatch_accuracy(outputs, labels).item(),
+                )
+                metrics |= losses_and_accuracies(f"{name}/{split}", loss, accuracy, trainer.datamodule.classes)
         error = prediction_error(self.series.actual["train"][step], self.series.predicted["train"], step)
         metrics[f"ntk/prediction_error{self.suffix}"] = error
         log_metrics(trainer, metrics, step)

@@ -11,7 +11,7 @@ from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.optimizer import Leaves, OptimizerFactory, clip_by_norm, distinct, keep_replicas
 from orthontk.ensemble.replicas import Replica
 from orthontk.ensemble.stack import StackedNetwork, replica_losses
-from orthontk.training.metrics import minibatch_accuracy
+from orthontk.training.metrics import losses_and_accuracies, minibatch_accuracy
 from orthontk.training.module import Batch, ScheduleFactory, TrainingModule, evaluating
 
 
@@ -50,6 +50,10 @@ class EnsembleModule(TrainingModule):
     def data(self) -> EnsembleData:
         return self.trainer.datamodule
 
+    @property
+    def classes(self) -> int:
+        return self.data.first.classes
+
     def _make_leaves(self) -> Leaves:
         return Leaves(self.network, [replica.learning_rate for replica in self.replicas], self.rates)
 
@@ -84,7 +88,7 @@ class EnsembleModule(TrainingModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _log_minibatch(self, losses: Tensor, accuracies: Tensor) -> None:
-        self.log_replicas({"train/loss": losses, "train/accuracy": accuracies}, self.global_step)
+        self.log_replicas(losses_and_accuracies("train", losses, accuracies, self.classes), self.global_step)
 
     def _diverged_rows(self) -> list[int]:
         """Of the replicas whose loss is no longer a number."""
@@ -172,7 +176,7 @@ class EnsembleModule(TrainingModule):
             return
         losses, accuracies = self._of_sums(torch.stack(self.totals).sum(0))
         step = max(self.global_step, self.loaded_steps)
-        self.log_replicas({f"{split}/loss": losses, f"{split}/accuracy": accuracies}, step)
+        self.log_replicas(losses_and_accuracies(split, losses, accuracies, self.classes), step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -4,11 +4,14 @@ A metric's step is the number of updates made before it was measured. Minibatch 
 (k+1)-th minibatch, measured before its own update.
 """
 
+from typing import TypeVar
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection, SumMetric
 
+T = TypeVar("T", float, Tensor)
 SUMS = ("loss", "weight", "right", "examples")  # of an evaluation; the first two are what `loss_terms` says
 
 
@@ -35,6 +38,15 @@ def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
 def minibatch_accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
     """Share of inputs that are right, (..., N, O), (..., N) -> (...)."""
     return is_right(outputs, labels).double().mean(-1)
+
+
+def losses_and_accuracies(split: str, losses: T, accuracies: T, classes: int) -> dict[str, T]:
+    """By name, the metrics of a split; of a single class, whatever is said is right or wrong without meaning.
+
+    >>> losses_and_accuracies("test", 0.5, 1.0, classes=1)
+    {'test/loss': 0.5}
+    """
+    return {f"{split}/loss": losses} | ({f"{split}/accuracy": accuracies} if classes > 1 else {})
 
 
 def evaluation_sums() -> MetricCollection:

@@ -12,7 +12,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from orthontk.data.batches import EvaluationBatches
 from orthontk.data.split import Split
-from orthontk.training.metrics import SUMS, evaluation_sums, is_right, log_metrics, minibatch_accuracy
+from orthontk.training.metrics import (
+    SUMS,
+    evaluation_sums,
+    is_right,
+    log_metrics,
+    losses_and_accuracies,
+    minibatch_accuracy,
+)
 from orthontk.training.whole_split import loss_of_terms, loss_terms
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)
@@ -84,7 +91,7 @@ class TrainingModule(pl.LightningModule):
     def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
         """Log over the global batch."""
         loss, accuracy = self.trainer.strategy.reduce(torch.stack([loss.double(), accuracy]), reduce_op="mean").tolist()
-        log_metrics(self.trainer, {"train/loss": loss, "train/accuracy": accuracy}, self.global_step)
+        log_metrics(self.trainer, losses_and_accuracies("train", loss, accuracy, self.classes), self.global_step)
 
     def _end_diverged(self) -> None:
         """Stop a run whose loss is no longer a number, in any process."""
@@ -95,6 +102,10 @@ class TrainingModule(pl.LightningModule):
     # A single network is an ensemble of one, with the number 0, to callbacks that look at replicas.
     numbers: Sequence[int] = (0,)
     stop: str | None = None
+
+    @property
+    def classes(self) -> int:
+        return self.trainer.datamodule.classes
 
     def accuracies_of_step(self) -> tuple[Tensor, int]:
         """The accuracy (1,) on the whole minibatch of the step, before its update, and the minibatch's size."""
@@ -164,7 +175,7 @@ class TrainingModule(pl.LightningModule):
         sums = self.evaluations[split].compute()
         self.evaluations[split].reset()
         loss, accuracy = self._of_sums(torch.stack([sums[name] for name in SUMS]))
-        values = {f"{split}/loss": loss.item(), f"{split}/accuracy": accuracy.item()}
+        values = losses_and_accuracies(split, loss.item(), accuracy.item(), self.classes)
         log_metrics(self.trainer, values, max(self.global_step, self.loaded_steps))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
