@@ -50,6 +50,7 @@ def run(config: DictConfig) -> None:
                 _require_same_settings(config, path)
                 _show_finished(config, path)
             else:
+                _require_own_directory(config, path)
                 _carry_out(config, begin(config, path))
 
 
@@ -184,6 +185,15 @@ def _require_same_settings(config: DictConfig, path: Path) -> None:
         key, before, now = found
         was = "null" if before is None else before
         raise InvalidValue(key, now, f"{was}, as in the finished run {path} (resume=never starts anew beside it)")
+
+
+def _require_own_directory(config: DictConfig, path: Path) -> None:
+    """Refuse to test in the directory of a training that is not finished, which would then seem to be."""
+    if config.mode == "test" and (path / CONFIG).exists():
+        before = OmegaConf.load(path / CONFIG).get("mode")
+        if before != config.mode:
+            accepted = f"{before}, as in the unfinished run {path} (without hydra.run.dir, mode=test has its own)"
+            raise InvalidValue("mode", config.mode, accepted)
 
 
 def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
