@@ -16,7 +16,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
-from orthontk.identity import first_difference, run_identity
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
 from orthontk.run.claim import begin, claimed, process_number
@@ -24,7 +23,8 @@ from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
-from orthontk.run.settings import DECIDES, check_overrides, check_settings, naming
+from orthontk.run.same_settings import require_same_settings
+from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 from orthontk.training import TrainingModule
 
@@ -39,7 +39,7 @@ def run(config: DictConfig) -> None:
     with alone_in_process(config.seed):
         here = Path(HydraConfig.get().runtime.output_dir)
         if str(config.resume) != "never" and is_finished(here):
-            _require_same_settings(config, here)
+            require_same_settings(config, here)
             _show_finished(config, here)
             _report_to_agent(config, here)
             return
@@ -47,7 +47,7 @@ def run(config: DictConfig) -> None:
             check_settings(config)
             check_overrides(config, HydraConfig.get().overrides.task)
             if is_finished(path):  # by another launch, which this one has waited for
-                _require_same_settings(config, path)
+                require_same_settings(config, path)
                 _show_finished(config, path)
             else:
                 _require_own_directory(config, path)
@@ -166,25 +166,6 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
         if stored.get(name) != expected.get(name):
             shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"
             raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
-
-
-def _require_same_settings(config: DictConfig, path: Path) -> None:
-    """Refuse to report a finished run for settings that it did not have: a directory that is given by hand may."""
-    if not (path / CONFIG).exists():
-        return
-    configs = OmegaConf.load(path / CONFIG), config
-    identities = [run_identity(of) for of in configs]
-    if str(config.resume) == "auto":  # whatever it was begun from
-        identities[0].pop("resume", None)
-    for key, decided in DECIDES.items():
-        if any(OmegaConf.select(of, key) is not None for of in configs):
-            for group, _, name in (setting.partition(".") for setting in decided):
-                for identity in identities:
-                    identity[group].pop(name, None)
-    if found := first_difference(*identities):
-        key, before, now = found
-        was = "null" if before is None else before
-        raise InvalidValue(key, now, f"{was}, as in the finished run {path} (resume=never starts anew beside it)")
 
 
 def _require_own_directory(config: DictConfig, path: Path) -> None:
