@@ -273,3 +273,24 @@ def test_without_a_whole_checkpoint_a_run_is_refused(small, tmp_path):
     last = directory / "checkpoints" / "step-00000024.ckpt"
     assert refused.code == 1
     assert refused.err == f"error: resume={last}: expected a readable checkpoint file, which none of the run's is\n"
+
+
+@pytest.mark.parametrize(
+    "shorter", ["trainer.max_steps=5", "trainer.max_epochs=1 trainer.max_steps=9"], ids=["steps", "epochs"]
+)
+def test_fewer_steps_than_a_checkpoint_has_made_are_refused(small, interrupt, tmp_path, shorter):
+    """Nothing can undo updates: the run would be of more steps than its settings say."""
+    settings = (*LONGER, f"hydra.run.dir={tmp_path}/run")
+    interrupt(10)
+    small(*settings)
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000008.ckpt"
+    key = shorter.split()[0].split("=")[0]
+    for where in ((), (f"resume={tmp_path}/run", f"hydra.run.dir={tmp_path}/other")):
+        refused = small(*settings, *shorter.split(), *where)
+        assert refused.code == 1
+        value, least = shorter.split()[0].split("=")[1], {"trainer.max_steps": 8, "trainer.max_epochs": 2}[key]
+        expected = f"at least {least}, as {checkpoint} has made 8 updates already"
+        assert refused.err == f"error: {key}={value}: expected {expected}\n"
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+    assert small(*settings).code == 0

@@ -1,6 +1,7 @@
 """One run, from the top: refuse, resume, train, test, draw, report."""
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -68,6 +69,7 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
         _require_same_network(experiment.module, directory.checkpoint, "resume")
         _require_same_beginning(experiment.module, directory.checkpoint)
+        _require_steps_left(config.trainer, experiment, directory.checkpoint)
     write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
@@ -187,6 +189,18 @@ def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
         if before[key] != module.config[key]:
             accepted = f"a checkpoint of a run with the same {key}"
             raise InvalidValue("resume", checkpoint, accepted)
+
+
+def _require_steps_left(settings: DictConfig, experiment: Experiment, checkpoint: Path) -> None:
+    """Refuse a run that would have made more updates than its settings say."""
+    done = read_checkpoint(checkpoint, "resume")["global_step"]
+    if done <= experiment.trainer.max_steps:
+        return
+    name, least = "max_steps", done
+    if settings.max_steps != experiment.trainer.max_steps:
+        name, least = "max_epochs", math.ceil(done / experiment.data.steps_per_epoch)
+    accepted = f"at least {least}, as {checkpoint} has made {done} updates already"
+    raise InvalidValue(f"trainer.{name}", settings[name], accepted)
 
 
 def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:
