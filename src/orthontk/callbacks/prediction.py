@@ -51,6 +51,7 @@ class Prediction(RecordingCallback):
         self.kernel = one_of("kernel", kernel, SUFFIXES)
         self.test_size = integer("test_size", test_size)
         self.suffix = SUFFIXES[kernel]
+        self.file = f"prediction{self.suffix}.safetensors"
 
     @property
     def state_key(self) -> str:
@@ -93,7 +94,7 @@ class Prediction(RecordingCallback):
         self.images = {"train": data.train.images, "test": test_images}
         self.labels = {"train": data.train.labels, "test": test_labels}
         steps, actual = measured_steps(self.steps, trainer.max_steps), None
-        path = Path(trainer.default_root_dir) / f"prediction{self.suffix}.safetensors"
+        path = Path(trainer.default_root_dir) / self.file
         if path.exists():  # of the checkpoint that the run continues from
             self.series = PredictionSeries.read(path)
             if set(steps) <= self.series.predicted["train"].keys():
