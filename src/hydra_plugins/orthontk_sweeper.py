@@ -17,7 +17,7 @@ from orthontk.cli import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 from orthontk.run.directory import CONFIG
 from orthontk.run.lock import InUse
-from orthontk.sweep.pending import Place, pending, place_of
+from orthontk.sweep.pending import Place, pending, place_of, refuse_other_settings
 from orthontk.sweep.record import Job, write_record
 
 MOST_COMPARED = 50  # runs in the table that a multirun ends with
@@ -65,6 +65,7 @@ class OrthontkSweeper(BasicSweeper):
         jobs = jobs_of(grids_at_scale(self.grids, self.scale), overrides)
         for job in jobs:
             self.places[tuple(job)] = place_of(job, self.hydra_context.config_loader, self.config)
+        refuse_other_settings(self.places.values())
         self._record(jobs)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 

@@ -132,3 +132,29 @@ def test_slurm_without_slurm_is_one_line(small, monkeypatch):
     result = small("-m", "hydra/launcher=slurm", "seed=1,2")
     assert result.code == 1 and len(result.err.splitlines()) == 1
     assert result.err.startswith("error: hydra/launcher=slurm: expected another launcher")
+
+
+BY_HAND = "hydra.sweep.subdir='s${seed}'"
+
+
+def test_finished_jobs_in_directories_named_by_hand_are_those_of_their_settings_only(small, tmp_path):
+    """Refused by key, as a single run is, before any job is launched."""
+    done = small("-m", "seed=7,8", BY_HAND)
+    assert done.code == 0, done.err
+    again = small("-m", "seed=7,8", BY_HAND, "figures=true")
+    assert again.code == 0 and "2 jobs: 2 finished already, 0 to run" in again.out
+    directory = tmp_path / "outputs" / "default" / "s8"
+    (directory.with_name("s7") / "summary.json").unlink()
+    refused = small("-m", "seed=7,8", BY_HAND, "optimizer.lr=0.7")
+    assert refused.code == 1 and "Launching" not in refused.out
+    assert (
+        refused.err.startswith("error: optimizer.lr=0.7: expected 2, ") and f"finished run {directory} " in refused.err
+    )
+    assert refused.err.count("\n") == 1
+
+
+def test_a_directory_named_by_hand_is_of_one_run(small):
+    refused = small("-m", "seed=7", "model.width=8,9", BY_HAND)
+    assert refused.code == 1 and "Launching" not in refused.out
+    assert refused.err.startswith("error: model.width=9: expected 8, as in another job in the directory ")
+    assert refused.err.count("\n") == 1

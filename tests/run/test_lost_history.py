@@ -72,6 +72,42 @@ def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file):
     assert small(*settings).code == 0
 
 
+ENDING = ("loss=mse", "ensemble.learning_rates=[0.1,1e30]", "ensemble.kernels=all", "data.batch_size=full")
+
+
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [
+        ((), "replicas/*lr1e+30/ntk.safetensors"),
+        (PREDICTED, "replicas/*lr1e+30/prediction.safetensors"),
+        (PREDICTED, "replicas/*lr1e+30/jacobian.safetensors"),
+    ],
+)
+def test_what_is_gone_of_a_replica_that_has_ended_is_named(small, stop_after, tmp_path, settings, file):
+    settings = (*SETTINGS, *settings, *ENDING, f"hydra.run.dir={tmp_path}/run")
+    stop_after(12)
+    assert "stopped" in small(*settings).err
+    (gone,) = (tmp_path / "run").glob(file)
+    content = gone.read_bytes()
+    gone.unlink()
+    refused = small(*settings)
+    assert refused.code == 1 and refused.err.count("\n") == 1
+    assert f"{gone} with what was measured up to step " in refused.err and "resume=never" in refused.err
+    gone.write_bytes(content)
+    assert small(*settings).code == 0
+
+
+def test_the_rows_of_a_chunk_that_is_done_are_missed(small, stop_after, tmp_path):
+    settings = (*SETTINGS, *ENSEMBLE, "ensemble.chunk=1", f"hydra.run.dir={tmp_path}/run")
+    directory = small(*settings).run_directory
+    (directory / "summary.json").unlink()  # as if killed before its end
+    gone = directory / "chunks" / "0000" / "metrics.csv"
+    gone.unlink()
+    refused = small(*settings)
+    assert refused.code == 1 and refused.err.count("\n") == 1
+    assert f"{gone} with what was measured up to step 20" in refused.err and "resume=never" in refused.err
+
+
 def test_a_series_of_before_the_checkpoint_is_refused(small, stop_after, tmp_path):
     settings = (*SETTINGS, f"hydra.run.dir={tmp_path}/run")
     stop_after(12)

@@ -57,6 +57,22 @@ def test_mode_test_repeats_the_final_test(small):
         assert metrics(tested)[name] == metrics(trained)[name]
 
 
+def test_mode_test_leaves_an_unfinished_training_alone(small, tmp_path):
+    """In its directory, given by hand, it is refused before anything is written."""
+    here = f"hydra.run.dir={tmp_path}/run"
+    directory = small(here).run_directory
+    (directory / "summary.json").unlink()  # as if killed before its end
+    (checkpoint,) = (directory / "checkpoints").iterdir()
+    before = {path.name: path.read_bytes() for path in directory.glob("*.*")}
+    refused = small("mode=test", f"ckpt_path={checkpoint}", here)
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: mode=test: expected fit, as in the unfinished run {directory} ")
+    assert refused.err.count("\n") == 1
+    after = {path.name: path.read_bytes() for path in directory.glob("*.*") if not path.match("failure*")}
+    assert before == after
+    assert small(here).code == 0
+
+
 def test_same_seed_same_run_and_another_seed_another(small):
     def losses(*arguments):
         rows = read_metrics(small(*arguments).run_directory / "metrics.csv")

@@ -13,6 +13,7 @@ import torch
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from orthontk.training import TrainingModule
+from run_files import assert_same_run as assert_same_whole_run
 from run_files import wandb_history
 
 LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
@@ -236,3 +237,60 @@ def test_wandb_has_the_steps_that_were_made_without_it(small, interrupt, tmp_pat
     half = f"resume={whole}/checkpoints/step-00000012.ckpt"
     continued = small(*settings, "logger=wandb", half, f"hydra.run.dir={tmp_path}/continued").run_directory
     assert wandb_history(whole) == wandb_history(begun) == wandb_history(continued)
+
+
+def damage(checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("overrides", [(), ("ensemble.seeds=2", "ensemble.chunk=2")], ids=["run", "ensemble"])
+def test_a_damaged_last_checkpoint_leaves_the_one_before_it(small, tmp_path, overrides):
+    """The run then ends as if it had been interrupted there."""
+    settings = (*LONGER, "checkpoint.keep=all", *overrides)
+    whole = small(*settings, f"hydra.run.dir={tmp_path}/whole").run_directory
+    directory = small(*settings, f"hydra.run.dir={tmp_path}/damaged").run_directory
+    (directory / "summary.json").unlink()  # as if killed before its end
+    for result in directory.glob("chunks/*/replicas.json"):
+        result.unlink()
+    (folder,) = directory.glob("**/checkpoints")
+    last, before = (folder / f"step-{step:08d}.ckpt" for step in (24, 20))
+    damage(last)
+    again = small(*settings, f"hydra.run.dir={directory}")
+    assert again.code == 0, again.err
+    assert [line for line in again.out.splitlines() if str(last) in line] == [
+        f"warning: {last} cannot be read; continuing from the one before it that can, {before}"
+    ]
+    assert_same_whole_run(whole, directory)
+
+
+def test_without_a_whole_checkpoint_a_run_is_refused(small, tmp_path):
+    settings = (*LONGER, "checkpoint.keep=all", f"hydra.run.dir={tmp_path}/run")
+    directory = small(*settings).run_directory
+    (directory / "summary.json").unlink()
+    for checkpoint in (directory / "checkpoints").iterdir():
+        damage(checkpoint)
+    refused = small(*settings)
+    last = directory / "checkpoints" / "step-00000024.ckpt"
+    assert refused.code == 1
+    assert refused.err == f"error: resume={last}: expected a readable checkpoint file, which none of the run's is\n"
+
+
+@pytest.mark.parametrize(
+    "shorter", ["trainer.max_steps=5", "trainer.max_epochs=1 trainer.max_steps=9"], ids=["steps", "epochs"]
+)
+def test_fewer_steps_than_a_checkpoint_has_made_are_refused(small, interrupt, tmp_path, shorter):
+    """Nothing can undo updates: the run would be of more steps than its settings say."""
+    settings = (*LONGER, f"hydra.run.dir={tmp_path}/run")
+    interrupt(10)
+    small(*settings)
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000008.ckpt"
+    key = shorter.split()[0].split("=")[0]
+    for where in ((), (f"resume={tmp_path}/run", f"hydra.run.dir={tmp_path}/other")):
+        refused = small(*settings, *shorter.split(), *where)
+        assert refused.code == 1
+        value, least = shorter.split()[0].split("=")[1], {"trainer.max_steps": 8, "trainer.max_epochs": 2}[key]
+        expected = f"at least {least}, as {checkpoint} has made 8 updates already"
+        assert refused.err == f"error: {key}={value}: expected {expected}\n"
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+    assert small(*settings).code == 0

@@ -27,6 +27,8 @@ class JacobianSpectrum(RecordingCallback):
         steps: see `measured_steps`.
     """
 
+    file = JACOBIAN
+
     def __init__(self, inputs: int = 5, steps: str | int | Sequence[int] = "log") -> None:
         super().__init__(steps)
         self.inputs = integer("inputs", inputs)
@@ -38,7 +40,7 @@ class JacobianSpectrum(RecordingCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         x, _, indices = trainer.datamodule.probe(self.inputs)
         self.x = x.to(next(pl_module.network.parameters()))
-        self.series = self.open_series(Path(trainer.default_root_dir) / JACOBIAN, {"indices": indices}, {})
+        self.series = self.open_series(Path(trainer.default_root_dir) / self.file, {"indices": indices}, {})
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         spectra = [measured_spectrum(module.network, x) for x in self.x]

@@ -38,6 +38,8 @@ class NTKRecorder(RecordingCallback):
             file as `probe/infinite`; seconds for an FCN, a minute or more for a CNN.
     """
 
+    file = "ntk.safetensors"
+
     def __init__(
         self,
         probe_size: int = 40,
@@ -64,7 +66,7 @@ class NTKRecorder(RecordingCallback):
         x, y, indices = trainer.datamodule.probe(self.probe_size, self.split)
         parameter = next(pl_module.network.parameters())
         self.x, self.y = x.to(pl_module.device, parameter.dtype), y
-        path = Path(trainer.default_root_dir) / "ntk.safetensors"
+        path = Path(trainer.default_root_dir) / self.file
         settings = {"outputs": self.outputs, "split": self.split, "memory_limit": self.memory_limit}
         self.series = self.open_series(path, {"indices": indices, "labels": y}, settings)
         self.memory_limit = self.series.settings["memory_limit"]  # on resuming, another would change the last bits

@@ -21,7 +21,7 @@ from orthontk.training import OneHotMSE, TrainingModule
 from orthontk.training.heavy_ball import heavy_ball
 from orthontk.training.losses import is_mean_cross_entropy
 from orthontk.training.losses import targets as regression_targets
-from orthontk.training.metrics import log_metrics, minibatch_accuracy
+from orthontk.training.metrics import log_metrics, losses_and_accuracies, minibatch_accuracy
 
 SUFFIXES = {"full": "", "trace": "_trace", "infinite": "_infinite"}  # of files and metrics, so that several can be had
 LARGEST = 8000  # rows of the kernel: N·O for full, N otherwise; its eigenvectors take minutes and a gigabyte
@@ -51,6 +51,7 @@ class Prediction(RecordingCallback):
         self.kernel = one_of("kernel", kernel, SUFFIXES)
         self.test_size = integer("test_size", test_size)
         self.suffix = SUFFIXES[kernel]
+        self.file = f"prediction{self.suffix}.safetensors"
 
     @property
     def state_key(self) -> str:
@@ -93,7 +94,7 @@ class Prediction(RecordingCallback):
         self.images = {"train": data.train.images, "test": test_images}
         self.labels = {"train": data.train.labels, "test": test_labels}
         steps, actual = measured_steps(self.steps, trainer.max_steps), None
-        path = Path(trainer.default_root_dir) / f"prediction{self.suffix}.safetensors"
+        path = Path(trainer.default_root_dir) / self.file
         if path.exists():  # of the checkpoint that the run continues from
             self.series = PredictionSeries.read(path)
             if set(steps) <= self.series.predicted["train"].keys():
@@ -141,8 +142,11 @@ class Prediction(RecordingCallback):
             self.last_recorded = step
             for name, outputs in (("actual", actual), (f"predicted{self.suffix}", self.series.predicted[split][step])):
                 labels = self.labels[split].cpu()
-                metrics[f"{name}/{split}/loss"] = module.loss(outputs.double(), labels).item()
-                metrics[f"{name}/{split}/accuracy"] = minibatch_accuracy(outputs, labels).item()
+                loss, accuracy = (
+                    module.loss(outputs.double(), labels).item(),
+                    minibatch_accuracy(outputs, labels).item(),
+                )
+                metrics |= losses_and_accuracies(f"{name}/{split}", loss, accuracy, trainer.datamodule.classes)
         error = prediction_error(self.series.actual["train"][step], self.series.predicted["train"], step)
         metrics[f"ntk/prediction_error{self.suffix}"] = error
         log_metrics(trainer, metrics, step)

@@ -17,8 +17,12 @@ class RecordingCallback(ScheduledCallback):
 
     The file is replaced whole, which takes as long as a small kernel does, and what is measured after a checkpoint is
     measured again by the run that resumes from it.
+
+    Attributes:
+        file: its name, in the run's directory.
     """
 
+    file: str
     series: KernelSeries | PredictionSeries
     last_written: int | None = None
     last_recorded = -1  # the last step that the series has: of a network that diverges it is given none
@@ -40,6 +44,11 @@ class RecordingCallback(ScheduledCallback):
         """Refuse to go on without what was recorded before the checkpoint, given the `steps` in the file."""
         if self.last_recorded >= 0 and self.last_recorded not in steps:
             raise lost_history(path, self.last_recorded)
+
+    def require_file(self, directory: Path) -> None:
+        """Refuse to go on without the file of a replica that has ended before the checkpoint."""
+        if self.last_recorded >= 0 and not (directory / self.file).exists():
+            raise lost_history(directory / self.file, self.last_recorded)
 
     def _write(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero and self.last_written != self.last_measured:

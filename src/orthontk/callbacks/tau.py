@@ -9,6 +9,7 @@ from torch import Tensor
 
 from orthontk.callbacks.schedule import back_to_device
 from orthontk.checks import InvalidValue, number
+from orthontk.data import TensorDataModule
 from orthontk.training.module import TrainingModule
 
 SPLITS = ("train", "test")
@@ -44,6 +45,10 @@ class Tau(pl.Callback):
             raise InvalidValue("test", test, "true or false")
         self.splits = SPLITS if test else SPLITS[:1]
         self.reached: dict[str, dict[int, int]] = {split: {} for split in self.splits}
+
+    def check_data(self, data: TensorDataModule) -> None:
+        if data.classes == 1:
+            raise InvalidValue("threshold", self.threshold, "data of several classes, as one has no accuracy")
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: TrainingModule, loss: Tensor) -> None:
         """After the step's outputs are known and before its update."""

@@ -37,13 +37,18 @@ def read_curves(path: Path) -> dict[str, dict[Kind, Curves]]:
 
 
 def band(curves: Curves) -> list[Point]:
-    """At each step, over the replicas that have a finite value there: those that diverged or ended have none."""
-    by_step: dict[int, list[float]] = defaultdict(list)
-    for curve in curves.values():
-        for step, value in curve.items():
-            if math.isfinite(value):
-                by_step[step].append(value)
-    return [_point(step, by_step[step]) for step in sorted(by_step)]
+    """At each step at which all replicas that are left are measured, over those with a finite value.
+
+    One that ends is measured at its own last step, too, which says nothing of the others.
+    """
+    ends = {seed: max(curve) for seed, curve in curves.items()}
+    points = []
+    for step in sorted({step for curve in curves.values() for step in curve}):
+        left = [curve for seed, curve in curves.items() if ends[seed] >= step]
+        values = [curve[step] for curve in left if step in curve and math.isfinite(curve[step])]
+        if values and all(step in curve for curve in left):
+            points.append(_point(step, values))
+    return points
 
 
 def _point(step: int, values: Sequence[float]) -> Point:

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.saved_replicas import save_ended
+from orthontk.training.metrics import losses_and_accuracies
 
 
 class Endings(pl.Callback):
@@ -33,7 +34,8 @@ class Endings(pl.Callback):
         for split in ("val", "test"):
             if split == "test" or pl_module.data.first.val is not None:
                 losses, accuracies = pl_module.evaluate(split, rows)
-                pl_module.log_replicas({f"{split}/loss": losses, f"{split}/accuracy": accuracies}, step, rows)
+                measured = losses_and_accuracies(split, losses, accuracies, pl_module.classes)
+                pl_module.log_replicas(measured, step, rows)
         for callback in trainer.callbacks:
             if hasattr(callback, "on_replicas_end"):
                 callback.on_replicas_end(trainer, pl_module, rows)

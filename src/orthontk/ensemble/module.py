@@ -11,7 +11,7 @@ from orthontk.ensemble.data import EnsembleData
 from orthontk.ensemble.optimizer import Leaves, OptimizerFactory, clip_by_norm, distinct, keep_replicas
 from orthontk.ensemble.replicas import Replica
 from orthontk.ensemble.stack import StackedNetwork, replica_losses
-from orthontk.training.metrics import minibatch_accuracy
+from orthontk.training.metrics import losses_and_accuracies, minibatch_accuracy
 from orthontk.training.module import Batch, ScheduleFactory, TrainingModule, evaluating
 
 
@@ -50,6 +50,10 @@ class EnsembleModule(TrainingModule):
     def data(self) -> EnsembleData:
         return self.trainer.datamodule
 
+    @property
+    def classes(self) -> int:
+        return self.data.first.classes
+
     def _make_leaves(self) -> Leaves:
         return Leaves(self.network, [replica.learning_rate for replica in self.replicas], self.rates)
 
@@ -84,7 +88,7 @@ class EnsembleModule(TrainingModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _log_minibatch(self, losses: Tensor, accuracies: Tensor) -> None:
-        self.log_replicas({"train/loss": losses, "train/accuracy": accuracies}, self.global_step)
+        self.log_replicas(losses_and_accuracies("train", losses, accuracies, self.classes), self.global_step)
 
     def _diverged_rows(self) -> list[int]:
         """Of the replicas whose loss is no longer a number."""
@@ -148,14 +152,12 @@ class EnsembleModule(TrainingModule):
         with self.trainer.precision_plugin.forward_context(), evaluating(self.network):
             for batch in batches:
                 x, y, shared = self.data.select(batch, replicas)
-                totals.append(self._sums(self.network.some(rows, x.to(dtype), shared), y))
-        return _means(totals)
+                totals.append(self._batch_sums(self.network.some(rows, x.to(dtype), shared), y))
+        return self._of_sums(torch.stack(totals).sum(0))
 
-    def _sums(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Summed losses, correct answers and examples of a batch: (3, R)."""
-        losses, accuracies = replica_losses(self.loss, outputs, y).double(), minibatch_accuracy(outputs, y)
-        examples = y.shape[-1]
-        return torch.stack([losses * examples, (accuracies * examples).round(), torch.full_like(losses, examples)])
+    def _batch_sums(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """What a batch adds to the evaluation of each replica: (4, R), the `SUMS`."""
+        return self._sums(outputs, y, replica_losses(self.loss, outputs, y))
 
     def on_validation_epoch_start(self) -> None:
         self.totals: list[Tensor] = []
@@ -167,14 +169,14 @@ class EnsembleModule(TrainingModule):
         if not self.replicas:  # Lightning validates once more after the last one has ended
             return
         x, y, shared = self.data.select(batch, self.replicas)
-        self.totals.append(self._sums(self.network(x, shared), y))
+        self.totals.append(self._batch_sums(self.network(x, shared), y))
 
     def _log_evaluation(self, split: str) -> None:
         if not self.replicas:
             return
-        losses, accuracies = _means(self.totals)
+        losses, accuracies = self._of_sums(torch.stack(self.totals).sum(0))
         step = max(self.global_step, self.loaded_steps)
-        self.log_replicas({f"{split}/loss": losses, f"{split}/accuracy": accuracies}, step)
+        self.log_replicas(losses_and_accuracies(split, losses, accuracies, self.classes), step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -187,8 +189,3 @@ class EnsembleModule(TrainingModule):
         self.ended = dict(checkpoint["ensemble"]["ended"])
         self._keep([row for row, replica in enumerate(self.replicas) if replica.number in left])
         super().on_load_checkpoint(checkpoint)
-
-
-def _means(totals: list[Tensor]) -> tuple[Tensor, Tensor]:
-    losses, correct, examples = torch.stack(totals).sum(0)
-    return losses / examples, correct / examples

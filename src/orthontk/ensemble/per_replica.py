@@ -1,6 +1,6 @@
 """Callbacks that look at one network, for the replicas of an ensemble: kernels, weight drift, predictions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ class PerReplica(pl.Callback):
         limits: dict[Any, torch.Tensor],
     ) -> None:
         self.name, self.directory, self.config_of = name, directory, config_of
+        self.chosen = chosen
         self.callbacks = {replica.number: make() for replica in chosen}
         self._share_limits({replica.number: replica for replica in chosen}, limits)
 
@@ -123,7 +124,15 @@ class PerReplica(pl.Callback):
             if replica.number in self.callbacks:
                 directory = self.directory / "replicas" / replica.name
                 write_json(directory / "replica.json", replica.identity)
+        self._require_files_of(pl_module.ended)
         self._each("on_fit_start", trainer, pl_module)
+
+    def _require_files_of(self, ended: Collection[int]) -> None:
+        """What replicas that have ended left, nothing writes again."""
+        for replica in self.chosen:
+            callback = self.callbacks[replica.number]
+            if replica.number in ended and hasattr(callback, "require_file"):
+                callback.require_file(self.directory / "replicas" / replica.name)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         steps = next((callback.steps for callback in self.callbacks.values()), [])

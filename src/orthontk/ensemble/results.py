@@ -13,6 +13,7 @@ from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.files import read_json, write_json
+from orthontk.run.directory import lost_history
 
 CHUNKS, CHUNK_RESULT = "chunks", "replicas.json"
 METRICS, REPLICAS = "metrics.csv", "replicas.csv"
@@ -23,6 +24,17 @@ Result = dict[str, Any]
 
 def chunk_is_done(directory: Path, number: int) -> bool:
     return (directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT).exists()
+
+
+def require_rows(directory: Path, number: int) -> None:
+    """Refuse to go on with a chunk that is done and has lost what was measured.
+
+    Raises:
+        InvalidValue: its `metrics.csv` is gone.
+    """
+    path = directory / CHUNKS / f"{number:04d}" / METRICS
+    if not path.exists():
+        raise lost_history(path, max(result["steps"] for result in read_json(path.with_name(CHUNK_RESULT))))
 
 
 def write_chunk(

@@ -31,7 +31,7 @@ from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
-from orthontk.ensemble.results import CHUNKS, chunk_is_done, write_chunk
+from orthontk.ensemble.results import CHUNKS, chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
@@ -198,7 +198,9 @@ def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> N
     for number, replicas in own:
         if not chunk_is_done(directory.path, number):
             ensemble.train(number, replicas, plan.batched, progress)
-        elif progress:
+            continue
+        require_rows(directory.path, number)
+        if progress:
             progress.skip(len(replicas))
     if processes.is_first:
         processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from orthontk.csv_rows import read_rows
-from orthontk.ensemble.bands import Curves, Kind, band, read_curves
+from orthontk.ensemble.bands import Curves, Kind, Point, band, read_curves
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
@@ -19,6 +20,7 @@ CURVES = {
     "val/accuracy": Axis("validation accuracy"),
     "ntk/change": Axis("NTK change", "log"),
 }
+MARKERS = {"censored": "^", "diverged": "x"}  # of replicas without a τ
 MOST_RATES = 6  # that have axes of their own
 
 
@@ -39,26 +41,41 @@ def ensemble_figures(directory: Path) -> dict[str, PanelFigure]:
 
 
 def bands(name: str, kinds: Mapping[Kind, Curves]) -> PanelFigure:
-    """Mean and standard deviation over seeds, a panel for each learning rate (some of them, if there are many)."""
+    """Mean and standard deviation over seeds, a panel for each learning rate (some of them, if there are many).
+
+    A replica that has ended is in no mean any more. Those left are no sample of all: their mean has its own line.
+    """
     inits = list(dict.fromkeys(init for init, _ in kinds))
     rates = evenly(sorted({rate for _, rate in kinds}), MOST_RATES)
     panels = []
     for rate in rates:
-        series = [
-            _band(kinds[init, rate], colour, init, CURVES[name].scale == "log")
-            for init, colour in zip(inits, COLOURS, strict=False)
-            if (init, rate) in kinds
-        ]
-        panels.append(Panel(f"learning rate {rate:g}", Axis(STEPS), CURVES[name], series))
+        own = {init: kinds[init, rate] for init in inits if (init, rate) in kinds}
+        series, fewer = [], []
+        for init, colour in zip(inits, COLOURS, strict=False):
+            if init in own:
+                points = band(own[init])
+                series += _bands(points, len(own[init]), colour, init, CURVES[name].scale == "log")
+                if points and points[-1].replicas < len(own[init]):
+                    fewer.append(f"{init} {points[-1].replicas} of {len(own[init])}")
+        title = f"learning rate {rate:g}" + (f"; left at the end: {', '.join(fewer)}" if fewer else "")
+        panels.append(Panel(title, Axis(STEPS), CURVES[name], series))
     title = f"{CURVES[name].label}, mean over seeds"
     return PanelFigure(panels, min(len(rates), 3), "bands are a standard deviation over seeds", title)
 
 
-def _band(curves: Curves, colour: str, name: str, positive: bool) -> Series:
-    points = [p for p in band(curves) if math.isfinite(p.upper) and (p.mean > 0 or not positive)]
-    low = [max(point.lower, point.mean / 10) if positive else point.lower for point in points]
-    steps, means, high = ([getattr(p, part) for p in points] for part in ("step", "mean", "upper"))
-    return Series(name, steps, means, colour, marker="o" if len(points) < 10 else "", low=low, high=high)
+def _bands(points: Sequence[Point], replicas: int, colour: str, name: str, positive: bool) -> list[Series]:
+    """The mean while it is over all replicas, and from where they become fewer."""
+    points = [p for p in points if math.isfinite(p.upper) and (p.mean > 0 or not positive)]
+    count = sum(1 for _ in takewhile(lambda point: point.replicas == replicas, points))
+    whole, left = points[:count], points[max(0, count - 1) :]
+    low = [max(point.lower, point.mean / 10) if positive else point.lower for point in whole]
+    marker = "o" if len(points) < 10 else ""
+    steps, means, high = ([getattr(p, part) for p in whole] for part in ("step", "mean", "upper"))
+    series = [Series(name, steps, means, colour, marker=marker, low=low, high=high)] if whole else []
+    if count < len(points):
+        steps, means = ([getattr(p, part) for p in left] for part in ("step", "mean"))
+        series.append(Series(f"{name}, those left", steps, means, colour, "--", marker))
+    return series
 
 
 def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
@@ -72,25 +89,40 @@ def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
             own = [result for result in results if result["init"] == init]
             series += _taus(split, own, colour, init, shift=1.06 ** (place - (len(inits) - 1) / 2))
         y = Axis(f"τ ({split} set, updates)", "symlog", ends=(0, None))
-        panels.append(Panel("", Axis("learning rate", "log"), y, series))
-    return PanelFigure(panels, len(splits), title="τ against the learning rate")
+        panels.append(Panel(_without_tau(split, results, inits), Axis("learning rate", "log"), y, series))
+    return PanelFigure(panels, len(splits), title="τ against the learning rate, mean of the replicas that have one")
 
 
 def _taus(split: str, results: Sequence[dict], colour: str, name: str, shift: float) -> list[Series]:
     reached = [(result["learning_rate"], result[f"{split}/tau"]) for result in results if f"{split}/tau" in result]
-    without = [result for result in results if f"{split}/tau" not in result]
-    diverged = [(r["learning_rate"], r["steps"]) for r in without if r["status"] == "diverged"]
-    censored = [(r["learning_rate"], r["steps"]) for r in without if r["status"] != "diverged"]
     rates = sorted({rate for rate, _ in reached})
     means = [_mean([tau for other, tau in reached if other == rate]) for rate in rates]
     series = [
         Series(name, *_points(reached, shift), colour, "", ".", opacity=0.35, in_legend=False),
         Series(name, [rate * shift for rate in rates], means, colour, marker="o"),
     ]
-    for points, marker, what in ((censored, "^", "censored"), (diverged, "x", "diverged")):
+    for what, marker in MARKERS.items():
+        points = [(result["learning_rate"], result["steps"]) for result in results if _ended(result, split) == what]
         if points:
-            series.append(Series(f"{name}: {len(points)} {what}", *_points(points, shift), colour, "", marker))
+            series.append(Series(f"{name}: {what}", *_points(points, shift), colour, "", marker))
     return series
+
+
+def _ended(result: dict[str, Any], split: str) -> str | None:
+    """Why a replica has no τ; None if it has one."""
+    if f"{split}/tau" in result:
+        return None
+    return "diverged" if result["status"] == "diverged" else "censored"
+
+
+def _without_tau(split: str, results: Sequence[dict[str, Any]], inits: Sequence[str]) -> str:
+    """How many have no τ for this split, for the panel's title: a legend is one for both splits."""
+    told = []
+    for init in inits:
+        ended = [_ended(result, split) for result in results if result["init"] == init]
+        if parts := [f"{ended.count(what)} {what}" for what in MARKERS if what in ended]:
+            told.append(f"{init}: {' and '.join(parts)} of {len(ended)}")
+    return "; ".join(told)
 
 
 def _points(points: Sequence[tuple[float, float]], shift: float) -> tuple[list[float], list[float]]:

@@ -61,13 +61,14 @@ def run_figures(directory: Path, rows: Sequence[Row]) -> dict[str, PanelFigure]:
 
 
 def learning_curves(rows: Sequence[Row]) -> PanelFigure:
-    """Loss and accuracy of each split."""
+    """Loss and accuracy of each split, where there are any."""
     axes = {"loss": Axis("loss", "log"), "accuracy": Axis("accuracy (share of images)", ends=(0, 1))}
     panels = [
         Panel("", Axis(STEPS), axis, _curves(rows, {f"{split}/{quantity}": look for split, look in SPLITS.items()}))
         for quantity, axis in axes.items()
     ]
-    return PanelFigure(panels, columns=2, title="Learning curves")
+    panels = [panel for panel in panels if panel.series]
+    return PanelFigure(panels, columns=max(1, len(panels)), title="Learning curves")
 
 
 def kernel_change(rows: Sequence[Row]) -> PanelFigure:

@@ -1,6 +1,9 @@
 """Where a run's checkpoints are, known without importing torch."""
 
+import zipfile
 from pathlib import Path
+
+from orthontk.checks import InvalidValue
 
 
 def checkpoint_path(run_directory: str | Path, step: int) -> Path:
@@ -22,6 +25,30 @@ def latest_checkpoint(run_directory: str | Path) -> Path | None:
 
 
 def checkpoint_to_resume(run_directory: str | Path) -> Path | None:
-    """The latest checkpoint, but for one of no update: what was measured then is measured anew, with its rows."""
-    latest = latest_checkpoint(run_directory)
-    return latest if latest is not None and saved_step(latest) > 0 else None
+    """The latest whole checkpoint, but for one of no update: what was measured then is measured anew, with its rows."""
+    found = latest_whole_checkpoint(run_directory)
+    return found if found is not None and saved_step(found) > 0 else None
+
+
+def latest_whole_checkpoint(run_directory: str | Path) -> Path | None:
+    """The checkpoint with the most steps that can be read, or None if there are none; says which are passed over.
+
+    Raises:
+        InvalidValue: there are some, and none of them is whole.
+    """
+    checkpoints = sorted(Path(run_directory, "checkpoints").glob("step-*.ckpt"), reverse=True)
+    whole = next(filter(_is_whole, checkpoints), None)
+    if whole is None and checkpoints:
+        raise InvalidValue("resume", checkpoints[0], "a readable checkpoint file, which none of the run's is")
+    if whole is not None and whole != checkpoints[0]:
+        print(f"warning: {checkpoints[0]} cannot be read; continuing from the one before it that can, {whole}")
+    return whole
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a file has all that torch wrote: a ZIP archive, whose parts have checksums."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError):  # whatever a broken header says
+        return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json
-from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_checkpoint
+from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_whole_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 LOCK, FAILURES = ".lock", "failure*.txt"
@@ -75,10 +75,10 @@ def lost_history(path: Path, step: int) -> InvalidValue:
 
 def _continue_from(source: Path, path: Path) -> RunDirectory:
     """Continue a checkpoint of another run in `path`: what that run measured up to it comes along."""
-    checkpoint = latest_checkpoint(source) if source.is_dir() else source
+    checkpoint = latest_whole_checkpoint(source) if source.is_dir() else source
     if checkpoint is None or not checkpoint.is_file():
         raise InvalidValue("resume", source, "auto, never, or the path of a checkpoint or a run directory with one")
-    if own := latest_checkpoint(path):  # begun from there before
+    if own := latest_whole_checkpoint(path):  # begun from there before
         return RunDirectory(path, own)
     origin = checkpoint.parent.parent
     if not (origin / "metrics.csv").exists():

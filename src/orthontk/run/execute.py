@@ -1,6 +1,7 @@
 """One run, from the top: refuse, resume, train, test, draw, report."""
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -16,7 +17,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
-from orthontk.identity import first_difference, run_identity
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
@@ -25,7 +25,8 @@ from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
-from orthontk.run.settings import DECIDES, check_overrides, check_settings, naming
+from orthontk.run.same_settings import require_same_settings
+from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 from orthontk.training import TrainingModule
 
@@ -40,7 +41,7 @@ def run(config: DictConfig) -> None:
     with alone_in_process(config.seed):
         here = Path(HydraConfig.get().runtime.output_dir)
         if str(config.resume) != "never" and is_finished(here):
-            _require_same_settings(config, here)
+            require_same_settings(config, here)
             _show_finished(config, here)
             _report_to_agent(config, here)
             return
@@ -48,9 +49,10 @@ def run(config: DictConfig) -> None:
             check_settings(config)
             check_overrides(config, HydraConfig.get().overrides.task)
             if is_finished(path):  # by another launch, which this one has waited for
-                _require_same_settings(config, path)
+                require_same_settings(config, path)
                 _show_finished(config, path)
             else:
+                _require_own_directory(config, path)
                 with training_arithmetic(config.trainer.tf32):
                     _carry_out(config, begin(config, path))
 
@@ -69,6 +71,7 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
         _require_same_network(experiment.module, directory.checkpoint, "resume")
         _require_same_beginning(experiment.module, directory.checkpoint)
+        _require_steps_left(config.trainer, experiment, directory.checkpoint)
     write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
@@ -170,23 +173,13 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
             raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
 
 
-def _require_same_settings(config: DictConfig, path: Path) -> None:
-    """Refuse to report a finished run for settings that it did not have: a directory that is given by hand may."""
-    if not (path / CONFIG).exists():
-        return
-    configs = OmegaConf.load(path / CONFIG), config
-    identities = [run_identity(of) for of in configs]
-    if str(config.resume) == "auto":  # whatever it was begun from
-        identities[0].pop("resume", None)
-    for key, decided in DECIDES.items():
-        if any(OmegaConf.select(of, key) is not None for of in configs):
-            for group, _, name in (setting.partition(".") for setting in decided):
-                for identity in identities:
-                    identity[group].pop(name, None)
-    if found := first_difference(*identities):
-        key, before, now = found
-        was = "null" if before is None else before
-        raise InvalidValue(key, now, f"{was}, as in the finished run {path} (resume=never starts anew beside it)")
+def _require_own_directory(config: DictConfig, path: Path) -> None:
+    """Refuse to test in the directory of a training that is not finished, which would then seem to be."""
+    if config.mode == "test" and (path / CONFIG).exists():
+        before = OmegaConf.load(path / CONFIG).get("mode")
+        if before != config.mode:
+            accepted = f"{before}, as in the unfinished run {path} (without hydra.run.dir, mode=test has its own)"
+            raise InvalidValue("mode", config.mode, accepted)
 
 
 def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
@@ -199,6 +192,18 @@ def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
         if before[key] != module.config[key]:
             accepted = f"a checkpoint of a run with the same {key}"
             raise InvalidValue("resume", checkpoint, accepted)
+
+
+def _require_steps_left(settings: DictConfig, experiment: Experiment, checkpoint: Path) -> None:
+    """Refuse a run that would have made more updates than its settings say."""
+    done = read_checkpoint(checkpoint, "resume")["global_step"]
+    if done <= experiment.trainer.max_steps:
+        return
+    name, least = "max_steps", done
+    if settings.max_steps != experiment.trainer.max_steps:
+        name, least = "max_epochs", math.ceil(done / experiment.data.steps_per_epoch)
+    accepted = f"at least {least}, as {checkpoint} has made {done} updates already"
+    raise InvalidValue(f"trainer.{name}", settings[name], accepted)
 
 
 def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:

@@ -12,15 +12,12 @@ from orthontk.checks import InvalidValue, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble
 from orthontk.grids import SCALES
+from orthontk.run.same_settings import DECIDES
 
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
-
-
-# A setting that is not null decides others, which then cannot be given as well.
-DECIDES = {"model.critical": ("model.weight_var", "model.bias_var"), "optimizer.lr_fraction": ("optimizer.lr",)}
 
 
 class InvalidSetting(ValueError):

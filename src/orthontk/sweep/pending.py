@@ -1,6 +1,6 @@
 """Which jobs of a multirun are left to launch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
+from orthontk.identity import run_hash
 from orthontk.run.directory import is_finished
 from orthontk.run.lock import Holder, holder_of
+from orthontk.run.same_settings import require_same_job, require_same_settings
 
 Overrides = Sequence[str]
 
@@ -37,10 +39,17 @@ class Pending:
 
 @dataclass(frozen=True)
 class Place:
-    """A job's directory, None if it depends on the job's number; whether a finished run there is left alone."""
+    """Where a job runs.
+
+    Args:
+        directory: None if it depends on the job's number.
+        again: whether a finished run there is left alone.
+        settings: the job's, if the directory is named by hand, which then does not tell them.
+    """
 
     directory: Path | None
     again: bool = False
+    settings: DictConfig | None = None
 
 
 def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
@@ -58,7 +67,24 @@ def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
         return Place(None)
     finally:
         HydraConfig.instance().cfg = before
-    return Place(Path(*map(str, places)).absolute(), again=str(composed.get("resume")) == "never")
+    directory = Path(*map(str, places)).absolute()
+    by_hand = not directory.name.endswith(run_hash(composed))
+    return Place(directory, str(composed.get("resume")) == "never", composed if by_hand else None)
+
+
+def refuse_other_settings(places: Iterable[Place]) -> None:
+    """Refuse directories named by hand in which finished runs, or two jobs, have different settings.
+
+    Raises:
+        InvalidValue: naming the first key that differs.
+    """
+    first: dict[Path, DictConfig] = {}
+    for place in places:
+        if place.directory is None or place.settings is None or place.again:
+            continue
+        if is_finished(place.directory):
+            require_same_settings(place.settings, place.directory)
+        require_same_job(place.settings, first.setdefault(place.directory, place.settings), place.directory)
 
 
 def pending(places: Sequence[Place]) -> Pending:

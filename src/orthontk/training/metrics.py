@@ -4,10 +4,15 @@ A metric's step is the number of updates made before it was measured. Minibatch 
 (k+1)-th minibatch, measured before its own update.
 """
 
+from typing import TypeVar
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection, SumMetric
+
+T = TypeVar("T", float, Tensor)
+SUMS = ("loss", "weight", "right", "examples")  # of an evaluation; the first two are what `loss_terms` says
 
 
 def log_metrics(trainer: pl.Trainer, metrics: dict[str, float], step: int) -> None:
@@ -35,7 +40,15 @@ def minibatch_accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
     return is_right(outputs, labels).double().mean(-1)
 
 
-def evaluation_metrics(prefix: str) -> MetricCollection:
-    """Mean loss and accuracy over a whole set, exact also when its last batch is smaller."""
-    means = {name: MeanMetric(nan_strategy="disable") for name in ("loss", "accuracy")}
-    return MetricCollection(means, prefix=f"{prefix}/")
+def losses_and_accuracies(split: str, losses: T, accuracies: T, classes: int) -> dict[str, T]:
+    """By name, the metrics of a split; of a single class, whatever is said is right or wrong without meaning.
+
+    >>> losses_and_accuracies("test", 0.5, 1.0, classes=1)
+    {'test/loss': 0.5}
+    """
+    return {f"{split}/loss": losses} | ({f"{split}/accuracy": accuracies} if classes > 1 else {})
+
+
+def evaluation_sums() -> MetricCollection:
+    """What an evaluation adds up over its batches, and over the processes that share them; not in order of `SUMS`."""
+    return MetricCollection({name: SumMetric(nan_strategy="disable") for name in SUMS}, compute_groups=False)

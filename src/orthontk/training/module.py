@@ -12,7 +12,15 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from orthontk.data.batches import EvaluationBatches
 from orthontk.data.split import Split
-from orthontk.training.metrics import evaluation_metrics, is_right, log_metrics, minibatch_accuracy
+from orthontk.training.metrics import (
+    SUMS,
+    evaluation_sums,
+    is_right,
+    log_metrics,
+    losses_and_accuracies,
+    minibatch_accuracy,
+)
+from orthontk.training.whole_split import loss_of_terms, loss_terms
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
@@ -43,7 +51,7 @@ class TrainingModule(pl.LightningModule):
         self.optimizer_factory, self.schedule_factory = optimizer, schedule
         self.config = config
         self.loaded_steps = 0
-        self.evaluations = nn.ModuleDict({split: evaluation_metrics(split) for split in ("val", "test")})
+        self.evaluations = nn.ModuleDict({split: evaluation_sums() for split in ("val", "test")})
         self.finite: Tensor | None = None  # whether every loss so far was, None before the first one
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +91,7 @@ class TrainingModule(pl.LightningModule):
     def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
         """Log over the global batch."""
         loss, accuracy = self.trainer.strategy.reduce(torch.stack([loss.double(), accuracy]), reduce_op="mean").tolist()
-        log_metrics(self.trainer, {"train/loss": loss, "train/accuracy": accuracy}, self.global_step)
+        log_metrics(self.trainer, losses_and_accuracies("train", loss, accuracy, self.classes), self.global_step)
 
     def _end_diverged(self) -> None:
         """Stop a run whose loss is no longer a number, in any process."""
@@ -94,6 +102,10 @@ class TrainingModule(pl.LightningModule):
     # A single network is an ensemble of one, with the number 0, to callbacks that look at replicas.
     numbers: Sequence[int] = (0,)
     stop: str | None = None
+
+    @property
+    def classes(self) -> int:
+        return self.trainer.datamodule.classes
 
     def accuracies_of_step(self) -> tuple[Tensor, int]:
         """The accuracy (1,) on the whole minibatch of the step, before its update, and the minibatch's size."""
@@ -108,17 +120,23 @@ class TrainingModule(pl.LightningModule):
         """Loss and accuracy (1,) on a split or a part of it in random order, computed by every process alike."""
         data = self.trainer.datamodule
         batches = EvaluationBatches(data.part(split, part), data.eval_batch_size)
-        totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        totals = torch.zeros(len(SUMS), dtype=torch.float64, device=self.device)
         with self.trainer.precision_plugin.forward_context(), evaluating(self.network):
             for x, y in batches:
                 outputs = self.network(x.to(next(self.network.parameters()).dtype))
-                sums = (
-                    self.loss(outputs, y) * len(y),
-                    (minibatch_accuracy(outputs, y) * len(y)).round(),
-                    y.new_tensor(len(y)),
-                )
-                totals += torch.stack([value.double() for value in sums])
-        return totals[0:1] / totals[2], totals[1:2] / totals[2]
+                totals += self._sums(outputs, y, self.loss(outputs, y))
+        loss, accuracy = self._of_sums(totals)
+        return loss.reshape(1), accuracy.reshape(1)
+
+    def _sums(self, outputs: Tensor, y: Tensor, losses: Tensor) -> Tensor:
+        """What a batch with these losses (…) adds to an evaluation: (4, …), the `SUMS`."""
+        right = is_right(outputs, y).double().sum(-1)
+        return torch.stack([*loss_terms(self.loss, losses, y), right, torch.full_like(right, y.shape[-1])])
+
+    def _of_sums(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and accuracies (…) from the `SUMS` (4, …) of all batches."""
+        loss, weight, right, examples = sums
+        return loss_of_terms(self.loss, loss, weight), right / examples
 
     def log_replicas(self, metrics: dict[str, Sequence[float]], step: int, rows: Sequence[int] | None = None) -> None:
         """Log values of the one network that there is."""
@@ -145,14 +163,15 @@ class TrainingModule(pl.LightningModule):
     def _evaluate(self, split: str, batch: Batch) -> None:
         x, y = batch
         outputs = self.network(x)
-        metrics = self.evaluations[split]
-        metrics["loss"].update(self.loss(outputs, y).expand(len(y)))  # torchmetrics keeps NaN only without weights
-        metrics["accuracy"].update(is_right(outputs, y).double())
+        sums = self._sums(outputs, y, self.loss(outputs, y))
+        for name, value in zip(SUMS, sums, strict=True):
+            self.evaluations[split][name].update(value)
 
     def _log_evaluation(self, split: str) -> None:
-        metrics = self.evaluations[split]
-        values = {name: value.item() for name, value in metrics.compute().items()}
-        metrics.reset()
+        sums = self.evaluations[split].compute()
+        self.evaluations[split].reset()
+        loss, accuracy = self._of_sums(torch.stack([sums[name] for name in SUMS]))
+        values = losses_and_accuracies(split, loss.item(), accuracy.item(), self.classes)
         log_metrics(self.trainer, values, max(self.global_step, self.loaded_steps))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

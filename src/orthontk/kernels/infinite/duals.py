@@ -1,15 +1,19 @@
 """Which way to compute an activation's expectations: closed form, Mehler's expansion, or a table."""
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.closed_forms import ClosedForm, closed_form
-from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.gaussian import REACH, Activation, expectation
 from orthontk.kernels.infinite.hermite import HermiteDual
 from orthontk.kernels.infinite.table import TableDual
+
+MOST_BEYOND = 1e-7  # of E[φ²] or E[φ'²], left out by quadrature that ends
 
 
 class Dual(Protocol):
@@ -46,12 +50,29 @@ def make_dual(phi: Activation, q: Tensor, earlier: Iterable[Dual] = ()) -> Dual:
 
     Tables over many variances take seconds to make: one among the `earlier` that holds for these q as well is used
     again.
+
+    Raises:
+        InvalidValue: the activation grows so fast that its expectations rest on values beyond the quadrature's reach.
     """
     form = closed_form(phi.module)
     if form is not None:
         return ClosedFormDual(form)
-    expansion = HermiteDual.for_variances(phi, q) if phi.resolution.sharpest == 1 and len(phi.kinks) == 0 else None
+    largest = q.max()
+    analytic = phi.resolution.sharpest == 1 and len(phi.kinks) == 0 and bool(largest.isfinite())
+    expansion = HermiteDual.for_variances(phi, q) if analytic else None
     if expansion is not None:
         return expansion
+    _require_within_reach(phi, largest)
     fit = (dual for dual in earlier if isinstance(dual, TableDual) and dual.holds_for(phi, q))
     return next(fit, None) or TableDual(phi, q)
+
+
+def _require_within_reach(phi: Activation, q: Tensor) -> None:
+    """Refuse what grows like exp(u), but for small variances; a threshold far beyond them is nothing to refuse."""
+    ends = q.sqrt() * torch.tensor([-REACH, REACH], dtype=torch.float64)
+    for f in (phi.value, phi.derivative):
+        beyond = f(ends).square().max() * math.exp(-(REACH**2) / 2)
+        within = torch.maximum(expectation(lambda u, f=f: f(u) ** 2, q, phi.cuts), q)
+        if not (within.isfinite() and beyond <= MOST_BEYOND * within):
+            accepted = f"one that grows more slowly, or pre-activations whose variance is below {float(q):.3g}"
+            raise InvalidValue("activation", type(phi.module).__name__, accepted)

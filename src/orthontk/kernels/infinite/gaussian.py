@@ -86,13 +86,14 @@ class Activation:
             return torch.zeros_like(u) if bend is None else bend
 
 
-def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None) -> Tensor:
+def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None, reach: float = REACH) -> Tensor:
     """E[f(√q·z)], z ~ N(0,1), for each variance in `q`.
 
     Args:
         f: elementwise.
         q: variances, of any shape, at least 0.
         kinks: (n,) where f or its derivatives jump, or bend sharply.
+        reach: in standard deviations; what grows like exp(u) has to be looked at farther out.
 
     Returns:
         The expectations, shaped like `q`, in float64.
@@ -101,12 +102,16 @@ def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None) -> 
     0.7
     """
     q = torch.as_tensor(q, dtype=torch.float64)
-    z, w = nodes(q.flatten(), kinks)
+    z, w = nodes(q.flatten(), kinks, reach=reach)
     return (f(z * q.flatten().sqrt()[:, None]) * w).sum(-1).reshape(q.shape)
 
 
 def nodes(
-    q: Tensor, kinks: Tensor | None = None, mean: Tensor | float = 0.0, panel: float = 1.0
+    q: Tensor,
+    kinks: Tensor | None = None,
+    mean: Tensor | float = 0.0,
+    panel: float = 1.0,
+    reach: float = REACH,
 ) -> tuple[Tensor, Tensor]:
     """Nodes z and weights w, each (len(q), n), with E[f(mean + √q·z)] ≈ Σ w·f(mean + √q·z) for every entry of `q`.
 
@@ -115,17 +120,18 @@ def nodes(
         kinks: (n,) in u = mean + √q·z, where f is not smooth.
         mean: (m, 1), or 0.
         panel: longest panel in u near the mean; f is taken to be analytic on that scale.
+        reach: of the nodes, in standard deviations.
     """
     sigma = q.sqrt()[:, None]
     sigma = sigma.where(sigma > 0, 1.0)  # f is constant where q = 0: any panels do
     unit = sigma.clamp(max=panel)  # panel length in u near the mean
     stretch = UNIFORM_UP_TO / panel
-    count = math.ceil(float(stretch * torch.asinh(REACH * sigma / unit / stretch).max()))
+    count = math.ceil(float(stretch * torch.asinh(reach * sigma / unit / stretch).max()))
     steps = torch.arange(-count, count + 1, dtype=torch.float64)
     edges = stretch * torch.sinh(steps / stretch) * unit / sigma  # in z
     if kinks is not None:
         edges = torch.cat([edges, (kinks - mean) / sigma], dim=-1)
-    edges = edges.clamp(-REACH, REACH).sort(-1).values  # (len(q), panels + 1)
+    edges = edges.clamp(-reach, reach).sort(-1).values  # (len(q), panels + 1)
     x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES))
     half = edges.diff(dim=-1)[..., None] / 2  # (len(q), panels, 1)
     z = edges[:, :-1, None] + half * (1 + x)

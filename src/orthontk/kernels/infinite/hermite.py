@@ -15,36 +15,43 @@ import math
 import torch
 from torch import Tensor
 
-from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.gaussian import Activation, expectation
 
 MOST_TERMS = 256
 MOST_TERMS_OF_MANY = 1024  # where a table would have to interpolate between variances, which takes longer still
 MANY = 64  # different variances
 MOST_FEATURES = 2**24  # numbers, for all the variances of a layer
 NEGLIGIBLE = 1e-17  # a term's share of the sum at ρ = 1
-REACH = 13.0  # a_k's integrand is below exp(−z²/4)
+REACHES = (13.0, 26.0)  # in z: a_k's integrand is below φ(√q·z)·exp(−z²/4); the first one that makes it small is taken
+SMALL = 1e-10  # at the end of the reach, beside √E[φ²]
 
 
 class HermiteDual:
     """The two expectations for one activation, with `terms` terms as `terms_needed` finds them."""
 
-    def __init__(self, phi: Activation, step: float, terms: int) -> None:
-        self.phi, self.step, self.terms = phi, step, terms
+    def __init__(self, phi: Activation, reach: float, step: float, terms: int) -> None:
+        self.phi, self.reach, self.step, self.terms = phi, reach, step, terms
 
     @classmethod
     def for_variances(cls, phi: Activation, q: Tensor) -> "HermiteDual | None":
-        """The expansion that holds between the smallest and the largest of `q`, or None if it needs too many terms."""
+        """The expansion that holds between the smallest and the largest of `q`, or None if it needs too many terms.
+
+        None, too, if φ grows so fast that the coefficients have no end.
+        """
         extremes = torch.stack([q.min(), q.max()])
+        reach = next((reach for reach in REACHES if _is_small_beyond(reach, phi, extremes)), None)
+        if reach is None:
+            return None
         step = 0.25 / max(1.0, math.sqrt(float(q.max())))
         terms = 16
         most = MOST_TERMS
         if len(q.unique()) > MANY:
             most = max(MOST_TERMS, min(MOST_TERMS_OF_MANY, MOST_FEATURES // (2 * q.numel())))
         while terms <= most:
-            a, b = cls(phi, step, 2 * terms)._coefficients(extremes)
+            a, b = cls(phi, reach, step, 2 * terms)._coefficients(extremes)
             size = torch.maximum(_share(a), _share(b))  # (2·terms,)
             if (size[terms:] <= NEGLIGIBLE).all():
-                return cls(phi, step, max(2, int((size > NEGLIGIBLE).nonzero().max()) + 1))
+                return cls(phi, reach, step, max(2, int((size > NEGLIGIBLE).nonzero().max()) + 1))
             terms *= 2
         return None
 
@@ -68,7 +75,7 @@ class HermiteDual:
 
     def _coefficients(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """a and b, each (terms, n), for variances (n,)."""
-        z, weighted = _weighted_hermite(self.step, self.terms)  # (nodes,), (nodes, terms)
+        z, weighted = _weighted_hermite(self.reach, self.step, self.terms)  # (nodes,), (nodes, terms)
         u = q.sqrt()[:, None] * z
         return (self.phi.value(u) @ weighted).mT, (self.phi.derivative(u) @ weighted).mT
 
@@ -86,14 +93,22 @@ def _share(a: Tensor) -> Tensor:
     return (a**2 / (a**2).sum(0)).amax(1)
 
 
+def _is_small_beyond(reach: float, phi: Activation, q: Tensor) -> bool:
+    """Whether nothing of φ's or φ''s coefficients comes from beyond, for every variance."""
+    ends = q.sqrt() * torch.tensor([[-reach], [reach]], dtype=torch.float64)
+    sizes = [expectation(lambda u, f=f: f(u) ** 2, q).sqrt() for f in (phi.value, phi.derivative)]
+    values = [f(ends).abs() * math.exp(-(reach**2) / 4) for f in (phi.value, phi.derivative)]
+    return all(bool((value <= SMALL * size).all()) for value, size in zip(values, sizes, strict=True))
+
+
 @functools.lru_cache(maxsize=16)
-def _weighted_hermite(step: float, terms: int) -> tuple[Tensor, Tensor]:
+def _weighted_hermite(reach: float, step: float, terms: int) -> tuple[Tensor, Tensor]:
     """Nodes z and w(z)·h_k(z), (nodes, terms), of the trapezoid rule, which converges exponentially here.
 
     The recursion runs on ψ_k = exp(−z²/4) h_k, which stays bounded: h_{k+1} = (z h_k − √k h_{k−1})/√(k+1).
     """
     step = min(step, 2.5 / math.sqrt(2 * terms))  # a few nodes per oscillation of h_k
-    z = torch.arange(-math.ceil(REACH / step), math.ceil(REACH / step) + 1, dtype=torch.float64) * step
+    z = torch.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1, dtype=torch.float64) * step
     half = torch.exp(-(z**2) / 4)
     psi = [half, z * half]
     for k in range(1, terms - 1):

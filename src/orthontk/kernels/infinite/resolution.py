@@ -37,7 +37,7 @@ def resolution(functions: Sequence[Callable[[Tensor], Tensor]], kinks: Tensor) -
     sizes = [f(torch.linspace(-3, 3, 61, dtype=torch.float64)).abs().max() for f in functions]
     bends, length, halved = kinks[:0], 1.0, []
     for _ in range(HALVINGS):
-        coarse = [_error(f, low, high) > RESOLVED * size for f, size in zip(functions, sizes, strict=True)]
+        coarse = [_is_coarse(f, low, high, size) for f, size in zip(functions, sizes, strict=True)]
         coarse = torch.stack(coarse).any(0) & (high - low > 1e-9)
         if not coarse.any():
             break
@@ -51,13 +51,16 @@ def resolution(functions: Sequence[Callable[[Tensor], Tensor]], kinks: Tensor) -
     return Resolution(cuts, torch.cat([kinks, bends]).unique(), 1.0, length)
 
 
-def _error(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """The largest error of f interpolated at a panel's Gauss nodes, between them and at its ends: (panels,)."""
+def _is_coarse(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, size: Tensor) -> Tensor:
+    """Where f interpolated at a panel's Gauss nodes is wrong between them or at its ends: (panels,).
+
+    Measured against its `size` near 0, or in the panel if it is larger there: the rounding of exp(u) alone outgrows 1.
+    """
     x = torch.from_numpy(np.polynomial.legendre.leggauss(NODES)[0])
     between = torch.cat([x.new_tensor([-0.999]), (x[1:] + x[:-1]) / 2, x.new_tensor([0.999])])
     interpolation = torch.linalg.solve(_powers(x).mT, _powers(between).mT)  # (nodes, points)
     values, wanted = (f(low[:, None] + (high - low)[:, None] * (1 + points) / 2) for points in (x, between))
-    return (values @ interpolation - wanted).abs().amax(1)
+    return (values @ interpolation - wanted).abs().amax(1) > RESOLVED * values.abs().amax(1).clamp(min=size)
 
 
 def _powers(x: Tensor) -> Tensor:

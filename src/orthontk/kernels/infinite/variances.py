@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from orthontk.kernels.infinite.duals import Dual, make_dual
-from orthontk.kernels.infinite.gaussian import Activation, expectation
+from orthontk.kernels.infinite.gaussian import REACH, Activation, expectation
 from orthontk.kernels.infinite.layers import LinearStep
 
 CHUNK = 4096
@@ -65,8 +65,10 @@ def variance_pass(
 
 
 def _means(phi: Activation, q: Tensor) -> Tensor:
-    """E[φ(√q·z)] and E[φ'(√q·z)]: (2, *q.shape)."""
+    """E[φ(√q·z)] and E[φ'(√q·z)]: (2, *q.shape); of exp(u), too, for all the variances that its squares allow."""
     different, inverse = q.flatten().unique(return_inverse=True)
     chunks = different.split(CHUNK)
-    means = [torch.cat([expectation(f, chunk, phi.cuts) for chunk in chunks]) for f in (phi.value, phi.derivative)]
+    means = [
+        torch.cat([expectation(f, chunk, phi.cuts, 2 * REACH) for chunk in chunks]) for f in (phi.value, phi.derivative)
+    ]
     return torch.stack(means)[:, inverse].reshape(2, *q.shape)

@@ -1,0 +1,44 @@
+"""Whether a directory that was given by hand is that of a run with these settings; known without importing torch."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.checks import InvalidValue
+from orthontk.identity import first_difference, run_identity
+from orthontk.run.directory import CONFIG
+
+# A setting that is not null decides others, which then cannot be given as well.
+DECIDES = {"model.critical": ("model.weight_var", "model.bias_var"), "optimizer.lr_fraction": ("optimizer.lr",)}
+
+
+def require_same_settings(config: DictConfig, path: Path) -> None:
+    """Refuse to report a finished run for settings that it did not have: a directory that is given by hand may.
+
+    Raises:
+        InvalidValue: naming the first key that differs.
+    """
+    if (path / CONFIG).exists():
+        where = f"as in the finished run {path} (resume=never starts anew beside it)"
+        _refuse_difference(OmegaConf.load(path / CONFIG), config, where)
+
+
+def require_same_job(config: DictConfig, other: DictConfig, path: Path) -> None:
+    """Refuse two jobs of a multirun in one directory `path`, unless their settings are the same."""
+    where = f"as in another job in the directory {path} (hydra.sweep.subdir names one for each)"
+    _refuse_difference(other, config, where)
+
+
+def _refuse_difference(before: DictConfig, now: DictConfig, where: str) -> None:
+    identities: list[dict[str, Any]] = [run_identity(before), run_identity(now)]
+    if str(now.resume) == "auto":  # whatever it was begun from
+        identities[0].pop("resume", None)
+    for key, decided in DECIDES.items():
+        if any(OmegaConf.select(of, key) is not None for of in (before, now)):
+            for group, _, name in (setting.partition(".") for setting in decided):
+                for identity in identities:
+                    identity[group].pop(name, None)
+    if found := first_difference(*identities):
+        key, was, given = found
+        raise InvalidValue(key, given, f"{'null' if was is None else was}, {where}")

@@ -1,0 +1,43 @@
+"""What an ensemble's figures say of replicas that end before the others."""
+
+from orthontk.ensemble.bands import band
+from orthontk.figures.ensemble import bands, taus
+
+REPLICA = {"init": "gaussian", "learning_rate": 0.1, "status": "finished", "steps": 9}
+
+
+def result(train, test, **other):
+    """A replica's row with its τ, None for one that is censored."""
+    taus = {"train/tau": train, "test/tau": test}
+    return (
+        REPLICA | {f"{split}/censored": 0 for split in ("train", "test")} | other | {k: v for k, v in taus.items() if v}
+    )
+
+
+def test_each_panel_says_how_many_of_its_own_have_no_tau():
+    results = [result(3, 4), result(5, None), result(None, None, status="diverged"), result(2, None, init="orthogonal")]
+    train, test = taus(results).panels
+    assert train.title == "gaussian: 1 diverged of 3"
+    assert test.title == "gaussian: 1 censored and 1 diverged of 3; orthogonal: 1 censored of 1"
+    entries = [{series.name for series in panel.series if series.in_legend} for panel in (train, test)]
+    assert entries[0] == {"gaussian", "orthogonal", "gaussian: diverged"}
+    assert entries[1] == {*entries[0], "gaussian: censored", "orthogonal: censored"}
+
+
+def test_a_mean_says_where_its_replicas_become_fewer():
+    """Three to step 2, two to step 4, of which one is measured at its own end only, and one to step 6."""
+    kept = dict.fromkeys((0, 2, 4, 6), 1.0)
+    curves = {0: kept, 1: {0: 3.0, 2: 3.0}, 2: {0: 2.0, 2: 2.0, 4: 3.0, 5: 9.0}}
+    assert [(point.step, point.mean, point.replicas) for point in band(curves)] == [
+        (0, 2.0, 3), (2, 2.0, 3), (4, 2.0, 2), (6, 1.0, 1)
+    ]  # fmt: skip
+    (panel,) = bands("train/loss", {("gaussian", 0.1): curves}).panels
+    whole, left = panel.series
+    assert (whole.name, whole.x, whole.line) == ("gaussian", [0, 2], "-")
+    assert (left.name, left.x, left.line, left.low) == ("gaussian, those left", [2, 4, 6], "--", None)
+    assert panel.title == "learning rate 0.1; left at the end: gaussian 1 of 3"
+
+
+def test_a_mean_over_all_says_nothing():
+    (panel,) = bands("train/loss", {("gaussian", 0.1): {0: {0: 1.0, 2: 2.0}, 1: {0: 1.0, 2: 2.0}}}).panels
+    assert [series.x for series in panel.series] == [[0, 2]] and panel.title == "learning rate 0.1"
