@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A process a core, each with one thread: threads that wait for one another are slower than tests side by side.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 
-.PHONY: install run test test-all browser reproduce docs lint lock clean
+.PHONY: install run test test-all test-gpu browser reproduce docs lint lock clean
 
 install: .venv/installed
 
@@ -19,12 +19,15 @@ run: install  ## ARGS="KEY=VALUE …" changes settings
 	$(BIN)/python train.py model=cnn init=orthogonal $(ARGS)
 
 test: install  ## what needs Python only, in a few minutes
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not gpu" $(PYTEST_ARGS)
 	@echo "Left out: what takes minutes or needs a SLURM; make test-all runs it."
 
 test-all: test browser  ## and what is slow; as root on Debian, where it installs Chromium and starts a SLURM
-	$(PYTEST) -m "slow and not slurm" $(PYTEST_ARGS)
+	$(PYTEST) -m "slow and not slurm and not gpu" $(PYTEST_ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm $(PYTEST_ARGS)  # in one process: they share the SLURM
+
+test-gpu: install  ## on a machine with a GPU, whose PyTorch sees it (PyPI's does; the lock takes any build)
+	$(PYTEST) -m gpu $(PYTEST_ARGS)
 
 browser:  ## Chromium, which the tests of the report look at its page with; as root, from Debian's packages
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)
