@@ -27,6 +27,7 @@ test-all: test browser  ## and what is slow; as root on Debian, where it install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm $(PYTEST_ARGS)  # in one process: they share the SLURM
 
 test-gpu: install  ## on a machine with a GPU, whose PyTorch sees it (PyPI's does; the lock takes any build)
+	@$(BIN)/python -c "import torch; torch.cuda.is_available() or exit('make test-gpu: PyTorch sees no GPU here')"
 	$(PYTEST) -m gpu $(PYTEST_ARGS)
 
 browser:  ## Chromium, which the tests of the report look at its page with; as root, from Debian's packages

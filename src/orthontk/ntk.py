@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="train", choices=("train", "val", "test"), help="where they come from")
     parser.add_argument("--inputs", type=Path, help="a .npy file of inputs (N, …) instead, used as they are")
     parser.add_argument("--outputs", default="full", choices=OUTPUTS)
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU where PyTorch sees one)")
     parser.add_argument("--memory-limit", type=int, default=DEFAULT_MEMORY_LIMIT, help="bytes (default: 2 GiB)")
     parser.add_argument(
         "--replica", action="append", metavar="NAME", help="of an ensemble: this one only, such as seed3-gaussian-lr0.1"
@@ -66,7 +67,7 @@ def main() -> None:
     options = arguments()
     config = read_config(options.directory, options.settings)
     checkpoints = checkpoints_of(options.directory)
-    module = build_network(config, build_data(config)).eval()
+    module = build_network(config, build_data(config)).eval().to(device_named(options.device))
     networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
     dtype = next(module.parameters()).dtype
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
@@ -85,6 +86,15 @@ def main() -> None:
             bar.n = position
             bar.refresh()
     show_result([network.series for network in networks.values()], options)
+
+
+def device_named(name: str | None) -> torch.device:
+    """The device of that name; None: a GPU if there is one."""
+    seen = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    usual = "cuda" if len(seen) > 1 else "cpu"
+    if name not in (None, usual, *seen):
+        raise InvalidValue("device", name, " or ".join(seen) + ", which is what PyTorch sees here")
+    return torch.device(name or usual)
 
 
 def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> None:

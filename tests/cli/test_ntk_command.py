@@ -14,7 +14,7 @@ from orthontk.kernels.kernel_series import KernelSeries
 @pytest.fixture
 def recompute(monkeypatch, capsys):
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orthontk.ntk", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["orthontk.ntk", "--device", "cpu", *map(str, arguments)])
         monkeypatch.delitem(sys.modules, "orthontk.ntk", raising=False)
         code = 0
         try:
@@ -113,6 +113,11 @@ def test_refusals_of_an_ensemble(ensemble, recompute, small, tmp_path):
     ]:
         code, printed = recompute(*arguments)
         assert code == 1 and named in printed.err and printed.err.count("error: ") == 1
+
+
+def test_a_device_that_is_not_there_is_refused(run, recompute):
+    code, printed = recompute(run, "--device", "cuda:99")
+    assert code == 1 and printed.err.startswith("error: device=cuda:99: expected cpu")
 
 
 def test_own_inputs(run, recompute, tmp_path):
