@@ -142,10 +142,8 @@ class Prediction(RecordingCallback):
             self.last_recorded = step
             for name, outputs in (("actual", actual), (f"predicted{self.suffix}", self.series.predicted[split][step])):
                 labels = self.labels[split].cpu()
-                loss, accuracy = (
-                    module.loss(outputs.double(), labels).item(),
-                    minibatch_accuracy(outputs, labels).item(),
-                )
+                loss = module.loss(outputs.double(), labels).item()
+                accuracy = minibatch_accuracy(outputs, labels).item()
                 metrics |= losses_and_accuracies(f"{name}/{split}", loss, accuracy, trainer.datamodule.classes)
         error = prediction_error(self.series.actual["train"][step], self.series.predicted["train"], step)
         metrics[f"ntk/prediction_error{self.suffix}"] = error
