@@ -72,7 +72,7 @@ def test_beside_an_input_of_zeros():
 
 
 @pytest.mark.parametrize("function", KNOWN)
-@pytest.mark.parametrize("variances", [[300.0], [1e-3, 1e6], [1e4, 1e5]])
+@pytest.mark.parametrize("variances", [[300.0], [1e-3, 1e6], [1e4, 1e5], [1e20]])
 def test_what_rests_on_the_far_tail_is_refused(function, variances):
     with pytest.raises(InvalidValue, match=r"activation=.*: expected one that grows more slowly"):
         make_dual(Activation(Elementwise(function)), torch.tensor(variances, dtype=torch.float64))

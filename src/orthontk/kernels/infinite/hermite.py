@@ -98,7 +98,9 @@ def _is_small_beyond(reach: float, phi: Activation, q: Tensor) -> bool:
     ends = q.sqrt() * torch.tensor([[-reach], [reach]], dtype=torch.float64)
     sizes = [expectation(lambda u, f=f: f(u) ** 2, q).sqrt() for f in (phi.value, phi.derivative)]
     values = [f(ends).abs() * math.exp(-(reach**2) / 4) for f in (phi.value, phi.derivative)]
-    return all(bool((value <= SMALL * size).all()) for value, size in zip(values, sizes, strict=True))
+    # Nothing is small beside E[φ²] that overflows.
+    small = [size.isfinite() & (value <= SMALL * size) for value, size in zip(values, sizes, strict=True)]
+    return all(bool(each.all()) for each in small)
 
 
 @functools.lru_cache(maxsize=16)

@@ -61,7 +61,7 @@ def infinite_kernels(
 
     Raises:
         InvalidValue: an unknown `init` or one that cannot initialize `net`, inputs of another shape than the network's,
-            an activation with trainable parameters or one that grows too fast for a layer's variance (exp(u) from 60
+            an activation with trainable parameters or one that grows too fast for a layer's variance (exp(u) from 52
             on), or a limit too small for one pair of inputs.
 
     Sources: Jacot et al. 2018; Arora et al. 2019 (CNTK); Novak et al. 2019; Xiao et al. 2018 (delta-orthogonal).
