@@ -109,6 +109,11 @@ PAIRS = [
     ("model.width=100000000", "model", "model.width=10"),
     ("trainer.devices=0", "trainer.devices=0", "trainer.devices=1"),
     ("trainer.accelerator=gpu", "trainer.accelerator=gpu", "trainer.accelerator=cpu"),
+    (
+        "loss._target_=torch.nn.CrossEntropyLoss +loss.reduction=none",
+        "loss.reduction=none",
+        "loss._target_=torch.nn.CrossEntropyLoss +loss.reduction=sum",
+    ),
     ("trainer.tf32=high", "trainer.tf32=high", "trainer.tf32=true"),
     ("callbacks.ntk.memory_limit=1", "callbacks.ntk.memory_limit=1", "callbacks.ntk.memory_limit=100000000"),
     ("init.scheme={_target_:nowhere.scheme}", "init", "init.scheme={_target_:torch.nn.Identity}"),

@@ -41,6 +41,8 @@ def check_settings(config: DictConfig) -> None:
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
             number(f"{group}.{name}", config[group][name])
+    if str(config.loss.get("_target_")).startswith("torch.") and config.loss.get("reduction") == "none":
+        raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
     _check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)
