@@ -48,6 +48,21 @@ def test_it_has_no_learning_speed(train):
     )
 
 
+def test_its_kernel_has_no_alignment_with_the_labels(train):
+    """It would be 0/0, which the closing table takes for a divergence."""
+    result = train("model=fcn", *ONE_CLASS, "callbacks=ntk", "callbacks.ntk.probe_size=4")
+    assert result.code == 0, result.err
+    assert "NTK change" in result.out and "alignment" not in result.out and "diverged" not in result.out
+
+
+def test_it_has_no_kernel_regression(train):
+    refused = train("model=fcn", *ONE_CLASS, "callbacks=kernel_regression")
+    assert refused.code == 1
+    assert refused.err == (
+        "error: callbacks.kernel_regression.kernels=null: expected data of several classes, as one has no accuracy\n"
+    )
+
+
 def test_the_study_of_fluctuations_shows_none(train):
     result = train(
         "experiment=depth_fluctuation", "model.depth=2", "model.width=4", "callbacks.kernel_fluctuation.draws=4"

@@ -40,6 +40,8 @@ class KernelRegression(ScheduledCallback):
         self.kernels = None if kernels is None else [one_of("kernels", kernel, KERNELS) for kernel in kernels]
 
     def check_data(self, data: TensorDataModule) -> None:
+        if data.classes == 1:
+            raise InvalidValue("kernels", self.kernels, "data of several classes, as one has no accuracy")
         if len(data.train) > LARGEST:
             accepted = f"{LARGEST} training inputs at most (data.train_size), not {len(data.train)}"
             raise InvalidValue("kernels", self.kernels, accepted)

@@ -117,9 +117,10 @@ class NTKRecorder(RecordingCallback):
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
     """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
     spectrum = measures.eigenvalues(theta)
+    several = len(labels.unique()) > 1  # a single class leaves nothing to be aligned with
     return {
         "ntk/change": measures.relative_change(theta, initial),
-        "ntk/alignment": measures.alignment(theta, F.one_hot(labels)),
+        **({"ntk/alignment": measures.alignment(theta, F.one_hot(labels))} if several else {}),
         "ntk/top_eigenvalue": spectrum[-1].item(),
         "ntk/condition_number": measures.condition_number(spectrum, theta.dtype),
         "ntk/effective_rank": measures.effective_rank(spectrum),
