@@ -275,6 +275,35 @@ def test_without_a_whole_checkpoint_a_run_is_refused(small, tmp_path):
     assert refused.err == f"error: resume={last}: expected a readable checkpoint file, which none of the run's is\n"
 
 
+@pytest.mark.parametrize("other", ["trainer.precision=64-true", "trainer.tf32=true"])
+def test_another_precision_than_the_checkpoints_is_refused(small, interrupt, tmp_path, other):
+    """The settings would say of the whole training what holds of its end."""
+    settings = (*LONGER, f"hydra.run.dir={tmp_path}/run")
+    interrupt(10)
+    small(*settings)
+    key, checkpoint = other.split("=")[0], tmp_path / "run" / "checkpoints" / "step-00000008.ckpt"
+    for where in ((), (f"resume={tmp_path}/run", f"hydra.run.dir={tmp_path}/other")):
+        refused = small(*settings, other, *where)
+        assert refused.code == 1
+        assert refused.err == f"error: resume={checkpoint}: expected a checkpoint of a run with the same {key}\n"
+    assert small(*settings).code == 0
+
+
+@pytest.mark.parametrize("begun, other", [((), ("ensemble.seeds=2",)), (("ensemble.seeds=2",), ())])
+def test_a_run_and_an_ensemble_do_not_share_a_directory(small, tmp_path, begun, other):
+    """Each would overwrite what the unfinished one has measured, and then seem to be it."""
+    settings = (*LONGER, f"hydra.run.dir={tmp_path}/run")
+    directory = small(*settings, *begun).run_directory
+    (directory / "summary.json").unlink()  # as if killed before its end
+    before = (directory / "config.yaml").read_bytes()
+    refused = small(*settings, *other)
+    kinds = {(): "a single run", ("ensemble.seeds=2",): "an ensemble"}
+    accepted = f"another directory for {kinds[other]} than that of {kinds[begun]} which is not finished"
+    assert refused.code == 1
+    assert refused.err == f"error: hydra.run.dir={directory}: expected {accepted} (resume=never starts beside it)\n"
+    assert (directory / "config.yaml").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "shorter", ["trainer.max_steps=5", "trainer.max_epochs=1 trainer.max_steps=9"], ids=["steps", "epochs"]
 )

@@ -174,12 +174,18 @@ def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str
 
 
 def _require_own_directory(config: DictConfig, path: Path) -> None:
-    """Refuse to test in the directory of a training that is not finished, which would then seem to be."""
-    if config.mode == "test" and (path / CONFIG).exists():
-        before = OmegaConf.load(path / CONFIG).get("mode")
-        if before != config.mode:
-            accepted = f"{before}, as in the unfinished run {path} (without hydra.run.dir, mode=test has its own)"
-            raise InvalidValue("mode", config.mode, accepted)
+    """Refuse the directory of an unfinished run of another kind, which would then seem to be finished."""
+    if not (path / CONFIG).exists():
+        return
+    before = OmegaConf.load(path / CONFIG)
+    mode = before.get("mode")
+    if config.mode == "test" and mode != "test":
+        accepted = f"{mode}, as in the unfinished run {path} (without hydra.run.dir, mode=test has its own)"
+        raise InvalidValue("mode", config.mode, accepted)
+    was, is_now = ("an ensemble" if is_ensemble(of) else "a single run" for of in (before, config))
+    if was != is_now:
+        accepted = f"another directory for {is_now} than that of {was} which is not finished"
+        raise InvalidValue("hydra.run.dir", path, f"{accepted} (resume=never starts beside it)")
 
 
 def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
@@ -192,6 +198,9 @@ def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
         if before[key] != module.config[key]:
             accepted = f"a checkpoint of a run with the same {key}"
             raise InvalidValue("resume", checkpoint, accepted)
+    for key in ("precision", "tf32"):  # of its settings for the trainer, those that every update depends on
+        if before["trainer"].get(key, module.config["trainer"][key]) != module.config["trainer"][key]:
+            raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
 
 
 def _require_steps_left(settings: DictConfig, experiment: Experiment, checkpoint: Path) -> None:
