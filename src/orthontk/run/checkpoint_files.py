@@ -39,7 +39,8 @@ def latest_whole_checkpoint(run_directory: str | Path) -> Path | None:
     checkpoints = sorted(Path(run_directory, "checkpoints").glob("step-*.ckpt"), reverse=True)
     whole = next(filter(_is_whole, checkpoints), None)
     if whole is None and checkpoints:
-        raise InvalidValue("resume", checkpoints[0], "a readable checkpoint file, which none of the run's is")
+        accepted = "a readable checkpoint file, which none of the run's is (resume=never starts anew beside it)"
+        raise InvalidValue("resume", checkpoints[0], accepted)
     if whole is not None and whole != checkpoints[0]:
         print(f"warning: {checkpoints[0]} cannot be read; continuing from the one before it that can, {whole}")
     return whole
