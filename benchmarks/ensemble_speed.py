@@ -17,7 +17,7 @@ Loops: milliseconds a step of all twenty replicas, in turns, the fastest of some
 hand one after another, against the ensemble's own step in the chunk and the manner that its plan chose, and what the
 naive way (`vmap` over all twenty) takes. The goal is never slower, and on a GPU ten times faster for L=50, n=400. All
 sides multiply at the precision of `trainer.tf32`. A GPU runs a bare loop's small operations one after another, most of
-it idle; what twenty replicas have to multiply sets the limit: with TF32 off that is a fifth of the bare loops' time.
+it idle; what twenty replicas have to multiply sets the limit: with TF32 off a seventh of the bare loops' time there.
 """
 
 import argparse

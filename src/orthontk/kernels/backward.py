@@ -64,17 +64,17 @@ def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> 
 
 
 def batches_well(outputs: Tensor) -> bool:
-    """Whether every node of the outputs' graph is in `BATCHED_WELL`, and none a user's `torch.autograd.Function`."""
-    batched = BATCHED_ON_GPU if outputs.is_cuda else BATCHED_WELL
-    users = (node for node in graph_nodes([outputs.grad_fn]) if isinstance(node, BackwardCFunction))
-    if any(not isinstance(node, CircularPad._backward_cls) for node in users):
+    """Whether every node of the outputs' graph is among those of its device, and none a user's own function."""
+    kinds = {type(node) for node in graph_nodes([outputs.grad_fn])}
+    if any(issubclass(kind, BackwardCFunction) and kind is not CircularPad._backward_cls for kind in kinds):
         return False
-    return node_names(outputs.grad_fn) <= batched
+    return node_names(outputs.grad_fn) <= (BATCHED_ON_GPU if outputs.is_cuda else BATCHED_WELL)
 
 
-def copies_of(outputs: Tensor) -> int:
-    """How many tensors of the largest size a pass back from these outputs holds for each direction, where batched."""
-    return COPIES_OF_CONVOLUTIONS if "ConvolutionBackward" in node_names(outputs.grad_fn) else COPIES
+def copies_of(outputs: Tensor, batched: bool) -> int:
+    """How many tensors of the largest size a pass back from these outputs holds at a time for each direction."""
+    together = batched and "ConvolutionBackward" in node_names(outputs.grad_fn)
+    return COPIES_OF_CONVOLUTIONS if together else COPIES
 
 
 def node_names(start: Node | None) -> set[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels import costs
-from orthontk.kernels.backward import COPIES, batches_well, copies_of
+from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
@@ -139,7 +139,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     sizes = [total // size for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
     buffer_bytes = sum(buffer.nbytes for buffer in tensors.buffers.values())
-    copies = copies_of(recorded.outputs) if batched else COPIES
+    copies = copies_of(recorded.outputs, batched)
     memory = sum(sizes), max(sizes), buffer_bytes
     plan = Plan(shares, features, directions, batched, copies, size, hides_gradients, *memory)
     plan.functions = {function.name: function.parameters for function in functions}

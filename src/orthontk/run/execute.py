@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -69,9 +70,10 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         return
     experiment = assemble(config, directory)
     if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
-        _require_same_network(experiment.module, directory.checkpoint, "resume")
-        _require_same_beginning(experiment.module, directory.checkpoint)
-        _require_steps_left(config.trainer, experiment, directory.checkpoint)
+        before = read_checkpoint(directory.checkpoint, "resume")
+        _require_same_network(experiment.module, before, directory.checkpoint, "resume")
+        _require_same_beginning(experiment.module, before["config"], directory.checkpoint)
+        _require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
     write_settings(config, directory)  # with what assembling found the learning rate to be
     failed = True
     try:
@@ -155,14 +157,13 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
 
 
 def _test_checkpoint(experiment: Experiment, checkpoint: Path) -> None:
-    _require_same_network(experiment.module, checkpoint, "ckpt_path")
+    _require_same_network(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint, "ckpt_path")
     experiment.trainer.test(
         experiment.module, datamodule=experiment.data, ckpt_path=checkpoint, verbose=False, weights_only=True
     )
 
 
-def _require_same_network(module: pl.LightningModule, checkpoint: Path, key: str) -> None:
-    content = read_checkpoint(checkpoint, key)
+def _require_same_network(module: pl.LightningModule, content: dict[str, Any], checkpoint: Path, key: str) -> None:
     stored = {name: tuple(value.shape) for name, value in content["state_dict"].items()}
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     if "ensemble" in content:
@@ -188,12 +189,11 @@ def _require_own_directory(config: DictConfig, path: Path) -> None:
         raise InvalidValue("hydra.run.dir", path, f"{accepted} (resume=never starts beside it)")
 
 
-def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
+def _require_same_beginning(module: TrainingModule, before: dict[str, Any], checkpoint: Path) -> None:
     """A run continued elsewhere may be longer, but what it is measured against and updated by must be the same.
 
     Θ_t and W_t are compared with Θ_0 and W_0 on the run's probe, and Lightning restores the optimizer's own settings.
     """
-    before = read_checkpoint(checkpoint, "resume")["config"]
     for key in ("model", "init", "seed", "data", "loss", "optimizer", "schedule", "callbacks"):
         if before[key] != module.config[key]:
             accepted = f"a checkpoint of a run with the same {key}"
@@ -203,9 +203,8 @@ def _require_same_beginning(module: TrainingModule, checkpoint: Path) -> None:
             raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
 
 
-def _require_steps_left(settings: DictConfig, experiment: Experiment, checkpoint: Path) -> None:
+def _require_steps_left(settings: DictConfig, experiment: Experiment, done: int, checkpoint: Path) -> None:
     """Refuse a run that would have made more updates than its settings say."""
-    done = read_checkpoint(checkpoint, "resume")["global_step"]
     if done <= experiment.trainer.max_steps:
         return
     name, least = "max_steps", done
