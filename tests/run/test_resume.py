@@ -109,15 +109,16 @@ def test_a_finished_run_is_reported_for_its_own_settings_only(small, tmp_path, b
     assert f"the finished run {tmp_path}/run " in refused.err
 
 
-def test_a_refused_launch_leaves_the_settings_of_the_run(small, interrupt, tmp_path):
+def test_a_refused_launch_leaves_the_settings_and_the_failure_of_the_run(small, interrupt, tmp_path):
     here = f"hydra.run.dir={tmp_path}/run"
     interrupt(6)
     small(*LONGER, here)
-    before = (tmp_path / "run" / "config.yaml").read_bytes()
-    for changed in ("optimizer.lr=0.7", "model.width=9"):
+    files = tmp_path / "run" / "config.yaml", tmp_path / "run" / "failure.txt"
+    before = [file.read_bytes() for file in files]
+    for changed in ("optimizer.lr=0.7", "model.width=9", "mode=test"):
         refused = small(*LONGER, here, changed)
-        assert refused.code == 1 and "resume=" in refused.err
-        assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+        assert refused.code == 1 and ("resume=" in refused.err or "mode=" in refused.err)
+        assert [file.read_bytes() for file in files] == before
     assert small(*LONGER, here).code == 0
 
 

@@ -46,7 +46,7 @@ def run(config: DictConfig) -> None:
             _show_finished(config, here)
             _report_to_agent(config, here)
             return
-        with claimed(config) as path, recording_failure(path, process_number(config)):
+        with claimed(config) as path, recording_failure(path, config, process_number(config)):
             check_settings(config)
             check_overrides(config, HydraConfig.get().overrides.task)
             if is_finished(path):  # by another launch, which this one has waited for

@@ -5,25 +5,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from orthontk.cli import describe
 from orthontk.files import write_text
 from orthontk.run.directory import FAILURES
+from orthontk.run.same_settings import is_of_other_settings
 
 
 @contextmanager
-def recording_failure(path: Path, process: int = 0) -> Iterator[None]:
+def recording_failure(path: Path, config: DictConfig, process: int = 0) -> Iterator[None]:
     """Leave an error's one-line reason and its traceback in the directory; an earlier one's are removed first.
+
+    A launch with other settings than those of the run in the directory is none of that run's failures, unless it has
+    taken the run over, and written its own there, before it failed.
 
     Args:
         process: its number in a distributed run; each has a file of its own.
     """
     file = path / FAILURES.replace("*", str(process or ""))
-    file.unlink(missing_ok=True)
+    if not is_of_other_settings(path, config):
+        file.unlink(missing_ok=True)
     try:
         yield
     except Exception as error:
-        with suppress(OSError):  # a full disk must not hide the error itself
-            write_text(file, f"{describe(error)}\n\n{''.join(traceback.format_exception(error))}")
+        if not is_of_other_settings(path, config):
+            with suppress(OSError):  # a full disk must not hide the error itself
+                write_text(file, f"{describe(error)}\n\n{''.join(traceback.format_exception(error))}")
         raise
 
 

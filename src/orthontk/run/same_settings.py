@@ -30,7 +30,18 @@ def require_same_job(config: DictConfig, other: DictConfig, path: Path) -> None:
     _refuse_difference(other, config, where)
 
 
+def is_of_other_settings(path: Path, config: DictConfig) -> bool:
+    """Whether a run was begun in the directory whose settings are not those of `config`."""
+    return (path / CONFIG).exists() and _difference(OmegaConf.load(path / CONFIG), config) is not None
+
+
 def _refuse_difference(before: DictConfig, now: DictConfig, where: str) -> None:
+    if found := _difference(before, now):
+        key, was, given = found
+        raise InvalidValue(key, given, f"{'null' if was is None else was}, {where}")
+
+
+def _difference(before: DictConfig, now: DictConfig) -> tuple[str, Any, Any] | None:
     identities: list[dict[str, Any]] = [run_identity(before), run_identity(now)]
     if str(now.resume) == "auto":  # whatever it was begun from
         identities[0].pop("resume", None)
@@ -39,6 +50,4 @@ def _refuse_difference(before: DictConfig, now: DictConfig, where: str) -> None:
             for group, _, name in (setting.partition(".") for setting in decided):
                 for identity in identities:
                     identity[group].pop(name, None)
-    if found := first_difference(*identities):
-        key, was, given = found
-        raise InvalidValue(key, given, f"{'null' if was is None else was}, {where}")
+    return first_difference(*identities)
