@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from orthontk.checks import InvalidValue
 from orthontk.cli import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
-from orthontk.run.directory import CONFIG
+from orthontk.run.directory import CONFIG, latest_sibling
 from orthontk.run.lock import InUse
 from orthontk.sweep.pending import Place, pending, place_of, refuse_other_settings
 from orthontk.sweep.record import Job, write_record
@@ -77,7 +77,8 @@ class OrthontkSweeper(BasicSweeper):
         from orthontk.runs.collect import entries_of
         from orthontk.runs.show import show
 
-        directories = [place.directory for place in self.places.values() if place.directory]
+        places = [place for place in self.places.values() if place.directory]
+        directories = [latest_sibling(place.directory) if place.again else place.directory for place in places]
         begun = [directory for directory in dict.fromkeys(directories) if (directory / CONFIG).exists()]
         root = Path(str(self.config.hydra.sweep.dir)).absolute()
         if len(begun) > MOST_COMPARED:

@@ -208,6 +208,8 @@ REFUSED = {
     "ensemble.learning_rates=[0.1,-1]": "ensemble.learning_rates=-1",
     "ensemble.inits=[delta_orthogonal]": "ensemble.inits=delta_orthogonal: expected a network with convolutions",
     "ensemble.seeds=2 ensemble.stop=train_tau": "callbacks=tau",
+    "callbacks=[ntk,tau] ensemble.stop=train_tau": "ensemble.stop=train_tau: expected null in a single run, or",
+    "ensemble.shared_batches=false": "ensemble.shared_batches=false: expected null in a single run, or",
     "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
     "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",
     "ensemble.seeds=2 ensemble.chunk=0": "ensemble.chunk=0",

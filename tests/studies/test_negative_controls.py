@@ -124,8 +124,8 @@ def test_runs_alone_are_judged_as_an_ensemble_is(train, tmp_path):
         run.unlink()
     alone = train(
         "-m", *SPEED, "ensemble.seeds=null", "ensemble.inits=null", "ensemble.learning_rates=null",
-        "ensemble.stop=null", "seed=0,1,2,3,4", "init=gaussian,orthogonal", "optimizer.lr=0.1,0.3",
-        "init.coupled=false",
+        "ensemble.stop=null", "ensemble.kernels=null", "seed=0,1,2,3,4", "init=gaussian,orthogonal",
+        "optimizer.lr=0.1,0.3", "init.coupled=false",
     )  # fmt: skip
     assert alone.code == 0, alone.err
     apart = verdicts(tmp_path / "outputs", "learning_speed")

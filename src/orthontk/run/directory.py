@@ -1,5 +1,6 @@
 """A run's directory: where it is, whether it is finished, and what to continue from."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -60,6 +61,11 @@ def siblings(path: Path) -> Iterator[Path]:
     while True:
         number += 1
         yield path.with_name(f"{path.name}-{number}")
+
+
+def latest_sibling(path: Path) -> Path:
+    """The last of those that are there: what `resume=never` began latest."""
+    return [path, *itertools.takewhile(Path.exists, siblings(path))][-1]
 
 
 def is_unused(path: Path) -> bool:

@@ -12,6 +12,7 @@ from orthontk.checks import InvalidValue, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble
 from orthontk.grids import SCALES
+from orthontk.identity import ENSEMBLE_AXES
 from orthontk.run.same_settings import DECIDES
 
 MODES = ("fit", "test")
@@ -49,12 +50,16 @@ def check_settings(config: DictConfig) -> None:
 
 
 def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
-    """Refuse a key of the command line whose value another setting decides.
+    """Refuse a key of the command line whose value another setting decides, or that nothing would look at.
 
     Raises:
         InvalidValue: naming the key and what decides it.
     """
     given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
+    for name, value in given.items():
+        if name.startswith("ensemble.") and value != "null" and not is_ensemble(config):
+            axes = " or ".join(f"ensemble.{axis}" for axis in ENSEMBLE_AXES)
+            raise InvalidValue(name, value, f"null in a single run, or {axes} beside it, for replicas to have it")
     for key, decided in DECIDES.items():
         value = OmegaConf.select(config, key)
         for name in decided:
