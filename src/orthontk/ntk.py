@@ -25,6 +25,7 @@ from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.run.assemble import build_data, build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG
+from orthontk.tensor_files import DamagedFile
 
 FILE = "ntk-recomputed.safetensors"
 
@@ -70,11 +71,16 @@ def main() -> None:
     module = build_network(config, build_data(config)).eval().to(device_named(options.device))
     networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
     dtype = next(module.parameters()).dtype
+    damaged: list[Path] = []
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
         for position, checkpoint in enumerate(checkpoints, 1):
             step = saved_step(checkpoint)
             missing = {number: network for number, network in networks.items() if step not in network.series.steps}
-            saved = weights_in(checkpoint, module) if missing else {}
+            try:
+                saved = weights_in(checkpoint, module) if missing else {}
+            except (InvalidValue, DamagedFile):
+                saved = {}
+                damaged.append(checkpoint)
             wanted = sorted(missing.keys() & saved.keys())
             for number in wanted:
                 module.load_state_dict(saved[number])
@@ -85,6 +91,8 @@ def main() -> None:
                 bar.update(1 / len(wanted))
             bar.n = position
             bar.refresh()
+    if damaged:
+        report_damaged(damaged, everything=len(damaged) == len(checkpoints))
     show_result([network.series for network in networks.values()], options)
 
 
@@ -95,6 +103,18 @@ def device_named(name: str | None) -> torch.device:
     if name not in (None, usual, *seen):
         raise InvalidValue("device", name, " or ".join(seen) + ", which is what PyTorch sees here")
     return torch.device(name or usual)
+
+
+def report_damaged(checkpoints: list[Path], everything: bool) -> None:
+    """Say which checkpoints are left out.
+
+    Raises:
+        InvalidValue: there is no other.
+    """
+    if everything:
+        raise InvalidValue("RUN_DIRECTORY", checkpoints[0], "a readable checkpoint file, which none of the run's is")
+    for checkpoint in checkpoints:
+        print(f"warning: {checkpoint} cannot be read; its kernels are left out")
 
 
 def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> None:

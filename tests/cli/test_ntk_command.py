@@ -53,6 +53,20 @@ def test_continues_after_the_last_finished_checkpoint(run, recompute):
     assert code == 0 and path.read_bytes() == whole
 
 
+def test_a_damaged_checkpoint_is_passed_over(run, recompute):
+    checkpoints = sorted((run / "checkpoints").glob("*.ckpt"))
+    assert len(checkpoints) == 3
+    checkpoints[1].write_bytes(checkpoints[1].read_bytes()[:1000])
+    code, printed = recompute(run, "--probe-size", 10)
+    assert code == 0 and f"warning: {checkpoints[1]} cannot be read" in printed.out, printed.err
+    assert KernelSeries.read(run / "ntk-recomputed.safetensors").steps == [2, 6]
+    (run / "ntk-recomputed.safetensors").unlink()
+    for checkpoint in checkpoints:
+        checkpoint.write_bytes(b"")
+    code, printed = recompute(run, "--probe-size", 10)
+    assert code == 1 and f"error: RUN_DIRECTORY={checkpoints[0]}: expected a readable checkpoint" in printed.err
+
+
 @pytest.fixture
 def ensemble(small):
     grid = ("ensemble.seeds=2", "ensemble.inits=[gaussian,orthogonal]", "ensemble.shared_batches=false")
