@@ -182,14 +182,35 @@ def test_a_failing_logger_ends_its_wandb_run(small, monkeypatch):
     assert wandb.run is None
 
 
-@pytest.mark.slow
-def test_one_wandb_run_has_means_and_bands(small):
-    run = small(*GRID, "logger=wandb").run_directory
+def wandb_history(run):
+    """What the offline W&B run has logged, in order."""
     (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(recorded)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     records = [json.loads(line) for line in printed.splitlines()]
-    items = [record["history"]["item"] for record in records if record["type"] == "history"]
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+@pytest.mark.slow
+def test_wandb_says_how_many_replicas_a_mean_is_of(small):
+    """Where seeds end one after another, the curve goes on with those that are left."""
+    rates = "ensemble.learning_rates=[0.5,2]"
+    settings = "callbacks=[ntk,tau]", "callbacks.tau.threshold=0.3", "ensemble.stop=train_tau", "trainer.max_steps=20"
+    run = small("ensemble.seeds=4", rates, *settings, "logger=wandb").run_directory
+    ends = [int(row["steps"]) for row in read_rows(run / "replicas.csv") if row["learning_rate"] == 2]
+    assert len(set(ends)) > 1
+    counts = [
+        int(item["train/replicas/gaussian/lr2"])
+        for item in wandb_history(run)
+        if "train/loss/gaussian/lr2/mean" in item
+    ]
+    assert counts == [sum(end > step for end in ends) for step in range(len(counts))]
+
+
+@pytest.mark.slow
+def test_one_wandb_run_has_means_and_bands(small):
+    run = small(*GRID, "logger=wandb").run_directory
+    items = wandb_history(run)
     losses = [curve[0]["train/loss"] for replica, curve in curves(run).items() if replica[1:] == ("gaussian", 0.5)]
     first = {name: float(value) for name, value in items[0].items() if name.startswith("train/loss/gaussian/lr0.5/")}
     mean = sum(losses) / len(losses)

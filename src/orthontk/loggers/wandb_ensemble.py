@@ -16,7 +16,8 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
     """Log the two tables of an ensemble's directory to the W&B run `run`.
 
     - history: `<metric>/<init>/lr<rate>/{mean,lower,upper}` at every step; of an ensemble of seeds alone `<metric>`,
-      the mean, and `<metric>/{lower,upper}`, so that it stands beside single runs;
+      the mean, and `<metric>/{lower,upper}`, so that it stands beside single runs. A mean is over the replicas that
+      are left at a step: `train/replicas` says how many, for the training loss;
     - `replicas/<metric>/<init>/lr<rate>`: the curves of all seeds, thinned evenly to at most 10,000 points;
     - `learning_speed/<split>`: mean τ against the learning rate, a line for each initialization, where there are any;
     - an artifact with `metrics.csv` and `replicas.csv`, which hold every number.
@@ -35,6 +36,8 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
                     f"{place}/lower": point.lower,
                     f"{place}/upper": point.upper,
                 }
+                if name == "train/loss":
+                    history[point.step]["train/replicas" + kind_suffix(kind, len(replicas_of))] = point.replicas
     for step in sorted(history):
         run.log(history[step], step=step)
     for name, kinds in curves.items():
