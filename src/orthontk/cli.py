@@ -151,9 +151,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException):
         return _describe_key(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return (
-            f"{error.filename}: {error.strerror}; expected paths.output_dir or hydra.run.dir to name a writable folder"
-        )
+        places = "; expected paths.output_dir or hydra.run.dir to name a writable folder"
+        return f"{error.filename}: {error.strerror}{'' if isinstance(error, FileNotFoundError) else places}"
     return _one_line(error)
 
 

@@ -13,21 +13,19 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from orthontk.callbacks.ntk import OUTPUTS
 from orthontk.checks import InvalidValue, integer
 from orthontk.cli import command
 from orthontk.data import TensorDataModule
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
 from orthontk.kernels import empirical_ntk
+from orthontk.kernels.empirical import OUTPUTS
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.run.assemble import build_data, build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
-from orthontk.run.directory import CONFIG
+from orthontk.run.directory import CONFIG, RECOMPUTED
 from orthontk.tensor_files import DamagedFile
-
-FILE = "ntk-recomputed.safetensors"
 
 
 def arguments() -> argparse.Namespace:
@@ -50,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"where to write (default: {FILE} in the run; of an ensemble in replicas/NAME, or in OUT/NAME)",
+        help=f"where to write (default: {RECOMPUTED} in the run; of an ensemble in replicas/NAME, or in OUT/NAME)",
     )
     return parser.parse_args()
 
@@ -143,7 +141,7 @@ def checkpoints_of(directory: Path) -> list[Path]:
 def single_network(options: argparse.Namespace, config: DictConfig) -> Network:
     if options.replica:
         raise InvalidValue("replica", options.replica[0], "none, as this run is no ensemble")
-    return network_of(options, probe_of(options, build_data(config)), options.out or options.directory / FILE)
+    return network_of(options, probe_of(options, build_data(config)), options.out or options.directory / RECOMPUTED)
 
 
 def networks_of_ensemble(options: argparse.Namespace, config: DictConfig) -> dict[int, Network]:
@@ -161,7 +159,7 @@ def networks_of_ensemble(options: argparse.Namespace, config: DictConfig) -> dic
         folder = (options.out or options.directory / "replicas") / replica.name
         folder.mkdir(parents=True, exist_ok=True)
         own = probe(config.data.seed if seed_is_given else replica.seed)
-        networks[replica.number] = network_of(options, own, folder / FILE, replica=replica.name)
+        networks[replica.number] = network_of(options, own, folder / RECOMPUTED, replica=replica.name)
     return networks
 
 

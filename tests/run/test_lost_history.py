@@ -118,9 +118,8 @@ def test_a_series_of_before_the_checkpoint_is_refused(small, stop_after, tmp_pat
     assert "ntk.safetensors with what was measured up to step 10" in small(*settings).err
 
 
-@pytest.mark.parametrize("steps", ["[15,20]", "[]"])
-def test_nothing_measured_before_the_checkpoint(small, stop_after, tmp_path, steps):
-    settings = (*SETTINGS, f"callbacks.ntk.steps={steps}", f"hydra.run.dir={tmp_path}/run")
+def test_nothing_measured_before_the_checkpoint(small, stop_after, tmp_path):
+    settings = (*SETTINGS, "callbacks.ntk.steps=[]", f"hydra.run.dir={tmp_path}/run")
     stop_after(12)
     small(*settings)
     assert not (tmp_path / "run" / "ntk.safetensors").exists()

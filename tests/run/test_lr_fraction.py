@@ -74,6 +74,13 @@ def test_top_eigenvalue_is_that_of_the_kernel():
         assert mean_top_eigenvalue(net, x) == pytest.approx(exact, rel=1e-3)
 
 
+def test_one_input_and_one_output():
+    """A kernel of one entry, which Lanczos cannot begin with."""
+    network = torch.nn.Linear(4, 1).double()
+    x = torch.ones(1, 4, dtype=torch.float64)
+    assert mean_top_eigenvalue(network, x) == pytest.approx(empirical_ntk(network, x).item(), rel=1e-12)
+
+
 def test_a_resumed_run_keeps_its_learning_rate(small, monkeypatch):
     """Even where computing it again would give another number, as on another machine."""
     settings = (*MSE, "optimizer.lr_fraction=0.5", "checkpoint.keep=all")

@@ -50,6 +50,16 @@ def test_series_and_metrics_agree(small):
     assert rows[6]["weights/change/layer1"] > 0 and rows[0]["weights/isometry/layer3"] == 0
 
 
+def test_the_kernel_at_initialization_is_measured_though_a_list_leaves_it_out(small):
+    """Changes are relative to it."""
+    listed, all_of_them = (small(f"callbacks.ntk.steps={steps}").run_directory for steps in ("[3,6]", "3"))
+    changes = [
+        {row["step"]: row.get("ntk/change") for row in read_metrics(run / "metrics.csv") if row["step"] in (0, 3, 6)}
+        for run in (listed, all_of_them)
+    ]
+    assert changes[0] == changes[1] and changes[0][0] == 0 < changes[0][3]
+
+
 def test_zero_steps_still_measure(small):
     run = small("trainer.max_steps=0", "callbacks.ntk.steps=log").run_directory
     assert KernelSeries.read(run / "ntk.safetensors").steps == [0]
@@ -106,7 +116,7 @@ def test_diverged_run_is_stopped_and_recorded(small):
 def test_an_end_is_part_of_a_schedule_only_if_asked_for():
     assert measured_steps("log", 1000)[-4:] == [100, 200, 500, 1000]
     assert measured_steps(7, 20) == [0, 7, 14, 20]
-    assert measured_steps([3, 1], 20) == [1, 3]
+    assert measured_steps([3, 1], 20) == [0, 1, 3] and measured_steps([], 20) == []
     assert measured_steps("log", 0) == [0]
 
 

@@ -77,6 +77,16 @@ def weights(run):
     return torch.load(checkpoint, weights_only=True)["state_dict"]
 
 
+def test_the_largest_kernel_counts_the_networks_outputs(small, monkeypatch):
+    """One for two classes, where a network of one output learns them."""
+    monkeypatch.setattr("orthontk.callbacks.prediction.LARGEST", 70)
+    settings = "data=gaussian", "data.classes=2", "data.train_size=60", "data.batch_size=full", "loss=mse"
+    callbacks = "callbacks=[ntk,prediction]", "callbacks.prediction.test_size=10"
+    assert small(*settings, *callbacks, "model.out_features=1").code == 0
+    refused = small(*settings, *callbacks)
+    assert refused.code == 1 and "callbacks.prediction.kernel=full: expected a kernel of at most 70" in refused.err
+
+
 def test_training_is_untouched(small):
     settings = ("data.batch_size=full", "loss=mse", "optimizer=momentum", "trainer.max_steps=20")
     without = small(*settings).run_directory

@@ -130,6 +130,7 @@ def test_never_makes_numbered_siblings(small):
 def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
     """Train longer from half of a run: the steps before it are the old run's, and the kernels' beginning is too."""
     old = small(*LONGER, "checkpoint.keep=all").run_directory
+    (old / "ntk-recomputed.safetensors").write_bytes(b"of `python -m orthontk.ntk`, and so of the old run alone")
     half = f"resume={old}/checkpoints/step-00000012.ckpt"
     new = small(*LONGER, "trainer.max_steps=30", half).run_directory
     assert new != old
@@ -137,6 +138,7 @@ def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
     shared = {row["step"]: row for row in rows(new) if row["step"] < 24}
     assert shared == {row["step"]: row for row in rows(old) if row["step"] < 24}
     assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 31, 3))
+    assert not (new / "ntk-recomputed.safetensors").exists()
     refused = small(*LONGER, "optimizer.lr=0.5", half)
     assert refused.code == 1 and "same optimizer" in refused.err
 
@@ -277,13 +279,13 @@ def test_without_a_whole_checkpoint_a_run_is_refused(small, tmp_path):
     assert refused.err == f"error: resume={last}: expected {accepted}\n"
 
 
-@pytest.mark.parametrize("other", ["trainer.precision=64-true", "trainer.tf32=true"])
-def test_another_precision_than_the_checkpoints_is_refused(small, interrupt, tmp_path, other):
+@pytest.mark.parametrize("other", ["trainer.precision=64-true", "trainer.tf32=true", "+trainer.gradient_clip_val=1e-6"])
+def test_another_precision_or_clipping_than_the_checkpoints_is_refused(small, interrupt, tmp_path, other):
     """The settings would say of the whole training what holds of its end."""
     settings = (*LONGER, f"hydra.run.dir={tmp_path}/run")
     interrupt(10)
     small(*settings)
-    key, checkpoint = other.split("=")[0], tmp_path / "run" / "checkpoints" / "step-00000008.ckpt"
+    key, checkpoint = other.lstrip("+").split("=")[0], tmp_path / "run" / "checkpoints" / "step-00000008.ckpt"
     for where in ((), (f"resume={tmp_path}/run", f"hydra.run.dir={tmp_path}/other")):
         refused = small(*settings, other, *where)
         assert refused.code == 1

@@ -83,11 +83,16 @@ def test_the_recorded_kernels_are_those_of_the_runs_settings(train):
     assert row["convergence/ntk"] == pytest.approx(sum(errors) / 3, rel=1e-5)
 
 
-def test_fluctuations_are_refused_for_several_outputs(train):
-    result = train("model=fcn", "callbacks=kernel_fluctuation", "trainer.max_steps=0", "logger=csv")
-    assert (
-        result.code == 1 and "callbacks.kernel_fluctuation.draws=1000: expected a network with one output" in result.err
-    )
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        ((), "a network with one output"),
+        (("init={_target_:torch.nn.Identity,_partial_:true}",), "an initialization by a scheme"),
+    ],
+)
+def test_fluctuations_are_refused_for_several_outputs_and_unknown_draws(train, settings, expected):
+    result = train("model=fcn", "callbacks=kernel_fluctuation", "trainer.max_steps=0", "logger=csv", *settings)
+    assert result.code == 1 and f"callbacks.kernel_fluctuation.draws=1000: expected {expected}" in result.err
 
 
 def test_jacobian_spectra_of_an_orthogonal_linear_network_are_flat(train):

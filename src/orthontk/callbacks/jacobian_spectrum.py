@@ -9,6 +9,7 @@ import torch
 from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer
+from orthontk.data import TensorDataModule
 from orthontk.meanfield import measured_spectrum, predicted_spectrum
 from orthontk.networks import CNN, FCN
 from orthontk.run.directory import JACOBIAN
@@ -32,6 +33,11 @@ class JacobianSpectrum(RecordingCallback):
     def __init__(self, inputs: int = 5, steps: str | int | Sequence[int] = "log") -> None:
         super().__init__(steps)
         self.inputs = integer("inputs", inputs)
+
+    def check_data(self, data: TensorDataModule) -> None:
+        """Refuse more inputs than there are."""
+        if self.inputs > len(data.train):
+            raise InvalidValue("inputs", self.inputs, f"at most {len(data.train)}, the training inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
         if not isinstance(module.network, FCN | CNN) or len(module.network.layers) < 3:

@@ -35,7 +35,9 @@ class KernelFluctuation(ScheduledCallback):
         self.draws, self.batch = integer("draws", draws, minimum=2), integer("batch", batch)
 
     def check_module(self, module: pl.LightningModule) -> None:
-        if module.network.out_features != 1:
+        if "scheme" not in module.config["init"]:
+            raise InvalidValue("draws", self.draws, "an initialization by a scheme (init.scheme=…)")
+        if getattr(module.network, "out_features", None) != 1:
             raise InvalidValue(
                 "draws", self.draws, "a network with one output (data.classes=1 or model.out_features=1)"
             )

@@ -15,12 +15,12 @@ from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
+from orthontk.kernels.empirical import OUTPUTS
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.training.metrics import log_metrics
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
 METRICS = tuple(f"ntk/{name}" for name in MEASURES)
-OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
 class NTKRecorder(RecordingCallback):

@@ -50,6 +50,8 @@ class Prediction(RecordingCallback):
         super().__init__(steps)
         self.kernel = one_of("kernel", kernel, SUFFIXES)
         self.test_size = integer("test_size", test_size)
+        if not measured_steps(steps, 0):
+            raise InvalidValue("steps", steps, "at least one step")
         self.suffix = SUFFIXES[kernel]
         self.file = f"prediction{self.suffix}.safetensors"
 
@@ -58,13 +60,9 @@ class Prediction(RecordingCallback):
         return f"Prediction{self.suffix}"
 
     def check_data(self, data: TensorDataModule) -> None:
-        """Refuse minibatches, whose noise no kernel alone predicts, and kernels that are too large."""
+        """Refuse minibatches, whose noise no kernel alone predicts."""
         if data.batch_size != "full":
             raise InvalidValue("kernel", self.kernel, f"data.batch_size=full for a prediction, not {data.batch_size}")
-        rows = len(data.train) * (data.classes if self.kernel == "full" else 1)
-        if rows > LARGEST:
-            accepted = f"a kernel of at most {LARGEST} rows, not {rows} (data.train_size, or kernel=trace or infinite)"
-            raise InvalidValue("kernel", self.kernel, accepted)
         if self.test_size > len(data.test):
             raise InvalidValue("test_size", self.test_size, f"at most {len(data.test)}, the test inputs")
 
@@ -112,12 +110,13 @@ class Prediction(RecordingCallback):
     def _predict(self, network: nn.Module, module: TrainingModule, steps: list[int]) -> dict[str, dict[int, Tensor]]:
         """Outputs (N, O) by split and step, in double precision: what training changes may be a small part of them."""
         train, test = (self.images[split].double() for split in ("train", "test"))
+        f0, test_f0 = outputs_of(network, train), outputs_of(network, test)
+        self._require_rows(len(f0) * (f0.shape[1] if self.kernel == "full" else 1))
         if self.kernel == "infinite":
             kernels = [infinite_limit.kernels_of_limit(module, *inputs).ntk for inputs in ((train,), (test, train))]
         else:
             kernels = [empirical_ntk(network, *inputs, outputs=self.kernel) for inputs in ((train,), (test, train))]
         kernel, test_kernel = (kernel.to(train.device) for kernel in kernels)
-        f0, test_f0 = outputs_of(network, train), outputs_of(network, test)
         optimizer = heavy_ball(module.optimizer_factory(network.parameters()))
         if isinstance(module.loss, OneHotMSE):
             training = MSETraining(
@@ -131,6 +130,11 @@ class Prediction(RecordingCallback):
             split: dict(zip(steps, outputs.cpu(), strict=True))
             for split, outputs in (("train", prediction.train), ("test", prediction.test))
         }
+
+    def _require_rows(self, rows: int) -> None:
+        if rows > LARGEST:
+            accepted = f"a kernel of at most {LARGEST} rows, not {rows} (data.train_size, or kernel=trace or infinite)"
+            raise InvalidValue("callbacks.prediction.kernel", self.kernel, accepted)
 
     def measure(self, trainer: pl.Trainer, module: TrainingModule, step: int) -> None:
         if step not in self.series.predicted["train"]:  # where a diverging run was stopped

@@ -12,7 +12,7 @@ def measured_steps(steps: str | int | Sequence[int], max_steps: int) -> list[int
 
     Args:
         steps: "log" for 0, 1, 2, 5, 10, 20, 50, … and the last; an interval k for 0, k, 2k, … and the last; or the
-            steps themselves.
+            steps themselves, and 0, which changes are relative to. An empty list is none at all.
         max_steps: number of updates.
 
     Raises:
@@ -22,7 +22,7 @@ def measured_steps(steps: str | int | Sequence[int], max_steps: int) -> list[int
     [0, 1, 2, 5, 10, 20, 30]
     >>> measured_steps(20, 30)
     [0, 20, 30]
-    >>> measured_steps([0, 7, 99], 30)
+    >>> measured_steps([7, 99], 30)
     [0, 7]
     """
     if steps == "log":
@@ -31,7 +31,7 @@ def measured_steps(steps: str | int | Sequence[int], max_steps: int) -> list[int
     elif isinstance(steps, int) and not isinstance(steps, bool):
         chosen = {*range(0, max_steps + 1, integer("steps", steps)), max_steps}
     elif isinstance(steps, Sequence) and not isinstance(steps, str):
-        chosen = {integer("steps", step, minimum=0) for step in steps}
+        chosen = {integer("steps", step, minimum=0) for step in (*steps, 0)} if steps else set()
     else:
         raise InvalidValue("steps", steps, "log, an interval, or a list of steps")
     return sorted(step for step in chosen if step <= max_steps)

@@ -23,7 +23,7 @@ from orthontk.ensemble.drawing import Drawing
 from orthontk.ensemble.endings import Endings
 from orthontk.ensemble.measure import Work
 from orthontk.ensemble.module import EnsembleModule
-from orthontk.ensemble.optimizer import OptimizerFactory, check_elementwise
+from orthontk.ensemble.optimizer import check_elementwise
 from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
 from orthontk.ensemble.plan import FILE as PLAN
 from orthontk.ensemble.plan import Plan, make_plan
@@ -37,10 +37,17 @@ from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
-from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, read_checkpoint, total_steps
+from orthontk.run.assemble import (
+    build_data,
+    build_network,
+    build_optimization,
+    interruptible,
+    make_trainer,
+    read_checkpoint,
+    total_steps,
+)
 from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG, RunDirectory
-from orthontk.run.learning_rate import without_fraction
 from orthontk.run.settings import naming
 
 
@@ -55,9 +62,8 @@ class EnsembleRun:
         self.data = self._build_data()
         with naming("loss"):
             self.loss = instantiate(config.loss)
-        self.optimizer: OptimizerFactory = instantiate(without_fraction(config.optimizer))
-        self.schedule = instantiate(config.schedule) if config.schedule else None
         self.template = self._build_network(self.replicas[0])
+        self.optimizer, self.schedule = build_optimization(config, self.template)
         self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}
@@ -81,15 +87,8 @@ class EnsembleRun:
 
     def _check(self) -> None:
         """Refuse what only fails once training has begun, where the refusal can still name its key."""
-        with naming("optimizer"):
-            trial = self.optimizer(self.template.parameters())
         check_elementwise(self.optimizer)
         self._check_deterministic()
-        if self.schedule is not None:
-            with naming("schedule"):
-                trial_schedule = self.schedule(trial)
-                trial.step()  # without gradients, so nothing moves
-                trial_schedule.step()
         for replica in {replica.init: replica for replica in self.replicas}.values():
             self._build_network(replica)  # refuses a scheme that the network cannot have
 

@@ -145,16 +145,23 @@ def resolve_lr(config: DictConfig, network: nn.Module, data: TensorDataModule, d
 def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
     with naming("loss"):
         loss = instantiate(config.loss)
-    optimizer = instantiate(without_fraction(config.optimizer))
-    schedule = instantiate(config.schedule) if config.schedule else None
-    with naming("optimizer"):  # here, where a refusal can still name its key
+    settings = OmegaConf.to_container(config, resolve=True)
+    return TrainingModule(network, loss, *build_optimization(config, network), settings)
+
+
+def build_optimization(config: DictConfig, network: nn.Module) -> tuple[Any, Any]:
+    """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
+    with naming("optimizer"):
+        optimizer = instantiate(without_fraction(config.optimizer))
         trial = optimizer(network.parameters())
-    if schedule is not None:
-        with naming("schedule"):
-            trial_schedule = schedule(trial)
-            trial.step()  # without gradients, so nothing moves
-            trial_schedule.step()
-    return TrainingModule(network, loss, optimizer, schedule, OmegaConf.to_container(config, resolve=True))
+    if not config.schedule:
+        return optimizer, None
+    with naming("schedule"):
+        schedule = instantiate(config.schedule)
+        trial_schedule = schedule(trial)
+        trial.step()  # without gradients, so nothing moves
+        trial_schedule.step()
+    return optimizer, schedule
 
 
 def build_trainer(

@@ -14,6 +14,7 @@ from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_whole_che
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 LOCK, FAILURES = ".lock", "failure*.txt"
 KERNEL_DRAWS, NTK_DRAWS = "kernel_draws.safetensors", "ntk_draws.safetensors"  # of studies of initialization
+RECOMPUTED = "ntk-recomputed.safetensors"  # by `python -m orthontk.ntk` from a run's own checkpoints
 KERNEL_REGRESSION, JACOBIAN = "kernel_regression.json", "jacobian.safetensors"
 
 
@@ -90,5 +91,6 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
     if not (origin / "metrics.csv").exists():
         raise InvalidValue("resume", source, "a checkpoint in its run's directory, whose measurements go on")
     for history in (origin / "metrics.csv", *origin.glob("*.safetensors")):
-        shutil.copy2(history, path / history.name)
+        if history.name != RECOMPUTED:
+            shutil.copy2(history, path / history.name)
     return RunDirectory(path, checkpoint)

@@ -31,6 +31,11 @@ from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 from orthontk.training import TrainingModule
 
+# Settings of the trainer that may change when a run goes on: how long, where, and what is shown of it.
+LENGTH, PLACE = {"max_steps", "max_epochs", "max_time"}, {"accelerator", "devices", "num_nodes", "strategy", "plugins"}
+SHOWN = {"val_check_interval", "log_every_n_steps", "enable_progress_bar", "profiler"}
+WITHOUT_EFFECT_ON_UPDATES = LENGTH | PLACE | SHOWN
+
 
 def run(config: DictConfig) -> None:
     """Carry out the run that `config` describes; `train.py` calls it once a job.
@@ -198,8 +203,10 @@ def _require_same_beginning(module: TrainingModule, before: dict[str, Any], chec
         if before[key] != module.config[key]:
             accepted = f"a checkpoint of a run with the same {key}"
             raise InvalidValue("resume", checkpoint, accepted)
-    for key in ("precision", "tf32"):  # of its settings for the trainer, those that every update depends on
-        if before["trainer"].get(key, module.config["trainer"][key]) != module.config["trainer"][key]:
+    trainers = before["trainer"], module.config["trainer"]
+    for key in sorted({key for trainer in trainers for key in trainer} - WITHOUT_EFFECT_ON_UPDATES):
+        was, is_now = (trainer.get(key) or None for trainer in trainers)  # nothing, 0 and false are one
+        if was != is_now:
             raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
 
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.kernels import NTKOperator
+from orthontk.run.settings import naming
 from orthontk.training import OneHotMSE
 from orthontk.training.heavy_ball import heavy_ball
 from orthontk.training.losses import is_mean_cross_entropy
@@ -41,7 +42,8 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     try:
-        optimizer = instantiate(without_fraction(config.optimizer))
+        with naming("optimizer"):
+            optimizer = instantiate(without_fraction(config.optimizer))
         return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
         accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
@@ -81,6 +83,8 @@ def inputs_of(data: TensorDataModule) -> Tensor:
 def mean_top_eigenvalue(network: nn.Module, x: Tensor) -> float:
     """λ_max(Θ)/N by Lanczos on products with Θ, which is never formed."""
     operator = NTKOperator(network, x, batch_size=BATCH)
+    if operator.shape[0] == 1:  # fewer than Lanczos begins with
+        return float(operator.matvec(np.ones(1, operator.dtype))[0])
     start = np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
     options: dict[str, Any] = {"v0": start, "tol": TOLERANCE, "return_eigenvectors": False}
     return float(eigsh(operator, k=1, ncv=min(8, operator.shape[0]), **options)[0]) / len(x)

@@ -18,6 +18,9 @@ from orthontk.run.same_settings import DECIDES
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
+# Of Lightning's Trainer, what a run decides by itself.
+DECIDED = {"callbacks", "check_val_every_n_epoch", "default_root_dir", "enable_model_summary", "fast_dev_run"}
+DECIDED |= {"limit_val_batches", "logger", "num_sanity_val_steps", "use_distributed_sampler"}
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 
 
@@ -31,6 +34,7 @@ def check_settings(config: DictConfig) -> None:
     Raises:
         InvalidValue: naming the key and what is accepted.
     """
+    _check_nothing_is_null(config)
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
@@ -44,6 +48,8 @@ def check_settings(config: DictConfig) -> None:
             number(f"{group}.{name}", config[group][name])
     if str(config.loss.get("_target_")).startswith("torch.") and config.loss.get("reduction") == "none":
         raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
+    if not isinstance(config.figures, bool):
+        raise InvalidValue("figures", config.figures, "true or false")
     _check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)
@@ -67,7 +73,18 @@ def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
                 raise InvalidValue(name, given[name], f"{key}=null, as {key}={value} decides it")
 
 
+def _check_nothing_is_null(config: DictConfig) -> None:
+    if config.checkpoint is None:
+        raise InvalidValue("checkpoint", None, "checkpoint.every_n_steps and checkpoint.keep")
+    for group in ("callbacks", "logger"):
+        for name, node in (config.get(group) or {}).items():
+            if node is None:
+                raise InvalidValue(f"{group}.{name}", None, f"its settings; ~{group}.{name} leaves it out")
+
+
 def _check_trainer(trainer: DictConfig) -> None:
+    for key in sorted(DECIDED & set(trainer)):
+        raise InvalidValue(f"trainer.{key}", trainer[key], "nothing: a run decides it by itself")
     if trainer.max_steps is None and trainer.max_epochs is None:
         raise InvalidValue("trainer.max_steps", None, "an integer of at least 0, or trainer.max_epochs")
     for name, minimum in (("max_steps", 0), ("max_epochs", 1)):
@@ -76,8 +93,9 @@ def _check_trainer(trainer: DictConfig) -> None:
     integer("trainer.val_check_interval", trainer.val_check_interval)
     integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
     one_of("trainer.precision", trainer.precision, PRECISIONS)
-    if not isinstance(trainer.tf32, bool):
-        raise InvalidValue("trainer.tf32", trainer.tf32, "true or false")
+    for name in ("tf32", "enable_progress_bar"):
+        if not isinstance(trainer[name], bool):
+            raise InvalidValue(f"trainer.{name}", trainer[name], "true or false")
     if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
         integer("trainer.devices", trainer.devices)
     if trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.ensemble.replicas import IDENTITY
 from orthontk.report.gather import Run
-from orthontk.report.statistics import Interval, bootstrap
 
-IDENTITY = ("seed", "init", "learning_rate")
 BASELINE = "gaussian"
 
 
@@ -37,9 +36,3 @@ def paired(table: pd.DataFrame, inits: Sequence[str], value: str) -> list[np.nda
     columns = table.pivot_table(index="seed", columns="init", values=value, aggfunc="mean")
     columns = columns.reindex(columns=list(inits)).dropna()
     return [columns[init].to_numpy() for init in inits]
-
-
-def mean_difference(table: pd.DataFrame, first: str, second: str, value: str) -> Interval:
-    """The mean over seeds of first − second, seed by seed."""
-    one, other = paired(table, (first, second), value)
-    return bootstrap(np.mean, one - other)
