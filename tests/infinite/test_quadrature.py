@@ -44,11 +44,10 @@ def tanh_as_a_mixture(q1, q2):
     weight = torch.where(k < 0.7, small, large) * k * step
     a = 1 / (math.sqrt(2) * k)
     b1, b2 = (a**2 * 2 * q for q in (q1, q2))
-    size = (1 + b1)[:, None] * (1 + b2)
     w = weight[:, None] * weight
     c = 2 * a[:, None] * a * math.sqrt(q1 * q2)
-    f = [(w * torch.asin(c * rho / size.sqrt())).sum() * 2 / math.pi for rho in RHO]
     determinant = [1 + b1[:, None] + b2 + c**2 * ((1 - rho) * (1 + rho)) for rho in RHO]
+    f = [(w * torch.atan2(c * rho, d.sqrt())).sum() * 2 / math.pi for rho, d in zip(RHO, determinant, strict=True)]
     g = [(w * 4 / math.pi * a[:, None] * a / d.sqrt()).sum() for d in determinant]
     return torch.stack(f), torch.stack(g)
 

@@ -39,10 +39,13 @@ def leaky_relu(slope: float) -> ClosedForm:
 
 
 def erf(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
-    """F = (2/π) asin(2c/√((1+2q₁)(1+2q₂))), G = (4/π)/√((1+2q₁)(1+2q₂) − 4c²) (Williams 1997)."""
-    a1, a2 = 1 + 2 * s1**2, 1 + 2 * s2**2
+    """F = (2/π) asin(2c/√((1+2q₁)(1+2q₂))), G = (4/π)/√((1+2q₁)(1+2q₂) − 4c²) (Williams 1997).
+
+    The arcsine is taken as an arctangent, which keeps its digits near π/2, where large variances lead.
+    """
     determinant = 1 + 2 * s1**2 + 2 * s2**2 + 4 * (s1 * s2) ** 2 * ((1 - rho) * (1 + rho))  # nothing cancels as ρ → 1
-    return 2 / math.pi * torch.asin(2 * s1 * s2 * rho / (a1 * a2).sqrt()), 4 / math.pi / determinant.sqrt()
+    root = determinant.sqrt()
+    return 2 / math.pi * torch.atan2(2 * s1 * s2 * rho, root), 4 / math.pi / root
 
 
 def gelu(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,7 +59,7 @@ def gelu(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     q1, q2, c = s1**2, s2**2, s1 * s2 * rho
     spread = (s1 * s2) ** 2 * ((1 - rho) * (1 + rho))  # q₁q₂ − c²
     determinant = 1 + q1 + q2 + spread
-    both = 0.25 + torch.asin(c / ((1 + q1) * (1 + q2)).sqrt()) / (2 * math.pi)
+    both = 0.25 + torch.atan2(c, determinant.sqrt()) / (2 * math.pi)
     density = 1 / (2 * math.pi * determinant.sqrt())
     shares = 1 / (1 + q1) + 1 / (1 + q2)
     return c * both + density * (spread + c**2 * shares), both + c * density * (shares + 1 / determinant)
