@@ -10,7 +10,7 @@ from orthontk.kernels.infinite.duals import make_dual
 from orthontk.kernels.infinite.gaussian import Activation
 from orthontk.networks import FCN
 
-VARIANCES = torch.tensor([1e-3, 0.3, 1.0, 9.0, 30.0], dtype=torch.float64)
+VARIANCES = torch.tensor([1e-3, 0.3, 1.0, 9.0, 60.0], dtype=torch.float64)
 
 
 class Elementwise(nn.Module):

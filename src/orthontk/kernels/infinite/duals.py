@@ -7,12 +7,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.closed_forms import ClosedForm, closed_form
-from orthontk.kernels.infinite.gaussian import REACH, Activation, expectation
+from orthontk.kernels.infinite.gaussian import MOST_UNSETTLED, Activation
 from orthontk.kernels.infinite.hermite import HermiteDual
+from orthontk.kernels.infinite.quadrature import REACH, expectation
 from orthontk.kernels.infinite.table import TableDual
 
+MOST_SETTLED = 1e16  # variance; beyond, expectations change with ρ where float64 cannot tell it from 1
 MOST_BEYOND = 1e-7  # of E[φ²] or E[φ'²], left out by quadrature that ends
 
 
@@ -52,17 +53,23 @@ def make_dual(phi: Activation, q: Tensor, earlier: Iterable[Dual] = ()) -> Dual:
     again.
 
     Raises:
-        InvalidValue: the activation grows so fast that its expectations rest on values beyond the quadrature's reach.
+        InvalidValue: the activation grows so fast that its expectations rest on values beyond the quadrature's reach,
+            or a variance is above 1e16, or above 1e4 for an activation that varies as much at any distance from 0.
     """
     form = closed_form(phi.module)
     if form is not None:
         return ClosedFormDual(form)
     largest = q.max()
-    analytic = phi.resolution.sharpest == 1 and len(phi.kinks) == 0 and bool(largest.isfinite())
+    phi.require_finite(largest)
+    analytic = phi.resolution.sharpest == 1 and len(phi.kinks) == 0 and bool(largest <= MOST_UNSETTLED)
     expansion = HermiteDual.for_variances(phi, q) if analytic else None
     if expansion is not None:
         return expansion
     _require_within_reach(phi, largest)
+    phi.require_resolved(largest)
+    if largest > MOST_SETTLED:
+        accepted = f"pre-activations whose variance is at most {MOST_SETTLED:g}, not {float(largest):.3g}"
+        raise phi.refusal(f"one whose expectations have a closed form, or {accepted}")
     fit = (dual for dual in earlier if isinstance(dual, TableDual) and dual.holds_for(phi, q))
     return next(fit, None) or TableDual(phi, q)
 
@@ -72,7 +79,6 @@ def _require_within_reach(phi: Activation, q: Tensor) -> None:
     ends = q.sqrt() * torch.tensor([-REACH, REACH], dtype=torch.float64)
     for f in (phi.value, phi.derivative):
         beyond = f(ends).square().max() * math.exp(-(REACH**2) / 2)
-        within = torch.maximum(expectation(lambda u, f=f: f(u) ** 2, q, phi.cuts), q)
+        within = torch.maximum(expectation(lambda u, f=f: f(u) ** 2, q, phi.cuts, REACH), q)
         if not (within.isfinite() and beyond <= MOST_BEYOND * within):
-            accepted = f"one that grows more slowly, or pre-activations whose variance is below {float(q):.3g}"
-            raise InvalidValue("activation", type(phi.module).__name__, accepted)
+            raise phi.grows_too_fast(q)

@@ -1,29 +1,19 @@
-"""Expectations over a Gaussian, E[f(√q·z)] with z ~ N(0,1), for any elementwise activation.
-
-Composite Gauss–Legendre quadrature in u = √q·z: panels no longer than one unit of u (the scale on which most
-activations bend) nor one standard deviation, cut where the activation or its derivatives jump or bend more sharply, so
-that every piece is smooth and converges exponentially. Plain Gauss–Hermite nodes spread with √q and miss a bend at
-large q.
-"""
+"""An elementwise activation as Gaussian expectations see it: φ, φ', where they bend, and E[f(√q·z)] of them."""
 
 import copy
 import functools
-import math
-from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels.infinite.resolution import NODES, resolution
+from orthontk.kernels.infinite.quadrature import Function, expectation, integrate
+from orthontk.kernels.infinite.resolution import resolution
 from orthontk.networks.activations import make_activation
 
-Function = Callable[[Tensor], Tensor]
-
-REACH = 8.5  # standard deviations; the density beyond is below 1e-16
 SCAN = torch.logspace(-10, 8, 73, dtype=torch.float64)
-UNIFORM_UP_TO = 300.0  # in u; panels grow beyond it, which covers √q up to 32 at full resolution
+MOST_UNSETTLED = 1e4  # variance up to which an activation that never settles is resolved: unit by unit of u
+MOST_LEFT_OUT = 1e-10  # of an expectation, by quadrature that ends
 
 
 class Activation:
@@ -61,8 +51,43 @@ class Activation:
 
     @functools.cached_property
     def scanned(self) -> tuple[Tensor, Tensor]:
-        """E[φ²] and E[φ'²] at the variances `SCAN`, where fixed and critical points are looked for."""
-        return tuple(expectation(lambda u, f=f: f(u) ** 2, SCAN, self.cuts) for f in (self.value, self.derivative))
+        """E[φ²] and E[φ'²] at the variances `SCAN`, where fixed and critical points are looked for; ∞ if too large."""
+        squares = [expectation(lambda u, f=f: f(u) ** 2, SCAN, self.cuts) for f in (self.value, self.derivative)]
+        return tuple(values.nan_to_num(nan=torch.inf, posinf=torch.inf) for values in squares)
+
+    def expectation(self, f: Function, q: float | Tensor) -> Tensor:
+        """E[f(√q·z)], z ~ N(0,1), of a function f made of φ and φ', for each variance in `q`: shaped like `q`.
+
+        Raises:
+            InvalidValue: f grows so fast that the expectation rests on values beyond the quadrature's reach (exp(u)²
+                from q = 93 on), or as `require_resolved`.
+        """
+        q = torch.as_tensor(q, dtype=torch.float64)
+        self.require_finite(q.max())
+        values, left_out = integrate(f, q, self.cuts)
+        if not (values.isfinite() & (left_out <= MOST_LEFT_OUT)).all():
+            raise self.grows_too_fast(q.max())
+        self.require_resolved(q.max())
+        return values
+
+    def require_finite(self, largest: Tensor) -> None:
+        """Raise InvalidValue for a variance beyond float64's range, which earlier layers' growth leads to."""
+        if not largest.isfinite():
+            raise self.grows_too_fast(largest)
+
+    def require_resolved(self, largest: Tensor) -> None:
+        """Raise InvalidValue for a variance above `MOST_UNSETTLED` if φ never settles, as sin(u) does not."""
+        if self.resolution.settled is None and largest > MOST_UNSETTLED:
+            accepted = f"pre-activations whose variance is at most {MOST_UNSETTLED:g}, not {float(largest):.3g}"
+            raise self.refusal(f"one that tends to a constant or a power of u, or {accepted}")
+
+    def grows_too_fast(self, largest: Tensor) -> InvalidValue:
+        return self.refusal(
+            f"one that grows more slowly, or pre-activations whose variance is below {float(largest):.3g}"
+        )
+
+    def refusal(self, accepted: str) -> InvalidValue:
+        return InvalidValue("activation", type(self.module).__name__, accepted)
 
     def value(self, u: Tensor) -> Tensor:
         with torch.no_grad():
@@ -84,59 +109,6 @@ class Activation:
             except RuntimeError:  # torch has none for Hardsigmoid and its like, which are piecewise linear
                 bend = None
             return torch.zeros_like(u) if bend is None else bend
-
-
-def expectation(f: Function, q: float | Tensor, kinks: Tensor | None = None, reach: float = REACH) -> Tensor:
-    """E[f(√q·z)], z ~ N(0,1), for each variance in `q`.
-
-    Args:
-        f: elementwise.
-        q: variances, of any shape, at least 0.
-        kinks: (n,) where f or its derivatives jump, or bend sharply.
-        reach: in standard deviations; what grows like exp(u) has to be looked at farther out.
-
-    Returns:
-        The expectations, shaped like `q`, in float64.
-
-    >>> round(float(expectation(torch.square, 0.7)), 12)
-    0.7
-    """
-    q = torch.as_tensor(q, dtype=torch.float64)
-    z, w = nodes(q.flatten(), kinks, reach=reach)
-    return (f(z * q.flatten().sqrt()[:, None]) * w).sum(-1).reshape(q.shape)
-
-
-def nodes(
-    q: Tensor,
-    kinks: Tensor | None = None,
-    mean: Tensor | float = 0.0,
-    panel: float = 1.0,
-    reach: float = REACH,
-) -> tuple[Tensor, Tensor]:
-    """Nodes z and weights w, each (len(q), n), with E[f(mean + √q·z)] ≈ Σ w·f(mean + √q·z) for every entry of `q`.
-
-    Args:
-        q: (m,) variances.
-        kinks: (n,) in u = mean + √q·z, where f is not smooth.
-        mean: (m, 1), or 0.
-        panel: longest panel in u near the mean; f is taken to be analytic on that scale.
-        reach: of the nodes, in standard deviations.
-    """
-    sigma = q.sqrt()[:, None]
-    sigma = sigma.where(sigma > 0, 1.0)  # f is constant where q = 0: any panels do
-    unit = sigma.clamp(max=panel)  # panel length in u near the mean
-    stretch = UNIFORM_UP_TO / panel
-    count = math.ceil(float(stretch * torch.asinh(reach * sigma / unit / stretch).max()))
-    steps = torch.arange(-count, count + 1, dtype=torch.float64)
-    edges = stretch * torch.sinh(steps / stretch) * unit / sigma  # in z
-    if kinks is not None:
-        edges = torch.cat([edges, (kinks - mean) / sigma], dim=-1)
-    edges = edges.clamp(-reach, reach).sort(-1).values  # (len(q), panels + 1)
-    x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES))
-    half = edges.diff(dim=-1)[..., None] / 2  # (len(q), panels, 1)
-    z = edges[:, :-1, None] + half * (1 + x)
-    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    return z.flatten(1), (half * w * density).flatten(1)
 
 
 def _jumps(functions: list[Function], reach: float = 50.0, cells: int = 4001) -> Tensor:

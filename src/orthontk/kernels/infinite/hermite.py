@@ -15,7 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from orthontk.kernels.infinite.gaussian import Activation, expectation
+from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.quadrature import expectation
 
 MOST_TERMS = 256
 MOST_TERMS_OF_MANY = 1024  # where a table would have to interpolate between variances, which takes longer still

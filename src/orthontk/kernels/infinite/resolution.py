@@ -11,6 +11,8 @@ REACH = 50.0  # in u; sharp bends are looked for up to here
 NODES = 10  # of the quadrature, in each panel
 RESOLVED = 1e-6  # of an activation's size, of interpolation: a Gauss rule's error is about its square
 HALVINGS = 16
+SETTLED = (8.0, 16.0, 32.0)  # in u; from the first of these that will do, panels may double
+DOUBLINGS = 40
 FEW = 8  # sharp bends; an activation with more of them bends sharply everywhere, as sin(10u) does
 
 
@@ -22,12 +24,15 @@ class Resolution(NamedTuple):
         bends: (m,) its kinks and sharp bends.
         panel: the longest panel that resolves it away from its bends, at most 1.
         sharpest: the panel that resolves the sharpest bend.
+        settled: |u| beyond which panels that double in length, or grow more slowly, resolve it as well (tanh is
+            constant there, SiLU linear); None if there is no such place, as for sin(u) and exp(u).
     """
 
     cuts: Tensor
     bends: Tensor
     panel: float
     sharpest: float
+    settled: float | None
 
 
 def resolution(functions: Sequence[Callable[[Tensor], Tensor]], kinks: Tensor) -> Resolution:
@@ -46,9 +51,20 @@ def resolution(functions: Sequence[Callable[[Tensor], Tensor]], kinks: Tensor) -
         halved.append(bends)
         low, high = torch.cat([low, bends]), torch.cat([bends, high])
     cuts = torch.cat([kinks, *halved]).unique()
+    settled = _settled(functions, cuts, sizes)
     if len(bends) > FEW:
-        return Resolution(cuts, kinks, length, length)
-    return Resolution(cuts, torch.cat([kinks, bends]).unique(), 1.0, length)
+        return Resolution(cuts, kinks, length, length, settled)
+    return Resolution(cuts, torch.cat([kinks, bends]).unique(), 1.0, length, settled)
+
+
+def _settled(functions: Sequence[Callable[[Tensor], Tensor]], cuts: Tensor, sizes: Sequence[Tensor]) -> float | None:
+    for start in SETTLED:
+        edges = start * 2.0 ** torch.arange(DOUBLINGS + 1, dtype=torch.float64)
+        low, high = torch.cat([edges[:-1], -edges[1:]]), torch.cat([edges[1:], -edges[:-1]])
+        is_smooth = all(not _is_coarse(f, low, high, size).any() for f, size in zip(functions, sizes, strict=True))
+        if is_smooth and (cuts.abs() < start).all():
+            return start
+    return None
 
 
 def _is_coarse(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, size: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ For r = |ρ|, u = √q₁(√r z₀ + √(1−r) z₁) and v = √q₂(±√r z�
 g(q, z₀) = E[φ(√q(√r z₀ + √(1−r) z₁)) | z₀] the expectation is the one integral E[g(q₁, z₀) g(q₂, ±z₀)]. Both
 integrals are cut at kinks. The expectations, divided by their values at ρ = 1, are then interpolated by Chebyshev
 polynomials in log q₁, log q₂ and a variable that stretches s = √(1−r) towards 0, since they bend on the scale
-s ~ 1/√q, and are analytic in s (not in ρ) even where φ has kinks.
+s ~ 1/√q, and are analytic in s (not in ρ) even where φ has kinks. Time grows with √q up to q = 1e3, beyond with log q
+if φ settles far from 0 (see `settled`).
 """
 
 import math
@@ -12,9 +13,12 @@ import math
 import torch
 from torch import Tensor
 
-from orthontk.kernels.infinite.gaussian import Activation, expectation, nodes
+from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.quadrature import UNIFORM_UP_TO, expectation, nodes
+from orthontk.kernels.infinite.settled import settled_nodes
 
-CORRELATIONS = 32  # Chebyshev nodes for each sign of ρ
+CORRELATIONS = 32  # Chebyshev nodes for each sign of ρ, for variances up to `LARGE`
+LARGE = 1e3  # variance beyond which panels of one unit are too many
 ROWS_AT_ONCE = 512
 NEGLIGIBLE = 1e-15  # of a normalized expectation; smaller than rounding once terms are summed
 
@@ -28,10 +32,15 @@ class TableDual:
         self.phi = phi
         self.variances, self.is_exact = _variance_nodes(q)  # (m,)
         # The s below which nothing bends any more.
-        self.scale = min(1.0, phi.resolution.sharpest / math.sqrt(float(q.max())))
-        x = torch.cos(math.pi * (torch.arange(CORRELATIONS, dtype=torch.float64) + 0.5) / CORRELATIONS)
+        largest, sharpest = float(q.max()), phi.resolution.sharpest
+        self.scale = min(1.0, sharpest / math.sqrt(largest))
+        self.settled = phi.resolution.settled if largest > LARGE else None
+        count = CORRELATIONS
+        if largest > LARGE:  # as many for each power of ten of s
+            count = math.ceil(count * math.asinh(1 / self.scale) / math.asinh(math.sqrt(LARGE) / sharpest))
+        x = torch.cos(math.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count)
         s = self.scale * torch.sinh((x + 1) / 2 * math.asinh(1 / self.scale))
-        values = torch.stack([self._normalized(1 - float(v) ** 2) for v in s])  # (c, function, parity, m, m)
+        values = torch.stack([self._normalized(float(v) ** 2) for v in s])  # (c, function, parity, m, m)
         coefficients = torch.einsum("kc,cfp...->fpk...", _to_chebyshev(x), values)  # (function, parity, k, m, m)
         self.factors = [[_factors(matrices) for matrices in parities] for parities in coefficients]
 
@@ -97,39 +106,53 @@ class TableDual:
         return torch.linalg.solve(basis.mT, _chebyshev_basis((2 * q.log() - low - high) / (high - low), len(basis)).mT)
 
     def _moment(self, f, q: Tensor) -> Tensor:
-        cuts = self.phi.cuts
-        return torch.cat([expectation(lambda u: f(u) ** 2, chunk, cuts) for chunk in q.split(ROWS_AT_ONCE)])
+        return torch.cat([self._second_moment(f, chunk) for chunk in q.split(ROWS_AT_ONCE)])
 
-    def _normalized(self, r: float) -> Tensor:
-        """E[φφ'] and E[φ'φ'] at ρ = ±r over their values at ρ = 1, split by parity: (function, parity, m, m)."""
-        top = float(self.variances.max())
-        panel = min(1.0, max(self.phi.resolution.panel, math.sqrt((1 - r) * top)) / math.sqrt(max(r * top, 1e-300)))
-        z, w = nodes(torch.ones(1, dtype=torch.float64), self._cuts(r), panel=panel)
+    def _second_moment(self, f, q: Tensor) -> Tensor:
+        if self.settled is None:
+            return expectation(lambda u: f(u) ** 2, q, self.phi.cuts)
+        z, w = settled_nodes(q, self.phi.resolution)
+        return (f(q.sqrt()[:, None] * z) ** 2 * w).sum(1)
+
+    def _normalized(self, gap: float) -> Tensor:
+        """E[φφ'] and E[φ'φ'] at ρ = ±(1 − gap) over their values at ρ = 1, split by parity: (function, parity, m, m).
+
+        The gap, not ρ, has all its digits where it is small.
+        """
+        top, r, finest = float(self.variances.max()), 1 - gap, self.phi.resolution.panel
+        panel = min(1.0, max(finest, math.sqrt(gap * top)) / math.sqrt(max(r * top, 1e-300)))
+        uniform = UNIFORM_UP_TO if self.settled is None else panel * self.settled / finest
+        z, w = nodes(torch.ones(1, dtype=torch.float64), self._cuts(gap), panel=panel, uniform_up_to=uniform)
+        smoothed = torch.stack([self._smoothed(float(q), gap, z[0]) for q in self.variances], dim=1)
         tables = []
-        for f in (self.phi.value, self.phi.derivative):
-            g = torch.stack([self._smoothed(f, float(q), r, z[0]) for q in self.variances])  # (m, nodes)
+        for f, g in zip((self.phi.value, self.phi.derivative), smoothed, strict=True):  # g is (m, nodes)
             root = self._moment(f, self.variances).sqrt()
             even, odd = (g + g.flip(1)) / 2, (g - g.flip(1)) / 2  # the nodes are symmetric
             size = (root[:, None] * root).clamp(min=1e-300)  # 0 where a threshold is far beyond the variance
             tables.append(torch.stack([(part * w) @ part.mT / size for part in (even, odd)]))
         return torch.stack(tables)
 
-    def _smoothed(self, f, q: float, r: float, z: Tensor) -> Tensor:
-        """g(q, z) = E[f(√q(√r z + √(1−r) z₁))]: (n,) to (n,)."""
+    def _smoothed(self, q: float, gap: float, z: Tensor) -> Tensor:
+        """g(q, z) = E[f(√q(√(1−gap) z + √gap z₁))] for φ and φ': (n,) to (2, n)."""
         parts = []
         for chunk in z.split(ROWS_AT_ONCE):
-            mean = math.sqrt(r * q) * chunk[:, None]
-            inner, w = nodes(torch.full_like(chunk, (1 - r) * q), self.phi.cuts, mean)
-            parts.append((f(mean + math.sqrt((1 - r) * q) * inner) * w).sum(1))
-        return torch.cat(parts)
+            mean = math.sqrt((1 - gap) * q) * chunk[:, None]
+            variance = torch.full_like(chunk, gap * q)
+            if self.settled is None:
+                inner, w = nodes(variance, self.phi.cuts, mean)
+            else:
+                inner, w = settled_nodes(variance, self.phi.resolution, mean)
+            u = mean + math.sqrt(gap * q) * inner
+            parts.append(torch.stack([(f(u) * w).sum(1) for f in (self.phi.value, self.phi.derivative)]))
+        return torch.cat(parts, dim=1)
 
-    def _cuts(self, r: float) -> Tensor | None:
+    def _cuts(self, gap: float) -> Tensor | None:
         """Where the outer integral is cut: at bends, and at distances from them growing from the smoothing's width."""
         bends = self.phi.resolution.bends
-        if len(bends) == 0 or r == 0:
+        if len(bends) == 0 or gap == 1:
             return None
-        centres = bends.abs().unique() / (r * self.variances).sqrt()[:, None]
-        width = math.sqrt((1 - r) / r)
+        centres = bends.abs().unique() / ((1 - gap) * self.variances).sqrt()[:, None]
+        width = math.sqrt(gap / (1 - gap))
         steps = [2.0 * width * 2**j for j in range(max(0, math.ceil(-math.log2(width))) + 1)]
         steps = torch.tensor([0.0, *steps], dtype=torch.float64)
         distances = torch.cat([steps, -steps[1:]])

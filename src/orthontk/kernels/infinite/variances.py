@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from orthontk.kernels.infinite.duals import Dual, make_dual
-from orthontk.kernels.infinite.gaussian import REACH, Activation, expectation
+from orthontk.kernels.infinite.gaussian import Activation
 from orthontk.kernels.infinite.layers import LinearStep
-
-CHUNK = 4096
+from orthontk.kernels.infinite.quadrature import expectation
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,7 @@ def variance_pass(
 
 
 def _means(phi: Activation, q: Tensor) -> Tensor:
-    """E[φ(√q·z)] and E[φ'(√q·z)]: (2, *q.shape); of exp(u), too, for all the variances that its squares allow."""
+    """E[φ(√q·z)] and E[φ'(√q·z)]: (2, *q.shape)."""
     different, inverse = q.flatten().unique(return_inverse=True)
-    chunks = different.split(CHUNK)
-    means = [
-        torch.cat([expectation(f, chunk, phi.cuts, 2 * REACH) for chunk in chunks]) for f in (phi.value, phi.derivative)
-    ]
+    means = [expectation(f, different, phi.cuts) for f in (phi.value, phi.derivative)]
     return torch.stack(means)[:, inverse].reshape(2, *q.shape)
