@@ -1,6 +1,7 @@
 """What a deep network does at infinite width: fixed points, the critical line, and its Jacobian."""
 
-from orthontk.kernels.infinite.gaussian import Activation, expectation
+from orthontk.kernels.infinite.gaussian import Activation
+from orthontk.kernels.infinite.quadrature import expectation
 from orthontk.meanfield.correlation import CorrelationMap, correlation_fixed_point, correlation_length
 from orthontk.meanfield.critical import chi_1, critical_bias_var, critical_point
 from orthontk.meanfield.fixed_point import fixed_point, length_map, length_map_slope

@@ -5,7 +5,7 @@ from scipy.optimize import brentq
 from torch import nn
 
 from orthontk.checks import InvalidValue, number
-from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation, expectation
+from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation
 from orthontk.meanfield.fixed_point import length_map, length_map_slope
 
 BESIDE_0 = 1e-30  # where a derivative is its limit at 0 from that side
@@ -17,7 +17,7 @@ def mean_squared_slope(activation: str | nn.Module | Activation, q: float) -> fl
     if q == 0:
         sides = torch.tensor([-1.0, 1.0], dtype=torch.float64) * BESIDE_0
         return phi.derivative(sides).square().mean().item()
-    return float(expectation(lambda u: phi.derivative(u) ** 2, q, phi.cuts))
+    return float(phi.expectation(lambda u: phi.derivative(u) ** 2, q))
 
 
 def chi_1(activation: str | nn.Module | Activation, weight_var: float, q: float) -> float:
@@ -25,6 +25,9 @@ def chi_1(activation: str | nn.Module | Activation, weight_var: float, q: float)
 
     Above 1 nearby inputs part (chaos), below 1 they merge (order). At q = q* it is the mean squared singular value of
     one hidden layer's Jacobian.
+
+    Raises:
+        InvalidValue: a negative q, or as `length_map`.
 
     Source: Poole et al. 2016, eq. 8.
 

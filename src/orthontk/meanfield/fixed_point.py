@@ -5,7 +5,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, number
-from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation, expectation
+from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation
 
 ROUNDING = 1e-11  # relative
 
@@ -13,19 +13,26 @@ ROUNDING = 1e-11  # relative
 def length_map(
     activation: str | nn.Module | Activation, weight_var: float, bias_var: float, q: float | Tensor
 ) -> Tensor:
-    """σ_w² E[φ(√q·z)²] + σ_b²: the variance of the next pre-activations, shaped like `q`."""
+    """σ_w² E[φ(√q·z)²] + σ_b²: the variance of the next pre-activations, shaped like `q`.
+
+    Raises:
+        InvalidValue: φ grows too fast for q (exp(u) from 93 on), or never settles and q is above 1e4, as sin(u).
+    """
     phi = as_activation(activation)
-    return weight_var * expectation(lambda u: phi.value(u) ** 2, q, phi.cuts) + bias_var
+    return weight_var * phi.expectation(lambda u: phi.value(u) ** 2, q) + bias_var
 
 
 def length_map_slope(activation: str | nn.Module | Activation, weight_var: float, q: float | Tensor) -> Tensor:
     """∂(length map)/∂q = σ_w² E[φ φ' u]/q with u = √q·z, by integration by parts; q > 0.
 
     Below 1 a fixed point is stable. This is χ_q, not χ₁: it says how fast lengths, not correlations, settle.
+
+    Raises:
+        InvalidValue: as `length_map`.
     """
     phi = as_activation(activation)
     q = torch.as_tensor(q, dtype=torch.float64)
-    return weight_var * expectation(lambda u: phi.value(u) * phi.derivative(u) * u, q, phi.cuts) / q
+    return weight_var * phi.expectation(lambda u: phi.value(u) * phi.derivative(u) * u, q) / q
 
 
 def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> float:

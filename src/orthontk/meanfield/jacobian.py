@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels.infinite.gaussian import expectation
 from orthontk.kernels.infinite.layers import activations, as_images, linear_steps
 from orthontk.networks import CNN, FCN
 from orthontk.networks.fcn import flatten_images
@@ -76,8 +75,8 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
     slopes, spread = [], 0.0
     for step, following, phi in zip(steps, steps[1:-1], phis, strict=False):
         q = step.passed(moment) + step.bias_var
-        moment = expectation(lambda u, phi=phi: phi.value(u) ** 2, q, phi.cuts)
-        mu_1, mu_2 = (expectation(lambda u, p=p, phi=phi: phi.derivative(u) ** p, q, phi.cuts) for p in (2, 4))
+        moment = phi.expectation(lambda u, phi=phi: phi.value(u) ** 2, q)
+        mu_1, mu_2 = (phi.expectation(lambda u, p=p, phi=phi: phi.derivative(u) ** p, q) for p in (2, 4))
         slopes.append(mu_1)
         spread += float(mu_2.mean() / mu_1.square().mean()) - 1 - _s_1(init, following.kernel_size)
     passed = torch.ones_like(moment)  # how much of a gradient's variance reaches each position
