@@ -6,11 +6,44 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import SCHEMES
 from orthontk.kernels import infinite_kernels
 from orthontk.networks import CNN, FCN
+
+
+class Scaled(nn.Module):
+    """tanh(a·u), which its description does not tell from others of its kind."""
+
+    def __init__(self, a):
+        super().__init__()
+        self.a = a
+
+    def forward(self, u):
+        return torch.tanh(self.a * u)
+
+
+class SquaredRelu(nn.ReLU):
+    def forward(self, u):
+        return u.clamp(min=0) ** 2
+
+
+def test_activations_are_told_apart_by_what_they_compute():
+    x, net = plane(1, 1, 1.0), FCN(2, 1, 4, 3, Scaled(1.0))
+    assert torch.equal(infinite_kernels(net, x).ntk, infinite_kernels(FCN(2, 1, 4, 3, "tanh"), x).ntk)
+    mixed = []
+    for second in (Scaled(3.0), type("Other", (Scaled,), {})(3.0)):
+        net.activations[1] = second
+        mixed.append(infinite_kernels(net, x).ntk)
+    assert torch.equal(*mixed)
+
+
+def test_a_subclass_has_no_closed_form_of_its_parent():
+    """E[relu(u)⁴] = 3q²/2."""
+    kernels = infinite_kernels(FCN(2, 1, 4, 2, SquaredRelu(), 1.0, 0.0), plane(1, 1, 1.0))
+    assert kernels.nngp[0, 0].item() == pytest.approx(1.5, rel=1e-12)
 
 
 def plane(length1, length2, angle):

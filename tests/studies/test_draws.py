@@ -87,7 +87,7 @@ def test_the_recorded_kernels_are_those_of_the_runs_settings(train):
     "settings, expected",
     [
         ((), "a network with one output"),
-        (("init={_target_:torch.nn.Identity,_partial_:true}",), "an initialization by a scheme"),
+        (("~init.scheme", "~init.coupled", "init._target_=torch.nn.Identity"), "an initialization by a scheme"),
     ],
 )
 def test_fluctuations_are_refused_for_several_outputs_and_unknown_draws(train, settings, expected):

@@ -66,11 +66,12 @@ def gelu(s1: Tensor, s2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def closed_form(module: nn.Module) -> ClosedForm | None:
-    """The closed form of an activation module, if there is one."""
-    if isinstance(module, nn.ReLU):
+    """The closed form of an activation module, if there is one; a subclass may have another forward pass."""
+    kind = type(module)
+    if kind is nn.ReLU:
         return leaky_relu(0.0)
-    if isinstance(module, nn.LeakyReLU):
+    if kind is nn.LeakyReLU:
         return leaky_relu(module.negative_slope)
-    if isinstance(module, nn.GELU) and module.approximate == "none":
+    if kind is nn.GELU and module.approximate == "none":
         return gelu
-    return {Erf: erf, nn.Identity: identity}.get(type(module))
+    return {Erf: erf, nn.Identity: identity}.get(kind)

@@ -1,9 +1,10 @@
 """The network as its infinite-width recursion sees it: a list of linear maps with their scales."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, one_of
 from orthontk.init import SCHEMES
@@ -11,6 +12,8 @@ from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.kernels.infinite.positions import tap_sum
 from orthontk.networks import CNN, FCN, Conv, WeightLayer
 from orthontk.networks.fcn import flatten_images
+
+PLACES = torch.linspace(-9, 9, 4001, dtype=torch.float64).sinh()  # close together near 0, and as far as ±4,000
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,17 @@ def _step(layer: WeightLayer, init: str) -> LinearStep:
 
 
 def activations(net: FCN | CNN) -> list[Activation]:
-    """φ after every layer but the readout; equal modules are analysed once."""
-    different = {repr(module): module for module in net.activations}
-    known = {name: as_activation(module) for name, module in different.items()}
-    return [known[repr(module)] for module in net.activations]
+    """φ after every layer but the readout; copies of one module are analysed once."""
+    functions = [_function(module) for module in net.activations]
+    known = {function: as_activation(module) for function, module in zip(functions, net.activations, strict=True)}
+    return [known[function] for function in functions]
+
+
+def _function(module: nn.Module) -> tuple[type, str, bytes]:
+    """What tells activations apart: their values, too, as the description of a user's own may be that of others."""
+    with torch.no_grad():
+        values = copy.deepcopy(module).to("cpu", torch.float64)(PLACES)
+    return type(module), repr(module), values.numpy().tobytes()
 
 
 def as_images(net: FCN | CNN, x: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-Window = tuple[slice, slice]
-
 
 def tap_sum(covariances: Tensor, kernel_size: int, padding: str) -> Tensor:
     """Σ_β C(α+β, α'+β) for aligned pairs of positions: (…, H, W) to (…, H, W).

@@ -58,7 +58,8 @@ def infinite_kernels(
         x1, x2: (N₁, …), (N₂, …) inputs; x2 = None means x1, and computes half of the pairs.
         init: a name in `orthontk.init.SCHEMES`.
         dtype: of the result. The arithmetic is in float64.
-        memory_limit: bytes for working memory besides the inputs, their variances and the result.
+        memory_limit: bytes for working memory besides the inputs, the result, and what is kept of each input (and
+            position) in every layer: its variance, and of activations without a closed form up to some hundred numbers.
 
     Raises:
         InvalidValue: an unknown `init` or one that cannot initialize `net`, inputs of another shape than the network's,
