@@ -126,3 +126,16 @@ def test_what_is_measured_after_the_fit_is_measured_where_the_data_are():
     elsewhere = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
     back_to_device(elsewhere, module)
     assert module.device.type == "meta" and module.layer.weight.is_meta
+
+
+def test_buffers_that_a_forward_pass_writes_to_are_the_trainings(tmp_path, seeded):
+    """Spectral normalization iterates with every pass in training mode: one more would train another network."""
+    layer = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 4))
+    module = SimpleNamespace(network=torch.nn.Sequential(layer, torch.nn.Tanh(), torch.nn.Linear(4, 2)))
+    recorder = NTKRecorder()
+    recorder.x, recorder.y = torch.eye(4), torch.tensor([0, 1, 0, 1])
+    recorder.series = KernelSeries(tmp_path / "ntk.safetensors", {}, {})
+    before = {name: value.clone() for name, value in module.network.state_dict().items()}
+    recorder.measure(SimpleNamespace(loggers=[], is_global_zero=True, callback_metrics={}), module, 0)
+    assert all(torch.equal(value, before[name]) for name, value in module.network.state_dict().items())
+    assert torch.equal(recorder.series.kernels[0], empirical_ntk(module.network, recorder.x))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.empirical import OUTPUTS
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
+from orthontk.kernels.outputs import outputs_of
 from orthontk.training.metrics import log_metrics
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
@@ -84,8 +84,7 @@ class NTKRecorder(RecordingCallback):
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        with torch.no_grad():
-            diverged = not module.network(self.x).isfinite().all()
+        diverged = not outputs_of(module.network, self.x).isfinite().all()
         metrics = dict.fromkeys(METRICS, math.nan) if diverged else self._record(trainer, module, step)
         metrics["time/ntk"] = time.perf_counter() - start
         log_metrics(trainer, metrics, step)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.dynamics import CrossEntropyTraining, MSETraining
 from orthontk.kernels import empirical_ntk
+from orthontk.kernels.outputs import outputs_of
 from orthontk.training import OneHotMSE, TrainingModule
 from orthontk.training.heavy_ball import heavy_ball
 from orthontk.training.losses import is_mean_cross_entropy
@@ -154,16 +154,10 @@ class Prediction(RecordingCallback):
         log_metrics(trainer, metrics, step)
 
 
-def outputs_of(network: nn.Module, x: Tensor, chunk: int = 1000) -> Tensor:
-    """f(x), (N, O), in the network's own precision."""
-    dtype = next(network.parameters()).dtype
-    with torch.no_grad():
-        return torch.cat([network(part.to(dtype)) for part in x.split(chunk)])
-
-
 def prediction_error(actual: Tensor, predicted: dict[int, Tensor], step: int) -> float:
     """‖f_t − f̂_t‖_F / ‖f̂_t − f̂_0‖_F: the error as a share of the way that the outputs were to go.
 
+    >>> import torch
     >>> predicted = {0: torch.zeros(2, 1), 5: torch.full((2, 1), 2.0)}
     >>> prediction_error(torch.ones(2, 1), predicted, 5)
     0.5

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from orthontk.kernels.outputs import outputs_of
 from orthontk.networks import CNN, FCN
 
 
@@ -10,7 +11,8 @@ from orthontk.networks import CNN, FCN
 def empirical_nngp(net: FCN | CNN, x1: Tensor, x2: Tensor | None = None) -> Tensor:
     """σ_w² h·h'/fan_in + σ_b² with h the readout's inputs, in float64: (N₁, N₂); SPEC §4.
 
-    No average over outputs: it is their covariance over draws of the readout, given all other weights.
+    No average over outputs: it is their covariance over draws of the readout, given all other weights. The network is
+    left as it was.
 
     >>> net = FCN(2, 1, width=4, depth=1, weight_var=2.0, bias_var=0.5)
     >>> empirical_nngp(net, torch.eye(2))
@@ -27,7 +29,7 @@ def _readout_inputs(net: FCN | CNN, x: Tensor) -> Tensor:  # (N, fan_in)
     seen: list[Tensor] = []
     hook = net.layers[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].double()))
     try:
-        net(x)
+        outputs_of(net, x)
     finally:
         hook.remove()
-    return seen[0]
+    return torch.cat(seen)

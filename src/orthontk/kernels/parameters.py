@@ -48,11 +48,11 @@ class StandIns:
         return outputs.reshape(len(x), -1)
 
 
-def stand_ins(net: nn.Module, dtype: torch.dtype) -> StandIns:
-    """Stand-ins of `dtype` that share memory with the network's tensors where the type is the same."""
+def stand_ins(net: nn.Module, dtype: torch.dtype | None = None) -> StandIns:
+    """Stand-ins of `dtype`, None the tensors' own, that share memory with the network's where the type is the same."""
 
     def cast(tensor: Tensor) -> Tensor:
-        return tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
+        return tensor.detach().to(dtype) if dtype and tensor.is_floating_point() else tensor.detach()
 
     named = list(net.named_parameters())
     trainable = {name: cast(p).detach().requires_grad_() for name, p in named if p.requires_grad and p.numel()}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.layers import activations, as_images, linear_steps
+from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import CNN, FCN
 from orthontk.networks.fcn import flatten_images
 
@@ -25,20 +26,22 @@ class SquaredSingularValues(NamedTuple):
 def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
     """∂z^{L−1}/∂z¹ at one input `x` (without a batch axis): (M, M) with M units, or channels × positions.
 
+    In full-precision arithmetic, whatever the training's is.
+
     Raises:
         InvalidValue: fewer than two hidden layers.
     """
     _check_depth(net)
-    with torch.no_grad():
-        x = x[None] if isinstance(net, CNN) or x.dim() == 3 else x.reshape(1, -1)
-        z = net.layers[0](flatten_images(x) if isinstance(net, FCN) else x)[0]  # (n,) or (n, H, W)
 
     def last_hidden(z: Tensor) -> Tensor:
         for layer, activation in zip(net.layers[1:-1], net.activations, strict=False):
             z = layer(activation(z)[None])[0]
         return z
 
-    jacobian = torch.func.jacrev(last_hidden, chunk_size=256)(z)
+    with undisturbed(net, x.device):
+        x = x[None] if isinstance(net, CNN) or x.dim() == 3 else x.reshape(1, -1)
+        z = net.layers[0](flatten_images(x) if isinstance(net, FCN) else x)[0].detach()  # (n,) or (n, H, W)
+        jacobian = torch.func.jacrev(last_hidden, chunk_size=256)(z)
     return jacobian.reshape(z.numel(), z.numel()).detach()
 
 
