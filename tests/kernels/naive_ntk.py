@@ -16,7 +16,7 @@ def jacobian(net: nn.Module, x: Tensor) -> Tensor:  # (N, O, P)
         return torch.cat([g.flatten() for g in found])
 
     with torch.enable_grad():
-        outputs = [functional_call(net, trainable, (example.unsqueeze(0),)).flatten() for example in x]
+        outputs = [functional_call(net, trainable, (example.unsqueeze(0).clone(),)).flatten() for example in x]
         return torch.stack([torch.stack([gradient(output) for output in example]) for example in outputs])
 
 

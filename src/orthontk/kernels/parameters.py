@@ -38,7 +38,8 @@ class StandIns:
         values = (self.trainable if trainable is None else trainable) | self.fixed
         values = values | {name: buffer.clone() for name, buffer in self.buffers.items()}
         everywhere = {place: values[name] for place, name in self.places.items()}
-        outputs = torch.func.functional_call(net, everywhere, (x,), tie_weights=False)
+        # A copy, as a layer that works in place may write to it: x is the caller's, or a leaf, where none may write.
+        outputs = torch.func.functional_call(net, everywhere, (x.clone(),), tie_weights=False)
         accepted = "a network that returns a real tensor (N, …)"
         if not isinstance(outputs, Tensor):
             raise InvalidValue("net", f"an output of type {type(outputs).__name__}", accepted)
