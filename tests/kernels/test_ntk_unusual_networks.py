@@ -10,7 +10,6 @@ from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import NTKOperator, empirical_ntk, explain_ntk, ntk_and_layer_shares
-from orthontk.kernels.outputs import outputs_of
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -324,29 +323,3 @@ def test_arguments_that_are_no_networks_or_too_many_eigenvalues():
         empirical_ntk(torch.tanh, torch.ones(2, 4))
     with pytest.raises(InvalidValue, match="fewer than the kernel's 6 rows"):
         NTKOperator(nn.Linear(4, 3), torch.ones(2, 4)).eigenvalues()
-
-
-def in_place_first(net, x):
-    return net.readout(torch.tanh(net.first(x.mul_(2).relu_())))
-
-
-def in_place_first_in_the_fallback(net, x):
-    return net.readout(torch.einsum("ij,nj->ni", net.first.weight, x.mul_(2).relu_()))
-
-
-@pytest.mark.parametrize("function", [in_place_first, in_place_first_in_the_fallback])
-def test_a_first_layer_that_writes_to_its_inputs_writes_to_no_ones(function):
-    net, x = Net(function, **two_layers()).double(), torch.randn(5, 4, dtype=torch.float64)
-    before, expected = x.clone(), naive_ntk(net, x)
-    torch.testing.assert_close(empirical_ntk(net, x, memory_limit=4_000), expected)
-    assert explain_ntk(net, x, memory_limit=4_000).tiles > 1
-    matrix = expected.permute(0, 2, 1, 3).reshape(15, 15).numpy()
-    np.testing.assert_allclose(NTKOperator(net, x, batch_size=2) @ np.eye(15), matrix, rtol=1e-9, atol=1e-9)
-    assert torch.equal(ntk_and_layer_shares(net, x)[0], empirical_ntk(net, x))
-    outputs_of(net, x)
-    assert torch.equal(x, before)
-
-
-def test_activations_in_place_before_the_first_weight_are_no_leaves():
-    net, x = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 2)), torch.randn(5, 4)
-    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))

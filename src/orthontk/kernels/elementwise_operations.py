@@ -30,7 +30,7 @@ def _multiply(recorder, func, input, other):
     if (found := _elementwise_operands(recorder, input, other)) is None:
         return NotImplemented
     h, tensor, reference = found
-    z, edge = recorder.record(h * tensor.detach())
+    z, edge = recorder.record(h * tensor.detach(), h)
     factor = h.detach().expand(z.shape)
     broadcast = aligned(tensor.shape, z)
     recorder.uses.append(
@@ -54,7 +54,7 @@ def _prelu(recorder, func, input, weight):
     if reference is None or reference.transposed or weight.dim() != 1 or not recorder.is_batch(input):
         return NotImplemented
     slopes = (len(weight),) + (1,) * max(0, input.dim() - 2)
-    z, edge = recorder.record(torch.where(input > 0, input, weight.detach().view(slopes) * input))
+    z, edge = recorder.record(torch.where(input > 0, input, weight.detach().view(slopes) * input), input)
     h = input.detach()
     recorder.uses.append(
         ProductUse(

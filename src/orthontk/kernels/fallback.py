@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels.parameters import StandIns
+from orthontk.kernels.refusals import complete_backward
 
 
 def functional_gradients(
@@ -19,8 +20,9 @@ def functional_gradients(
         found = _all_at_once(net, tensors, names, x, directions)
     except RuntimeError:  # which is all that torch says of an operation that `vmap` or `jacrev` does not know
         found = None
-    if found is None or not _agrees_with_autograd(found, net, tensors, x, directions):
-        found = _one_at_a_time(net, tensors, names, x, directions)
+    with complete_backward():
+        if found is None or not _agrees_with_autograd(found, net, tensors, x, directions):
+            found = _one_at_a_time(net, tensors, names, x, directions)
     return found
 
 

@@ -20,6 +20,7 @@ class Record:
     """A forward pass: outputs (N, O), the uses, and the parameters with a use that was not recorded.
 
     Attributes:
+        overwritten: edges whose h the network wrote to, so that the uses there do not hold what entered z.
         derived: tensors that are a parameter in another form, or made of parameters alone.
         functions: of parameters alone, whose results were used like parameters.
         hides_gradients: as in `Recorder`.
@@ -29,6 +30,7 @@ class Record:
     uses: list[Use]
     edges: list[GradientEdge]
     unrecorded: set[str]
+    overwritten: set[int]
     derived: list[Tensor]
     functions: list[ParameterFunction]
     hides_gradients: bool
@@ -54,7 +56,16 @@ def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] 
     for function in functions:
         found = leaves_of(function.edge.node)
         function.parameters = tuple(name for name, p in tensors.trainable.items() if id(p) in found)
-    return Record(outputs, recorder.uses, recorder.edges, unrecorded, derived, functions, recorder.hides_gradients)
+    return Record(
+        outputs=outputs,
+        uses=recorder.uses,
+        edges=recorder.edges,
+        unrecorded=unrecorded,
+        overwritten=recorder.overwritten,
+        derived=derived,
+        functions=functions,
+        hides_gradients=recorder.hides_gradients,
+    )
 
 
 def leaves_of(node: Node | None) -> set[int]:

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from orthontk.checks import InvalidValue
 from orthontk.kernels.forward import Record
 from orthontk.kernels.parameters import StandIns
-from orthontk.kernels.refusals import no_recomputation
+from orthontk.kernels.refusals import complete_backward
 
 
 def gradients_of_one_example(recorded: Record, probe: Tensor) -> list[Tensor | None]:
     """Gradients of the middle example's outputs with respect to each z, None where they do not depend on it.
 
     Raises:
-        InvalidValue: the outputs depend on examples before or after it; activation checkpointing.
+        InvalidValue: the outputs depend on examples before or after it; as `complete_backward`.
     """
     outputs, edges = recorded.outputs, recorded.edges
     inputs = [*edges, *([probe] if probe.requires_grad else [])]
@@ -24,11 +24,19 @@ def gradients_of_one_example(recorded: Record, probe: Tensor) -> list[Tensor | N
         return [None] * len(edges)
     direction = torch.zeros_like(outputs)
     direction[len(probe) // 2] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-    with no_recomputation():
+    with complete_backward():
         gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
     if probe.requires_grad and gradients[-1] is not None and reaches_others(gradients[-1]):
         raise _mixes_examples()
     return list(gradients[: len(edges)])
+
+
+def require_backward(net: nn.Module, tensors: StandIns, probe: Tensor) -> None:
+    """Refuses what torch cannot differentiate with respect to the parameters, which a recorded pass may not show."""
+    outputs = tensors.call(net, probe)
+    if outputs.requires_grad:
+        with complete_backward():
+            torch.autograd.grad(outputs.sum(), [*tensors.trainable.values()], allow_unused=True)
 
 
 def reaches_others(gradient: Tensor) -> bool:

@@ -17,7 +17,7 @@ def _normalization(recorder, call, plain, input, weight, bias, broadcast: Callab
     transposed = any(reference and reference.transposed for reference in (w, b))
     if (w is None and b is None) or transposed or not recorder.is_batch(input):
         return NotImplemented
-    z, edge = recorder.record(call(input, detached(w, weight), detached(b, bias)))
+    z, edge = recorder.record(call(input, detached(w, weight), detached(b, bias)), input if w else None)
     if w:
         recorder.uses.append(ProductUse(**described(w, z, edge), broadcast=broadcast(z), compute_factor=plain))
     if b:

@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orthontk.checks import InvalidValue, integer, number
 from orthontk.kernels.empirical import prepare
+from orthontk.kernels.refusals import complete_backward
 from orthontk.kernels.undisturbed import undisturbed
 
 
@@ -81,7 +82,8 @@ class NTKOperator(LinearOperator):
         outputs, parameters = self.tensors.call(self.net, x), [*self.tensors.trainable.values()]
         if not outputs.requires_grad:
             return tuple(map(torch.zeros_like, parameters))
-        return torch.autograd.grad(outputs, parameters, v, materialize_grads=True, **options)
+        with complete_backward():
+            return torch.autograd.grad(outputs, parameters, v, materialize_grads=True, **options)
 
     def _push(self, x: Tensor, tangents: list[Tensor]) -> Tensor:  # -> (batch, O)
         """J u."""

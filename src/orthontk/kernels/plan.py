@@ -12,7 +12,12 @@ from orthontk.kernels import costs
 from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
-from orthontk.kernels.independence import gradients_of_one_example, reaches_others, require_independent_values
+from orthontk.kernels.independence import (
+    gradients_of_one_example,
+    reaches_others,
+    require_backward,
+    require_independent_values,
+)
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
@@ -129,10 +134,13 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     for use in recorded.uses:
         if edge_gradients[use.edge] is not None:
             uses[use.parameter].append(use)
-    left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in mixed}
+    unfit = mixed | {edge for edge in recorded.overwritten if edge_gradients[edge] is not None}
+    left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in unfit}
     functions = _functions(recorded.functions, uses, left)
     _mark_first_layers(recorded, tensors)
     left = left if structured else set(tensors.trainable)
+    if left:
+        require_backward(net, tensors, probe)
     shares = _shares(tensors, uses, functions, left, problem_of(directions))
     for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
         saved.pop(tensor.data_ptr(), None)

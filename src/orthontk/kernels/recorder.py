@@ -70,6 +70,7 @@ class Recorder(TorchFunctionMode):
     Attributes:
         uses: one entry for each recorded use.
         edges: the positions of the z, to ask the autograd engine for ∂f/∂z.
+        kept: by edge, the h that the gradients through it need, and its version.
         functions: the functions of parameters alone whose results may be used like parameters, by name.
         hides_gradients: whether something was made of tensors with gradients that has none, so that the outputs may
             depend on what gradients do not show.
@@ -88,6 +89,7 @@ class Recorder(TorchFunctionMode):
         self.of_parameters: dict[int, tuple[Tensor, int]] = {}  # by identity: computed from them alone; its version
         self.uses: list[Use] = []
         self.edges: list[GradientEdge] = []
+        self.kept: dict[int, tuple[Tensor, int]] = {}
         # Keyed by identity; the Reference holds the tensor, so that no other can take its address.
         self.references = {id(p): Reference(p, name, p.shape, p._version) for name, p in trainable.items()}
 
@@ -155,11 +157,24 @@ class Recorder(TorchFunctionMode):
         )
         return tensor
 
-    def record(self, z: Tensor) -> tuple[Tensor, int]:
-        """Notes z's place in the graph; returns what the network goes on with, and the index of δ = ∂f/∂z."""
-        leaf = not z.requires_grad
+    def record(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, int]:
+        """Notes z's place in the graph, and the h that a parameter met there, if the parameter's gradient needs it.
+
+        Returns what the network goes on with, and the index of δ = ∂f/∂z.
+        """
+        leaf, edge = not z.requires_grad, len(self.edges)
         self.edges.append(get_gradient_edge(z.requires_grad_() if leaf else z))
-        return z.clone() if leaf else z, len(self.edges) - 1  # an in-place activation may not write to a leaf
+        if h is not None and not h.is_inference():  # to which nothing can write
+            self.kept[edge] = h, h._version
+        return z.clone() if leaf else z, edge  # an in-place activation may not write to a leaf
+
+    @property
+    def overwritten(self) -> set[int]:
+        """Edges whose h the network has written to since.
+
+        Where autograd keeps h for a parameter's gradient it refuses to go back; a detached parameter has none.
+        """
+        return {edge for edge, (h, version) in self.kept.items() if h._version != version}
 
     def is_batch(self, tensor: Tensor) -> bool:
         of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters

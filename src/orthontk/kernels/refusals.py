@@ -48,11 +48,19 @@ def no_random_numbers(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def no_recomputation() -> Iterator[None]:
-    """Refuses activation checkpointing: what a backward pass computes anew is out of the recorder's sight."""
+def complete_backward() -> Iterator[None]:
+    """Refuses what autograd does not take back, or out of sight, told by what torch says of it.
+
+    Raises:
+        InvalidValue: values that a backward pass needs were written to; activation checkpointing, as what is computed
+            anew the recorder does not see.
+    """
     try:
         yield
     except RuntimeError as error:
+        if "modified by an inplace operation" in str(error):
+            accepted = "a network that torch can differentiate, whose layers' inputs are not overwritten"
+            raise InvalidValue("net", "an in-place operation in the forward pass", accepted) from error
         if "checkpoint" not in str(error):
             raise
         accepted = "a network that keeps its activations; memory_limit bounds what they take"

@@ -11,6 +11,7 @@ from orthontk.kernels.forward import record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC, Plan
 from orthontk.kernels.pulling_back import pulled_back
+from orthontk.kernels.refusals import complete_backward
 from orthontk.kernels.uses import Use, kinds_of
 
 
@@ -35,7 +36,8 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
     """
     recorded = record(net, tensors, x, plan.recorded)
     directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
-    deltas = output_gradients(recorded, directions)
+    with complete_backward():
+        deltas = output_gradients(recorded, directions)
     uses = defaultdict(list)
     for use in recorded.uses:
         if deltas[use.edge] is not None:
@@ -43,6 +45,7 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
     functions = {function.name: function for function in recorded.functions if function.name in uses}
     names = plan.parameters(TORCH_FUNC)
     alike = kinds_of(uses, plan.recorded_names) == plan.kinds and recorded.unrecorded <= set(names)
+    alike = alike and all(deltas[edge] is None for edge in recorded.overwritten)
     if not alike or {name: function.parameters for name, function in functions.items()} != plan.functions:
         raise UnlikePasses
     gradients = pulled_back(functions.values(), uses, deltas, tensors, plan.parameters(PULLED_BACK))

@@ -19,7 +19,7 @@ def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
         return NotImplemented
     if b and bias.dim() != 1:
         return NotImplemented
-    z, edge = recorder.record(call(h, detached(w, weight), detached(b, bias)))
+    z, edge = recorder.record(call(h, detached(w, weight), detached(b, bias)), h if w else None)
     if w:
         common = described(w, z, edge, alpha)
         recorder.uses.append(DenseUse(**common, inputs=h.detach(), transposed=w.transposed != transposed))
@@ -52,7 +52,7 @@ def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, 
         return NotImplemented
     h = input.contiguous(memory_format=torch.channels_last) if _is_faster_channels_last(input) else input
     z = func(h, detached(w, weight), detached(b, bias), stride, padding, dilation, groups)
-    z, edge = recorder.record(z)
+    z, edge = recorder.record(z, input if w else None)
     if w:
         stride, dilation = _per_axis(stride, axes), _per_axis(dilation, axes)
         margins = _margins(padding, weight.shape[2:], dilation)
@@ -104,7 +104,7 @@ def _embedding(
         raise InvalidValue("net", "Embedding(max_norm=…)", "an embedding that does not rescale its own weights")
     if w is None or not w.is_matrix or w.transposed or scale_grad_by_freq or not recorder.is_batch(input):
         return NotImplemented
-    z, edge = recorder.record(func(input, weight.detach(), padding_idx))
+    z, edge = recorder.record(func(input, weight.detach(), padding_idx), input)
     padding = padding_idx if padding_idx is None or padding_idx >= 0 else padding_idx + len(weight)
     recorder.uses.append(EmbeddingUse(**described(w, z, edge), inputs=input, padding_index=padding))
     return z
