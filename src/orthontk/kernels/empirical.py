@@ -12,7 +12,7 @@ from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.kernels import ranks
 from orthontk.kernels.contractions import add_share
 from orthontk.kernels.costs import Problem
-from orthontk.kernels.fingerprint import description, fingerprint
+from orthontk.kernels.fingerprint import Identity, description, fingerprint, outputs_of_some
 from orthontk.kernels.freed_memory import keep_freed_memory
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
@@ -82,7 +82,11 @@ def empirical_ntk(
 
 @dataclass
 class NTKProblem:
-    """The checked arguments of a call, and what is decided from them."""
+    """The checked arguments of a call, and what is decided from them.
+
+    Attributes:
+        description: of the network before any pass, which may set its attributes; where it is needed.
+    """
 
     net: nn.Module
     tensors: StandIns
@@ -93,6 +97,7 @@ class NTKProblem:
     dtype: torch.dtype
     plan: Plan | None = None
     grid: Grid | None = None
+    description: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -183,6 +188,8 @@ def solve(
         traces: gets the trace of each share's part of the kernel, by its first parameter; for a kernel of one set of
             inputs that is not written to a file.
     """
+    if out is not None or ranks.rank_and_world()[1] > 1:
+        problem.description = description(problem.net)
     problem.make_plan()
     try:
         return compute(problem, out, progress, traces)
@@ -207,12 +214,13 @@ def compute(
     rank, world = ranks.rank_and_world()
     identity = None
     if out is not None or world > 1:
-        settings = description(problem.net), problem.outputs, problem.dtype, problem.grid, problem.plan.shares
+        settings = problem.description, problem.outputs, problem.dtype, problem.grid, problem.plan.shares
         identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
         ranks.check_same_problem(identity)
     storage = None
     if out is not None:
+        identity = Identity(identity, outputs_of_some(problem.net, problem.tensors, problem.x1))
         if rank == 0:
             storage = Storage(out, problem.shape, problem.dtype, identity)
         if world > 1:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.fingerprint import Identity
 
 TILE = re.compile(r"\[(\d+), (\d+)\]")  # a line of the log
 
@@ -21,13 +22,13 @@ class Storage:
     Args:
         path: ends in .npy; its folder exists.
         shape, dtype: of the kernel.
-        fingerprint: identifies network, inputs and tiling; a file of another computation is never overwritten.
+        identity: of network, inputs and tiling; a file of another computation is never overwritten.
 
     Raises:
         InvalidValue: the file holds something else, or cannot be written.
     """
 
-    def __init__(self, path: str | Path, shape: tuple[int, ...], dtype: torch.dtype, fingerprint: str) -> None:
+    def __init__(self, path: str | Path, shape: tuple[int, ...], dtype: torch.dtype, identity: Identity) -> None:
         self.path = Path(path)
         if self.path.suffix != ".npy" or not self.path.parent.is_dir():
             raise InvalidValue("out", path, "a path that ends in .npy, in a folder that exists")
@@ -36,20 +37,20 @@ class Storage:
         numpy_dtype = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype
         try:
             if self.path.exists():
-                self._resume(fingerprint, math.prod(shape) * dtype.itemsize)
+                self._resume(identity, math.prod(shape) * dtype.itemsize)
                 self.array = np.load(self.path, mmap_mode="r+")
                 if (self.array.dtype, self.array.shape) != (numpy_dtype, shape):
                     raise _another(self.path)
             else:
-                self.log.write_text(json.dumps(fingerprint))
+                self.log.write_text(identity.line)
                 self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
         except OSError as error:
             raise InvalidValue("out", self.path, f"a file that can be written ({error.strerror or error})") from error
         self.theta: Tensor = torch.from_numpy(self.array)
 
-    def _resume(self, fingerprint: str, size: int) -> None:
+    def _resume(self, identity: Identity, size: int) -> None:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        if lines[:1] != [json.dumps(fingerprint)] or self._bytes_of_numbers() != size:
+        if not lines or not identity.matches(lines[0]) or self._bytes_of_numbers() != size:
             raise _another(self.path)
         self.finished = self._logged()
 
