@@ -66,8 +66,12 @@ def main() -> None:
     options = arguments()
     config = read_config(options.directory, options.settings)
     checkpoints = checkpoints_of(options.directory)
-    module = build_network(config, build_data(config)).eval().to(device_named(options.device))
-    networks = networks_of_ensemble(options, config) if is_ensemble(config) else {0: single_network(options, config)}
+    data = build_data(config)
+    module = build_network(config, data).eval().to(device_named(options.device))
+    if is_ensemble(config):
+        networks = networks_of_ensemble(options, config, data)
+    else:
+        networks = {0: single_network(options, data)}
     dtype = next(module.parameters()).dtype
     damaged: list[Path] = []
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
@@ -138,21 +142,26 @@ def checkpoints_of(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (saved_step(path), path))
 
 
-def single_network(options: argparse.Namespace, config: DictConfig) -> Network:
+def single_network(options: argparse.Namespace, data: TensorDataModule) -> Network:
     if options.replica:
         raise InvalidValue("replica", options.replica[0], "none, as this run is no ensemble")
-    return network_of(options, probe_of(options, build_data(config)), options.out or options.directory / RECOMPUTED)
+    return network_of(options, probe_of(options, data), options.out or options.directory / RECOMPUTED)
 
 
-def networks_of_ensemble(options: argparse.Namespace, config: DictConfig) -> dict[int, Network]:
-    """By number, each with a folder of its own; replicas with data of their own have probes of their own."""
+def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, data: TensorDataModule) -> dict[int, Network]:
+    """By number, each with a folder of its own; replicas with data of their own have probes of their own.
+
+    Args:
+        data: those of the configuration's own seed.
+    """
     if options.out is not None and not options.out.is_dir():
         raise InvalidValue("out", options.out, "a folder that exists, for the kernels of an ensemble")
     seed_is_given = config.ensemble.shared_batches or any(key.startswith("data.seed=") for key in options.settings)
 
     @cache
     def probe(seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return probe_of(options, build_data(OmegaConf.merge(config, {"data": {"seed": seed}})))
+        own = data if seed == config.data.seed else build_data(OmegaConf.merge(config, {"data": {"seed": seed}}))
+        return probe_of(options, own)
 
     networks = {}
     for replica in replicas_named(config, options.replica):

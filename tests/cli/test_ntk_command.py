@@ -9,6 +9,7 @@ import torch
 
 from orthontk.csv_rows import read_rows
 from orthontk.kernels.kernel_series import KernelSeries
+from orthontk.run import assemble
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ def test_same_kernels_as_while_training(run, recompute):
     assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
     for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
         assert torch.equal(now, then)
+
+
+@pytest.mark.parametrize("made", ["run", "ensemble"])
+def test_data_are_loaded_once(made, request, recompute, monkeypatch):
+    directory, built = request.getfixturevalue(made), []
+    build = assemble.build_data
+    monkeypatch.setattr(assemble, "build_data", lambda config: built.append(config.data.seed) or build(config))
+    code, printed = recompute(directory, "--probe-size", 10)
+    assert code == 0, printed.err
+    assert built == ([0] if made == "run" else [0, 1])
 
 
 def test_continues_after_the_last_finished_checkpoint(run, recompute):

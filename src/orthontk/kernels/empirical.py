@@ -242,9 +242,12 @@ def compute(
     if ranks.any_rank(unlike, problem.device):
         raise UnlikePasses
     if world > 1:
-        ranks.barrier() if storage else ranks.gather(theta)
-        if storage and not storage.has(problem.grid.tiles()):
-            raise InvalidValue("out", out, "one file that all processes write to")
+        if storage is None:
+            ranks.gather(theta)
+        else:
+            ranks.barrier()
+            if not storage.has(problem.grid.tiles()):
+                raise InvalidValue("out", out, "one file that all processes write to")
         if traces is not None:
             ranks.gather(own_traces)
     if traces is not None:

@@ -57,6 +57,11 @@ class Share:
         return costs.per_example_gradients(self.uses, problem)
 
 
+def recorded_in(shares: list[Share]) -> set[str]:
+    """The parameters whose gradients come of recorded uses."""
+    return {name for share in shares if share.path != TORCH_FUNC for name in share.parameters}
+
+
 @dataclass
 class Plan:
     """What the passes over a few examples showed.
@@ -86,8 +91,8 @@ class Plan:
     saved_bytes: int
     largest_bytes: int
     buffer_bytes: int
-    kinds: dict[str, list[tuple]] = field(default_factory=dict)
-    functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: dict[str, list[tuple]]
+    functions: dict[str, tuple[str, ...]]
 
     def parameters(self, path: str | None = None) -> list[str]:
         return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
@@ -95,7 +100,7 @@ class Plan:
     @property
     def recorded(self) -> set[str]:
         """Parameters."""
-        return set(self.parameters()) - set(self.parameters(TORCH_FUNC))
+        return recorded_in(self.shares)
 
     @property
     def recorded_names(self) -> list[str]:
@@ -146,13 +151,21 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         saved.pop(tensor.data_ptr(), None)
     sizes = [total // size for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
-    buffer_bytes = sum(buffer.nbytes for buffer in tensors.buffers.values())
-    copies = copies_of(recorded.outputs, batched)
-    memory = sum(sizes), max(sizes), buffer_bytes
-    plan = Plan(shares, features, directions, batched, copies, size, hides_gradients, *memory)
-    plan.functions = {function.name: function.parameters for function in functions}
-    plan.kinds = kinds_of(uses, plan.recorded_names)
-    return plan
+    functions = {function.name: function.parameters for function in functions}
+    return Plan(
+        shares=shares,
+        features=features,
+        directions=directions,
+        batched=batched,
+        copies=copies_of(recorded.outputs, batched),
+        probed=size,
+        hides_gradients=hides_gradients,
+        saved_bytes=sum(sizes),
+        largest_bytes=max(sizes),
+        buffer_bytes=sum(buffer.nbytes for buffer in tensors.buffers.values()),
+        kinds=kinds_of(uses, [*recorded_in(shares), *functions]),
+        functions=functions,
+    )
 
 
 def _functions(

@@ -22,10 +22,9 @@ def check_same_problem(fingerprint: str) -> None:
         raise InvalidValue("net, x1, x2", "different values on different ranks", "the same on all ranks")
 
 
-def gather(theta: Tensor) -> Tensor:
-    """The sum over ranks, in place: each rank has its own tiles and zeros elsewhere, so that nothing is rounded."""
+def gather(theta: Tensor) -> None:
+    """Sums over ranks, in place: each rank has its own tiles and zeros elsewhere, so that nothing is rounded."""
     dist.all_reduce(theta)
-    return theta
 
 
 def any_rank(happened: bool, device: torch.device) -> bool:
