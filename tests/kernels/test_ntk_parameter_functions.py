@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
-from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC
+from orthontk.kernels.shares import PULLED_BACK, TORCH_FUNC
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

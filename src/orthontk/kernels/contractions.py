@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from orthontk.kernels.plan import INPUT_GRAM, PULLED_BACK, TORCH_FUNC, Share
+from orthontk.kernels.shares import INPUT_GRAM, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use

@@ -1,29 +1,22 @@
 """The empirical NTK of any network: exact, and without Jacobians where the layers' structure is known."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.checks import InvalidValue
 from orthontk.kernels import ranks
 from orthontk.kernels.contractions import add_share
-from orthontk.kernels.costs import Problem
 from orthontk.kernels.fingerprint import Identity, description, fingerprint, outputs_of_some
 from orthontk.kernels.freed_memory import keep_freed_memory
-from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
-from orthontk.kernels.parameters import StandIns, stand_ins
-from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.refusals import check_network
+from orthontk.kernels.problem import NTKProblem, prepare
 from orthontk.kernels.side import Side, UnlikePasses, make_side
 from orthontk.kernels.storage import Storage
-from orthontk.kernels.tile import Tile, computed_pairs
+from orthontk.kernels.tile import Tile
 from orthontk.kernels.undisturbed import undisturbed
-
-OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
 def empirical_ntk(
@@ -78,86 +71,6 @@ def empirical_ntk(
     problem = prepare(net, x1, x2, outputs, memory_limit, dtype)
     with undisturbed(problem.net, problem.device):
         return solve(problem, out, progress)
-
-
-@dataclass
-class NTKProblem:
-    """The checked arguments of a call, and what is decided from them.
-
-    Attributes:
-        description: of the network before any pass, which may set its attributes; where it is needed.
-    """
-
-    net: nn.Module
-    tensors: StandIns
-    x1: Tensor
-    x2: Tensor | None
-    outputs: str
-    memory_limit: int
-    dtype: torch.dtype
-    plan: Plan | None = None
-    grid: Grid | None = None
-    description: str = ""
-
-    @property
-    def device(self) -> torch.device:
-        return self.x1.device
-
-    @property
-    def trace(self) -> bool:
-        return self.outputs == "trace"
-
-    def make_plan(self, structured: bool = True) -> None:
-        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
-
-    def make_grid(self) -> None:
-        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
-        world = ranks.rank_and_world()[1]
-        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
-
-    def sizes(self, directions: int) -> Problem:
-        """The sizes that costs are counted for, as if the kernel were one tile."""
-        n1, same = len(self.x1), self.x2 is None
-        n2 = n1 if same else len(self.x2)
-        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same)
-        return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        n2 = len(self.x1) if self.x2 is None else len(self.x2)
-        return (len(self.x1), n2) + (() if self.outputs != "full" else (self.plan.features,) * 2)
-
-
-@torch.inference_mode(False)  # Lightning validates in inference mode, whose tensors know no gradients
-def prepare(
-    net: nn.Module, x1: Tensor, x2: Tensor | None, outputs: str, memory_limit: int | None, dtype: torch.dtype | None
-) -> NTKProblem:
-    """Checks the arguments; see `empirical_ntk`."""
-    one_of("outputs", outputs, OUTPUTS)
-    if not isinstance(net, nn.Module):
-        raise InvalidValue("net", type(net).__name__, "an nn.Module")
-    limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
-    trainable = next((p for p in net.parameters() if p.requires_grad), None)
-    if trainable is None:
-        raise InvalidValue("net", type(net).__name__, "a network with parameters that require gradients")
-    if dtype is None:
-        dtype = torch.promote_types(trainable.dtype, torch.float32)
-    if dtype not in (torch.float32, torch.float64):
-        raise InvalidValue("dtype", dtype, "torch.float32, torch.float64 or None")
-    for name, x in (("x1", x1), ("x2", x2)):
-        if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
-            raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
-    if isinstance(net, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        net = net.module
-    check_network(net)
-
-    def cast(x: Tensor | None) -> Tensor | None:
-        if x is None:
-            return None
-        x = x.clone() if x.is_inference() else x.detach()
-        return x.to(trainable.device, dtype if x.is_floating_point() else x.dtype)
-
-    return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype)
 
 
 class _Sides:
@@ -218,14 +131,7 @@ def compute(
         identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
         ranks.check_same_problem(identity)
-    storage = None
-    if out is not None:
-        identity = Identity(identity, outputs_of_some(problem.net, problem.tensors, problem.x1))
-        if rank == 0:
-            storage = Storage(out, problem.shape, problem.dtype, identity)
-        if world > 1:
-            ranks.barrier()
-        storage = storage or Storage(out, problem.shape, problem.dtype, identity)
+    storage = None if out is None else _open_storage(problem, out, identity)
     theta = storage.theta if storage else torch.zeros(problem.shape, dtype=problem.dtype, device=problem.device)
     finished = storage.finished if storage else set()
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
@@ -253,6 +159,16 @@ def compute(
     if traces is not None:
         traces |= dict(zip((s.parameters[0] for s in problem.plan.shares), own_traces.tolist(), strict=True))
     return theta
+
+
+def _open_storage(problem: NTKProblem, out: str | Path, fingerprint: str) -> Storage:
+    """The file, which rank 0 makes or checks before the others look at it."""
+    rank, world = ranks.rank_and_world()
+    identity = Identity(fingerprint, outputs_of_some(problem.net, problem.tensors, problem.x1))
+    storage = Storage(out, problem.shape, problem.dtype, identity) if rank == 0 else None
+    if world > 1:
+        ranks.barrier()
+    return storage or Storage(out, problem.shape, problem.dtype, identity)
 
 
 def _compute_tile(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orthontk.kernels import costs
 from orthontk.kernels.costs import Cost
-from orthontk.kernels.empirical import prepare
+from orthontk.kernels.problem import prepare
 from orthontk.kernels.undisturbed import undisturbed
 
 COLUMNS = ("layer", "parameters", "path", "MFLOP", "MB moved")

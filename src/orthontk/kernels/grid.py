@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
-from orthontk.kernels.plan import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Plan, Share
+from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import COPIES, MOST_TOGETHER
+from orthontk.kernels.shares import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 

@@ -5,7 +5,8 @@ from collections import defaultdict
 
 from torch import Tensor, nn
 
-from orthontk.kernels.empirical import prepare, solve
+from orthontk.kernels.empirical import solve
+from orthontk.kernels.problem import prepare
 from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import named_layers
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orthontk.checks import InvalidValue, integer, number
-from orthontk.kernels.empirical import prepare
+from orthontk.kernels.problem import prepare
 from orthontk.kernels.refusals import complete_backward
 from orthontk.kernels.undisturbed import undisturbed
 

@@ -1,16 +1,13 @@
 """Decides, from a forward and backward pass over a few examples, how each parameter will be treated."""
 
 import itertools
-import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from orthontk.kernels import costs
 from orthontk.kernels.backward import batches_well, copies_of
-from orthontk.kernels.costs import Cost, Problem
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import (
     gradients_of_one_example,
@@ -21,45 +18,8 @@ from orthontk.kernels.independence import (
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
+from orthontk.kernels.shares import Share, recorded_in, shares_of
 from orthontk.kernels.uses import Use, kinds_of
-
-INPUT_GRAM = "input gram"
-PER_EXAMPLE = "per-example gradients"
-PULLED_BACK = "pulled back"
-TORCH_FUNC = "torch.func"
-
-
-@dataclass
-class Share:
-    """A part of the kernel that is contracted in one go.
-
-    Attributes:
-        parameters: one parameter, or a dense weight and the bias that is added to the same z.
-        path: "input gram", "per-example gradients", "pulled back" for what other weights are computed from, or
-            "torch.func".
-        uses: of the (first) parameter, or of the weights computed from it, in the order of the forward pass; empty for
-            "torch.func".
-        entries: K, numbers in the parameters.
-    """
-
-    parameters: list[str]
-    path: str
-    uses: list[Use] = field(repr=False)
-    entries: int
-
-    def cost(self, problem: Problem, outputs: int) -> Cost:
-        if self.path == TORCH_FUNC:
-            return costs.functional(self.entries, outputs, problem)
-        if self.path == PULLED_BACK:
-            return costs.pulled_back(self.uses, self.entries, problem)
-        if self.path == INPUT_GRAM:
-            return costs.input_gram(self.uses, problem)
-        return costs.per_example_gradients(self.uses, problem)
-
-
-def recorded_in(shares: list[Share]) -> set[str]:
-    """The parameters whose gradients come of recorded uses."""
-    return {name for share in shares if share.path != TORCH_FUNC for name in share.parameters}
 
 
 @dataclass
@@ -118,12 +78,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     Raises:
         InvalidValue: the network mixes examples, or one pass of it was refused.
     """
-    # As many as no axis of x or of a parameter has, for an axis of that length to be that of the examples.
-    lengths = {*x.shape, *(length for _, tensor in tensors.named() for length in tensor.shape)}
-    size = next(number for number in itertools.count(3) if number not in lengths)
-    probe = x[torch.arange(size, device=x.device) % len(x)]
-    if probe.is_floating_point():
-        probe = probe.clone().requires_grad_()
+    probe = _few_of(x, tensors)
     saved: dict[int, int] = {}
     recorded = _probe(net, tensors, probe, saved) if structured else None
     if recorded is None:
@@ -146,10 +101,10 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     left = left if structured else set(tensors.trainable)
     if left:
         require_backward(net, tensors, probe)
-    shares = _shares(tensors, uses, functions, left, problem_of(directions))
+    shares = shares_of(tensors, uses, functions, left, problem_of(directions))
     for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
         saved.pop(tensor.data_ptr(), None)
-    sizes = [total // size for total in saved.values()] or [0]
+    sizes = [total // len(probe) for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
     functions = {function.name: function.parameters for function in functions}
     return Plan(
@@ -158,7 +113,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         directions=directions,
         batched=batched,
         copies=copies_of(recorded.outputs, batched),
-        probed=size,
+        probed=len(probe),
         hides_gradients=hides_gradients,
         saved_bytes=sum(sizes),
         largest_bytes=max(sizes),
@@ -166,6 +121,17 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         kinds=kinds_of(uses, [*recorded_in(shares), *functions]),
         functions=functions,
     )
+
+
+def _few_of(x: Tensor, tensors: StandIns) -> Tensor:
+    """As many examples as no axis of x or of a parameter is long, for an axis of that length to be theirs.
+
+    They require gradients where they can.
+    """
+    lengths = {*x.shape, *(length for _, tensor in tensors.named() for length in tensor.shape)}
+    size = next(number for number in itertools.count(3) if number not in lengths)
+    probe = x[torch.arange(size, device=x.device) % len(x)]
+    return probe.requires_grad_() if probe.is_floating_point() else probe
 
 
 def _functions(
@@ -201,59 +167,3 @@ def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
     for use in recorded.uses:
         before = graph_nodes([parent for parent, _ in recorded.edges[use.edge].node.next_functions])
         use.passes_back = any(node in nodes or id(getattr(node, "variable", None)) in parameters for node in before)
-
-
-def _shares(
-    tensors: StandIns,
-    uses: dict[str, list[Use]],
-    functions: list[ParameterFunction],
-    left: set[str],
-    problem: Problem,
-) -> list[Share]:
-    through: dict[str, list[Use]] = defaultdict(list)  # by parameter: the uses of what is computed from it
-    for function in functions:
-        for name in function.parameters:
-            through[name] += uses[function.name]
-    shares: list[Share] = []
-    merged: set[str] = set()
-    uses_of_edge = defaultdict(list)
-    for name, mine in uses.items():
-        if len(mine) == 1 and name in tensors.trainable and name not in left and name not in through:
-            uses_of_edge[mine[0].edge].append(mine[0])
-    for name, parameter in tensors.trainable.items():
-        mine = uses.get(name, [])
-        if name in left:
-            shares.append(Share([name], TORCH_FUNC, [], parameter.numel()))
-        elif name in through:
-            shares.append(Share([name], PULLED_BACK, mine + through[name], parameter.numel()))
-        elif name in merged or not mine:  # the outputs do not depend on the latter
-            continue
-        elif _prefers_gram(mine, problem):
-            bias = _bias_of(mine, uses_of_edge)
-            merged.update(bias)
-            entries = sum(tensors.trainable[n].numel() for n in (name, *bias))
-            shares.append(Share([name, *bias], INPUT_GRAM, mine, entries))
-        else:
-            shares.append(Share([name], PER_EXAMPLE, mine, parameter.numel()))
-    order = {name: position for position, name in enumerate(tensors.trainable)}
-    return sorted((s for s in shares if not set(s.parameters) <= merged), key=lambda s: order[s.parameters[0]])
-
-
-def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
-    if not costs.has_input_gram(uses):
-        return False
-    return costs.input_gram(uses, problem).weight <= costs.per_example_gradients(uses, problem).weight
-
-
-def _bias_of(weight_uses: list[Use], uses_of_edge: dict[int, list[Use]]) -> list[str]:
-    """The bias, if any, of a dense weight's module that enters the same z of one position: its δ are the weight's."""
-    use, *others = weight_uses
-    if others or math.prod(use.z_shape[:-1]) != 1:
-        return []
-    module = use.parameter.rpartition(".")[0]
-    beside = [
-        other
-        for other in uses_of_edge[use.edge]
-        if other.parameter != use.parameter and other.parameter.rpartition(".")[0] == module
-    ]
-    return [other.parameter for other in beside if other.shape.numel() == use.z_shape[-1]][:1]

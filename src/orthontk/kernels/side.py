@@ -9,9 +9,10 @@ from orthontk.kernels.backward import cotangents, output_gradients
 from orthontk.kernels.fallback import functional_gradients
 from orthontk.kernels.forward import record
 from orthontk.kernels.parameters import StandIns
-from orthontk.kernels.plan import PULLED_BACK, TORCH_FUNC, Plan
+from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import pulled_back
 from orthontk.kernels.refusals import complete_backward
+from orthontk.kernels.shares import PULLED_BACK, TORCH_FUNC
 from orthontk.kernels.uses import Use, kinds_of
 
 

@@ -1,0 +1,97 @@
+"""The checked arguments of a kernel's computation, and what is decided from them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.kernels import ranks
+from orthontk.kernels.costs import Problem
+from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
+from orthontk.kernels.parameters import StandIns, stand_ins
+from orthontk.kernels.plan import Plan, make_plan
+from orthontk.kernels.refusals import check_network
+from orthontk.kernels.tile import computed_pairs
+
+OUTPUTS = ("full", "trace", "sum_of_logits")
+
+
+@dataclass
+class NTKProblem:
+    """The checked arguments of a call, and what is decided from them.
+
+    Attributes:
+        description: of the network before any pass, which may set its attributes; where it is needed.
+    """
+
+    net: nn.Module
+    tensors: StandIns
+    x1: Tensor
+    x2: Tensor | None
+    outputs: str
+    memory_limit: int
+    dtype: torch.dtype
+    plan: Plan | None = None
+    grid: Grid | None = None
+    description: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        return self.x1.device
+
+    @property
+    def trace(self) -> bool:
+        return self.outputs == "trace"
+
+    def make_plan(self, structured: bool = True) -> None:
+        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
+
+    def make_grid(self) -> None:
+        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
+        world = ranks.rank_and_world()[1]
+        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
+
+    def sizes(self, directions: int) -> Problem:
+        """The sizes that costs are counted for, as if the kernel were one tile."""
+        n1, same = len(self.x1), self.x2 is None
+        n2 = n1 if same else len(self.x2)
+        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same)
+        return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        n2 = len(self.x1) if self.x2 is None else len(self.x2)
+        return (len(self.x1), n2) + (() if self.outputs != "full" else (self.plan.features,) * 2)
+
+
+@torch.inference_mode(False)  # Lightning validates in inference mode, whose tensors know no gradients
+def prepare(
+    net: nn.Module, x1: Tensor, x2: Tensor | None, outputs: str, memory_limit: int | None, dtype: torch.dtype | None
+) -> NTKProblem:
+    """Checks the arguments; see `empirical_ntk`."""
+    one_of("outputs", outputs, OUTPUTS)
+    if not isinstance(net, nn.Module):
+        raise InvalidValue("net", type(net).__name__, "an nn.Module")
+    limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
+    trainable = next((p for p in net.parameters() if p.requires_grad), None)
+    if trainable is None:
+        raise InvalidValue("net", type(net).__name__, "a network with parameters that require gradients")
+    if dtype is None:
+        dtype = torch.promote_types(trainable.dtype, torch.float32)
+    if dtype not in (torch.float32, torch.float64):
+        raise InvalidValue("dtype", dtype, "torch.float32, torch.float64 or None")
+    for name, x in (("x1", x1), ("x2", x2)):
+        if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
+            raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
+    if isinstance(net, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        net = net.module
+    check_network(net)
+
+    def cast(x: Tensor | None) -> Tensor | None:
+        if x is None:
+            return None
+        x = x.clone() if x.is_inference() else x.detach()
+        return x.to(trainable.device, dtype if x.is_floating_point() else x.dtype)
+
+    return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype)
