@@ -1,5 +1,7 @@
 """Outputs and hidden values taken in the middle of a training: right, and without a trace in the network."""
 
+import copy
+
 import pytest
 import torch
 from function_network import Net, two_layers
@@ -17,6 +19,8 @@ from orthontk.networks import CNN, FCN
 def counting(net, x):
     net.passes += 1
     net.calls += 1
+    net.history.append(x)
+    net.last["x"] = x
     return net.readout(torch.tanh(net.first(x)))
 
 
@@ -30,11 +34,11 @@ def test_outputs_are_those_of_the_present_mode_and_leave_no_trace(seeded):
         nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)), nn.Tanh(), nn.Linear(4, 2)),
         nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)),
         nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)).eval(),
-        Net(counting, calls=0, **two_layers()),
+        Net(counting, calls=0, history=[0], last={"x": 0}, **two_layers()),
     ):
         if isinstance(net, Net):
             net.register_buffer("passes", torch.zeros(()))
-        before, attributes = state_of(net), dict(vars(net))
+        before, attributes = state_of(net), {name: copy.copy(value) for name, value in vars(net).items()}
         found = outputs_of(net, x)
         assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
         assert vars(net) == attributes and not found.requires_grad

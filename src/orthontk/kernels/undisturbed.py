@@ -45,11 +45,34 @@ def _differentiable(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _attributes_kept(net: nn.Module) -> Iterator[None]:
-    """Modules may set attributes in their forward pass: counters, or a weight made of parameters (`weight_norm`)."""
+    """Modules may set attributes in their forward pass: counters, or a weight made of parameters (`weight_norm`).
+
+    Also what they add to lists and dictionaries; of tensors that are no buffers, no copy is kept.
+    """
     before = [(module, dict(vars(module))) for module in net.modules()]
+    containers = [value for _, attributes in before for value in attributes.values() if isinstance(value, list | dict)]
+    contents = [_content(value) for value in containers]
     try:
         yield
     finally:
         for module, attributes in before:
             vars(module).clear()
             vars(module).update(attributes)
+        for value, content in zip(containers, contents, strict=True):
+            _restore(value, content)
+
+
+def _content(value: list | dict) -> list:
+    return [*value.items()] if isinstance(value, dict) else [*value]
+
+
+def _restore(value: list | dict, content: list) -> None:
+    now = [*value.values()] if isinstance(value, dict) else value
+    then = [part for _, part in content] if isinstance(value, dict) else content
+    if [*map(id, now)] == [*map(id, then)]:  # the usual case
+        return
+    value.clear()
+    if isinstance(value, dict):
+        value.update(content)
+    else:
+        value.extend(content)
