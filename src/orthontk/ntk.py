@@ -19,9 +19,9 @@ from orthontk.data import TensorDataModule
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
 from orthontk.kernels import empirical_ntk
-from orthontk.kernels.empirical import OUTPUTS
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.run.assemble import build_data, build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG, RECOMPUTED

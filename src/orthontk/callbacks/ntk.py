@@ -14,9 +14,9 @@ from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
-from orthontk.kernels.empirical import OUTPUTS
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.outputs import outputs_of
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.training.metrics import log_metrics
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
