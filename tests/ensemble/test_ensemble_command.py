@@ -66,17 +66,6 @@ def test_chunks_change_nothing(small, plan, chunk, batched):
         assert_curves_agree(curve, curves(run)[replica], 1e-10)
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_data_of_their_own(small, plan, batched):
-    """Without shared batches a replica is the single run whose data.seed is its seed: subsets and batches differ."""
-    plan(4, batched)
-    grid = ("ensemble.seeds=[0,5]", "ensemble.inits=[gaussian,orthogonal]", "ensemble.shared_batches=false")
-    settings = ("trainer.precision=64-true", "callbacks=[ntk,tau]")
-    together = curves(small(*settings, *grid).run_directory)
-    alone = small(*settings, "seed=5", "data.seed=5", "init=orthogonal").run_directory
-    assert_curves_agree(single_curve(alone), together[5, "orthogonal", 2.0], 1e-9)
-
-
 def test_coupled_replicas_come_from_one_draw(small):
     """Orthogonal from its Gaussian twin: the biases are the same, and W_gaussian = Q R with R upper triangular."""
     pair = ("ensemble.seeds=1", "ensemble.inits=[gaussian,orthogonal]", "checkpoint.keep=all", "trainer.max_steps=0")

@@ -16,7 +16,7 @@ def batched_fcn(skeleton: FCN, parameters: dict[str, Tensor], x: Tensor, shared:
     products of the backward pass. Shared inputs meet the weights of all replicas as one matrix, R·n rows tall: one
     large product, and one more for its gradient, where R small ones would each read the inputs again.
     """
-    h = flatten_images(x).unsqueeze(0) if shared else torch.stack([flatten_images(part) for part in x])
+    h = flatten_images(x).unsqueeze(0) if shared else flatten_images(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     h = h.mT
     for number, layer in enumerate(skeleton.layers):
         weight, bias = parameters[f"layers.{number}.weight"], parameters[f"layers.{number}.bias"]

@@ -1,6 +1,6 @@
 """The data of an ensemble: one data module that all replicas share, or one a seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -11,34 +11,52 @@ from orthontk.data.batches import EvaluationBatches
 from orthontk.data.split import Split
 from orthontk.ensemble.replicas import Replica
 
-Batch = tuple[Tensor, Tensor]  # (N, …), (N,); or (S, N, …), (S, N) where S seeds have data of their own
+Batch = tuple[Tensor, Tensor]  # (N, …), (N,)
 
 
 class EnsembleData(pl.LightningDataModule):
     """Batches for all replicas at once.
 
     Args:
-        modules: `{None: data}` for data that all replicas share, otherwise the data of each seed.
+        modules: `(None, data)` of data that all replicas share, otherwise each seed and its data. They are asked for
+            one after another, so that no more than two hold what all have.
     """
 
-    def __init__(self, modules: dict[int | None, TensorDataModule]) -> None:
+    def __init__(self, modules: Iterable[tuple[int | None, TensorDataModule]]) -> None:
         super().__init__()
-        self.modules = modules
-        self.shared = None in modules
-        self.first = next(iter(modules.values()))
-        if not self.shared:
-            _share_equal_splits(list(modules.values()))
+        self.modules: dict[int | None, TensorDataModule] = {}
+        for seed, module in modules:
+            self.modules[seed] = module
+            self._share_equal_splits(module)
+        self.shared = len(self.modules) == 1
+
+    @property
+    def first(self) -> TensorDataModule:
+        return next(iter(self.modules.values()))
 
     def of(self, replica: Replica) -> TensorDataModule:
         """The data module that the single run of `replica` has."""
-        return self.modules[None if self.shared else replica.seed]
+        return self.first if self.shared else self.modules[replica.seed]
+
+    def of_chunk(self, replicas: Sequence[Replica]) -> "EnsembleData":
+        """The data of these replicas alone."""
+        if self.shared:
+            return self
+        return EnsembleData((seed, self.modules[seed]) for seed in dict.fromkeys(r.seed for r in replicas))
 
     def setup(self, stage: str | None = None) -> None:
         for module in self.modules.values():
             module.trainer = self.trainer
             module.setup(stage)
-        if not self.shared:
-            _share_equal_splits(list(self.modules.values()))  # moved to a device one by one, they are copies
+            self._share_equal_splits(module)  # moved to a device one by one, they are copies
+
+    def _share_equal_splits(self, module: TensorDataModule) -> None:
+        """Let a data module hold what equals the first one's, as splits of whole data sets do, no second time."""
+        if module is not self.first:
+            first = self.first.splits
+            module.splits = {
+                name: first[name] if _equal(split, first[name]) else split for name, split in module.splits.items()
+            }
 
     def train_dataloader(self) -> "SideBySide":
         return SideBySide([module.train_dataloader() for module in self.modules.values()])
@@ -54,18 +72,17 @@ class EnsembleData(pl.LightningDataModule):
         modules = self.modules.values()
         return SideBySide([EvaluationBatches(m.part(split, part), m.eval_batch_size) for m in modules])
 
-    def select(self, batch: Batch, replicas: Sequence[Replica]) -> tuple[Tensor, Tensor, bool]:
+    def select(self, batch: Batch | list[Batch], replicas: Sequence[Replica]) -> tuple[Tensor, Tensor, bool]:
         """What `replicas` see of a batch: (N, …), (N,), True, or (R, N, …), (R, N), False."""
-        x, y = batch
         if self.shared:
-            return x, y, True
-        places = {seed: place for place, seed in enumerate(self.modules)}
-        rows = torch.tensor([places[replica.seed] for replica in replicas], device=y.device)
-        return x[rows], y[rows], False
+            return (*batch, True)
+        of_seed = dict(zip(self.modules, batch, strict=True))
+        xs, ys = zip(*(of_seed[replica.seed] for replica in replicas), strict=True)
+        return torch.stack(xs), torch.stack(ys), False
 
 
 class SideBySide:
-    """Several loaders of equal length as one, whose batches are stacked; a single one as it is."""
+    """Several loaders of equal length as one, with a list of their batches; a single one as it is."""
 
     def __init__(self, loaders: list) -> None:
         self.loaders = loaders
@@ -73,11 +90,8 @@ class SideBySide:
     def __len__(self) -> int:
         return len(self.loaders[0])
 
-    def __iter__(self) -> Iterator[Batch]:
-        if len(self.loaders) == 1:
-            yield from self.loaders[0]
-        else:
-            yield from map(_stacked, zip(*self.loaders, strict=True))
+    def __iter__(self) -> Iterator[Batch | list[Batch]]:
+        yield from self.loaders[0] if len(self.loaders) == 1 else map(list, zip(*self.loaders, strict=True))
 
     def state_dict(self) -> dict[str, int]:
         return self.loaders[0].state_dict()  # all are at the same step
@@ -85,19 +99,6 @@ class SideBySide:
     def load_state_dict(self, state: dict[str, int]) -> None:
         for loader in self.loaders:
             loader.load_state_dict(state)
-
-
-def _stacked(batches: Sequence[Batch]) -> Batch:
-    xs, ys = zip(*batches, strict=True)
-    return torch.stack(xs), torch.stack(ys)
-
-
-def _share_equal_splits(modules: list[TensorDataModule]) -> None:
-    """Let data modules with equal splits, as those of whole data sets are, hold them once."""
-    first = modules[0].splits
-    for module in modules[1:]:
-        splits = {name: first[name] if _equal(split, first[name]) else split for name, split in module.splits.items()}
-        module.splits = splits
 
 
 def _equal(one: Split, other: Split) -> bool:

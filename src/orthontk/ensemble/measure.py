@@ -34,6 +34,7 @@ class Work:
     x: Tensor  # a minibatch
     y: Tensor
     eval_batch_size: int
+    shared_batches: bool = True
 
     @cached_property
     def activations(self) -> list[int]:

@@ -19,6 +19,7 @@ from orthontk.files import read_json, write_json
 
 FILE = "ensemble.json"
 COPIES = 7  # of the parameters: they, gradients, an optimizer's averages, temporaries, or other kinds being measured
+COPIES_OF_INPUTS = 3  # of a batch that a replica has to itself: as drawn, beside the others', and flattened
 CLEARLY = 1.1  # times as fast as what would be taken unmeasured has to be what replaces it: timings are noisy
 CPU_MEMORY = 2**32  # bytes; larger chunks are no faster there
 
@@ -96,8 +97,9 @@ def _default_limit(device: torch.device) -> int:
 
 
 def bytes_of_replica(work: Work) -> int:
-    """What training one replica needs beside the data: copies of its parameters, and activations."""
+    """What training one replica needs beside the data sets: copies of its parameters, activations, its own batches."""
     parameters = sum(value.numel() for value in work.template.parameters())
-    sizes = work.activations
-    training, evaluation = 2 * len(work.x) * sum(sizes), 3 * work.eval_batch_size * max(sizes)
+    sizes, inputs = work.activations, 0 if work.shared_batches else COPIES_OF_INPUTS * work.x[0].numel()
+    training = len(work.x) * (2 * sum(sizes) + inputs)
+    evaluation = work.eval_batch_size * (3 * max(sizes) + inputs)
     return next(work.template.parameters()).element_size() * (COPIES * parameters + max(training, evaluation))

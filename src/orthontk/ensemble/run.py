@@ -71,10 +71,10 @@ class EnsembleRun:
 
     def _build_data(self) -> EnsembleData:
         if self.config.ensemble.shared_batches:
-            return EnsembleData({None: build_data(self.config)})
+            return EnsembleData([(None, build_data(self.config))])
         first_of_seed = {replica.seed: replica for replica in reversed(self.replicas)}
         seeds = dict.fromkeys(replica.seed for replica in self.replicas)
-        return EnsembleData({seed: build_data(self.settings_of(first_of_seed[seed])) for seed in seeds})
+        return EnsembleData((seed, build_data(self.settings_of(first_of_seed[seed]))) for seed in seeds)
 
     def _build_network(self, replica: Replica) -> nn.Module:
         """The replica's initial network; what its initialization refuses is refused by the key that chose it."""
@@ -109,7 +109,13 @@ class EnsembleRun:
         if loader.batch_size != "full":
             x, y = x[: loader.batch_size], y[: loader.batch_size]
         work = Work(
-            self.template.to(device), self.optimizer, self.loss, x.to(device), y.to(device), loader.eval_batch_size
+            self.template.to(device),
+            self.optimizer,
+            self.loss,
+            x.to(device),
+            y.to(device),
+            loader.eval_batch_size,
+            self.data.shared,
         )
         steps = total_steps(self.config.trainer, loader)
         return make_plan(self.path, work, len(self.replicas), steps, self.processes.count, self.config.ensemble)
@@ -129,14 +135,14 @@ class EnsembleRun:
         first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
         if checkpoint is not None:
             print(f"continuing from {checkpoint}")
-        rows = ReplicaRows(path / "metrics.csv", replicas, first_step)
+        rows, data = ReplicaRows(path / "metrics.csv", replicas, first_step), self.data.of_chunk(replicas)
         trainer = self._trainer(path, module, rows, progress)
         with interruptible():
-            trainer.fit(module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             if module.replicas:
                 if self.data.first.val is not None and trainer.global_step % trainer.val_check_interval != 0:
-                    trainer.validate(module, datamodule=self.data, verbose=False)
-                trainer.test(module, datamodule=self.data, verbose=False)
+                    trainer.validate(module, datamodule=data, verbose=False)
+                trainer.test(module, datamodule=data, verbose=False)
         write_chunk(path, replicas, rows, module.endings(), trainer.global_step)
         if self.config.checkpoint.keep == "last":  # of an ensemble's weights nothing stays unless all of them do
             shutil.rmtree(path / "checkpoints", ignore_errors=True)
