@@ -1,5 +1,7 @@
 """The grid of an ensemble, how it is cut into chunks, and that what is measured stays within a memory limit."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from orthontk.checks import InvalidValue
-from orthontk.ensemble.measure import SHARE, Work, kinds, rounds_of
+from orthontk.ensemble import measure
+from orthontk.ensemble.drawing import Drawing
+from orthontk.ensemble.measure import SHARE, Work, kinds, measured, rounds_of
 from orthontk.ensemble.optimizer import distinct
-from orthontk.ensemble.plan import CLEARLY, Plan, bytes_of_replica, make_plan
+from orthontk.ensemble.plan import CLEARLY, Plan, bytes_of_replica, make_plan, room_for_networks
 from orthontk.ensemble.replicas import grid
 from orthontk.files import read_json
 from orthontk.networks import FCN
@@ -97,3 +101,39 @@ def test_short_trainings_are_cut_by_what_fits_a_cache_and_measure_nothing(width,
 def test_memory_counts_what_a_replica_holds(work):
     parameters = sum(value.numel() for value in work.template.parameters())
     assert bytes_of_replica(work) >= 4 * 6 * parameters
+
+
+def bytes_of_tensors():
+    """Of all that are alive, each storage once."""
+    tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor)]
+    storages = [tensor.untyped_storage() for tensor in tensors if tensor.device.type == "cpu"]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def test_what_is_measured_is_within_the_limit(work, monkeypatch):
+    """After each step: parameters, gradients, Adam's averages, and no stack of another kind."""
+    template = FCN(30, 10, width=128, depth=4)
+    big = Work(template, work.optimizer, work.loss, work.x, work.y, 10)
+    before, peaks, timed = bytes_of_tensors(), [], measure._timed
+
+    def watched(*step):
+        seconds = timed(*step)
+        peaks.append(bytes_of_tensors() - before)
+        return seconds
+
+    monkeypatch.setattr(measure, "_timed", watched)
+    assert set(measured(big, kinds(16), 7)) == set(kinds(16))
+    assert 0.4 * 16 * bytes_of_replica(big) < max(peaks) <= 16 * bytes_of_replica(big)
+
+
+@pytest.mark.parametrize("rates, extra, kept", [([0.1], 10**9, 0), ([0.1, 0.2], 10**9, 3), ([0.1, 0.2], 14_000, 2)])
+def test_networks_are_kept_for_other_rates_beside_the_chunk(work, rates, extra, kept):
+    """A network of 30 → 20 → 20 → 10 has 1250 parameters, 5000 bytes: two fit into 14 kB."""
+    replicas, plan = grid(config(seeds=3, learning_rates=rates)), Plan(2, True, {})
+    drawn = []
+    room = room_for_networks(work, replicas, plan, 2 * bytes_of_replica(work) + extra)
+    draw = Drawing(lambda replica: drawn.append(replica) or FCN(30, 10, width=20, depth=3), room)
+    for replica in replicas:
+        draw(replica)
+    assert len(draw.kept) == kept
+    assert len(drawn) == len(replicas) - kept * (len(rates) - 1)

@@ -16,7 +16,7 @@ from orthontk.ensemble.optimizer import Leaves, OptimizerFactory
 from orthontk.ensemble.stack import Loss, StackedNetwork
 
 SHARE = 0.03  # of all the training's steps, which measuring may take
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 16  # the first of which warms up
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 16  # the first in a row warms up
 TOO_SLOW = 1.5  # times the fastest, after three rounds: a single one may only have met other work on the machine
 CACHED_BYTES = 2**22  # of a layer's activations, up to which one operation for all replicas is no loss on a CPU
 EMPTY_STEPS = 30
@@ -81,19 +81,26 @@ def _tried(kind: Kind) -> int:
 def measured(work: Work, choice: Sequence[Kind], rounds: int) -> dict[Kind, float]:
     """Seconds a step takes for each replica, by kind: the fastest of some rounds, and its share of Lightning's part.
 
-    All kinds are tried in turns, so that whatever else the machine does hits all of them.
+    All kinds are tried in turns, so that whatever else the machine does hits all of them: a few rounds in a row of one
+    kind, whose memory is then free for the next.
     """
-    trials = {kind: training_step(work, _tried(kind), kind[0]) for kind in choice}
+    left = list(choice)
     best: dict[Kind, float] = {}
-    for turn in range(rounds):
-        for kind in list(trials):
-            seconds = _timed(trials[kind], work.x.is_cuda) / _tried(kind)
-            best[kind] = min(seconds, best.get(kind, math.inf))
-        if turn + 1 >= FEWEST_ROUNDS:
-            slowest = TOO_SLOW * min(best.values())
-            trials = {kind: step for kind, step in trials.items() if best[kind] <= slowest}
+    turns = rounds // FEWEST_ROUNDS
+    for turn in range(turns):
+        in_a_row = rounds * (turn + 1) // turns - rounds * turn // turns
+        for kind in left:
+            best[kind] = min(_fastest(work, kind, in_a_row), best.get(kind, math.inf))
+        slowest = TOO_SLOW * min(best.values())
+        left = [kind for kind in left if best[kind] <= slowest]
     step = empty_step()
     return {kind: seconds + step / kind[1] for kind, seconds in best.items()}
+
+
+def _fastest(work: Work, kind: Kind, rounds: int) -> float:
+    """Seconds of the fastest of some steps, for each replica."""
+    step = training_step(work, _tried(kind), kind[0])
+    return min(_timed(step, work.x.is_cuda) for _ in range(rounds)) / _tried(kind)
 
 
 def training_step(work: Work, replicas: int, batched: bool) -> Callable[[], None]:

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from orthontk.checks import InvalidValue, integer
+from orthontk.ensemble.drawing import KEPT_BYTES
 from orthontk.ensemble.measure import FEWEST_ROUNDS, Kind, Work, kinds, measured, rounds_of, unmeasured
 from orthontk.ensemble.replicas import Replica
 from orthontk.files import read_json, write_json
 
 FILE = "ensemble.json"
-COPIES = 7  # of the parameters: they, gradients, an optimizer's averages, temporaries, or other kinds being measured
+COPIES = 7  # of the parameters: they, gradients, an optimizer's averages, temporaries
 COPIES_OF_INPUTS = 3  # of a batch that a replica has to itself: as drawn, beside the others', and flattened
 CLEARLY = 1.1  # times as fast as what would be taken unmeasured has to be what replaces it: timings are noisy
 CPU_MEMORY = 2**32  # bytes; larger chunks are no faster there
@@ -83,12 +84,28 @@ def _name(kind: Kind) -> str:
     return f"{'batched' if kind[0] else 'separate'} {kind[1]}"
 
 
-def _most_in_memory(work: Work, limit: int | None) -> int:
-    limit = _default_limit(work.x.device) if limit is None else integer("ensemble.memory_limit", limit)
-    each = bytes_of_replica(work)
+def _most_in_memory(work: Work, memory_limit: int | None) -> int:
+    limit, each = _limit(work, memory_limit), bytes_of_replica(work)
     if each > limit:
         raise InvalidValue("ensemble.memory_limit", limit, f"at least {each}, the bytes that one replica may need")
     return limit // each
+
+
+def room_for_networks(work: Work, replicas: Sequence[Replica], plan: Plan, memory_limit: int | None) -> int:
+    """Bytes of drawn networks to keep for other learning rates: on a CPU, what a chunk leaves of the limit.
+
+    They are drawn in a CPU's memory, and a chunk on a GPU takes none of that.
+    """
+    if len({replica.learning_rate for replica in replicas}) == 1:
+        return 0
+    taken = 0 if work.x.is_cuda else plan.chunk * bytes_of_replica(work)
+    return min(KEPT_BYTES, max(_limit(work, memory_limit) - taken, 0))
+
+
+def _limit(work: Work, memory_limit: int | None) -> int:
+    if memory_limit is None:
+        return _default_limit(work.x.device)
+    return integer("ensemble.memory_limit", memory_limit)
 
 
 def _default_limit(device: torch.device) -> int:

@@ -26,7 +26,7 @@ from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.optimizer import check_elementwise
 from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
 from orthontk.ensemble.plan import FILE as PLAN
-from orthontk.ensemble.plan import Plan, make_plan
+from orthontk.ensemble.plan import Plan, make_plan, room_for_networks
 from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
@@ -67,7 +67,6 @@ class EnsembleRun:
         self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}
-        self.draw = Drawing(self._build_network)
 
     def _build_data(self) -> EnsembleData:
         if self.config.ensemble.shared_batches:
@@ -118,7 +117,11 @@ class EnsembleRun:
             self.data.shared,
         )
         steps = total_steps(self.config.trainer, loader)
-        return make_plan(self.path, work, len(self.replicas), steps, self.processes.count, self.config.ensemble)
+        settings = self.config.ensemble
+        plan = make_plan(self.path, work, len(self.replicas), steps, self.processes.count, settings)
+        room = room_for_networks(work, self.replicas, plan, settings.memory_limit)
+        self.draw = Drawing(self._build_network, room)
+        return plan
 
     def train(self, number: int, replicas: Sequence[Replica], batched: bool, progress: EnsembleProgress | None) -> None:
         """Train a chunk to its end, from its last checkpoint if there is one, and leave its results on disk."""
