@@ -23,11 +23,41 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     identity = {key: _plain(config[key]) for key in config if key not in WITHOUT_EFFECT}
     if not any(identity.get("ensemble", {}).get(axis) is not None for axis in ENSEMBLE_AXES):
         identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
+    else:
+        _drop_replaced(identity)
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
         identity["resume"] = str(config.get("resume"))
     for key in WITHOUT_EFFECT_IN_TRAINER:
         (identity.get("trainer") or {}).pop(key, None)
     return identity
+
+
+def replaced_settings(ensemble: Mapping[str, Any]) -> dict[str, str]:
+    """By key or group, what `ensemble` sets for every replica, and what it would have to be for the key to count.
+
+    Of the group `init`, `init.coupled` counts all the same.
+    """
+    replaced = {}
+    if ensemble.get("learning_rates") is not None:
+        replaced["optimizer.lr"] = "ensemble.learning_rates=null, as its values are the learning rates"
+    if isinstance(ensemble.get("seeds"), Sequence):
+        replaced["seed"] = "ensemble.seeds=null or a number of seeds from this one on, as its values are the seeds"
+    if ensemble.get("inits") is not None:
+        replaced["init"] = "ensemble.inits=null, as its names are the initializations"
+    if ensemble.get("shared_batches") is False:
+        replaced["data.seed"] = "ensemble.shared_batches=true, as otherwise it is each replica's seed"
+    return replaced
+
+
+def _drop_replaced(identity: dict[str, Any]) -> None:
+    for key in replaced_settings(identity["ensemble"]):
+        group, _, name = key.partition(".")
+        if key == "init":
+            identity["init"] = {"coupled": (identity.get("init") or {}).get("coupled")}
+        elif name:
+            (identity.get(group) or {}).pop(name, None)
+        else:
+            identity.pop(key, None)
 
 
 def _plain(node: Any) -> Any:

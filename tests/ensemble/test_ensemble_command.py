@@ -208,6 +208,14 @@ def test_one_wandb_run_has_means_and_bands(small):
     assert any(name.startswith("replicas/train/loss/orthogonal/lr1") for item in items for name in item)
 
 
+def test_what_an_axis_replaces_is_refused_of_a_finished_ensemble_too(small):
+    """Which it finds, as it is in no hash: a preset may have it."""
+    grid = "ensemble.learning_rates=[0.1]", "ensemble.inits=[gaussian]", "ensemble.seeds=[1,2]"
+    assert small(*grid, "init.coupled=true").code == 0
+    refused = small(*grid, "init.coupled=true", "optimizer.lr=0.5")
+    assert refused.code == 1 and refused.err.startswith("error: optimizer.lr=0.5: expected ensemble.learning_rates=nu")
+
+
 REFUSED = {
     "ensemble.seeds=0": "ensemble.seeds=0",
     "ensemble.seeds=[1,1]": "ensemble.seeds",
@@ -226,6 +234,11 @@ REFUSED = {
     "ensemble.seeds=2 ensemble.memory_limit=10": "ensemble.memory_limit=10",
     "ensemble.seeds=2 ensemble.shared_batches=3": "ensemble.shared_batches=3",
     "ensemble.seeds=2 optimizer.lr_fraction=0.5": "optimizer.lr_fraction=0.5",
+    "optimizer.lr=0.5 ensemble.learning_rates=[0.1]": "lr=0.5: expected ensemble.learning_rates=null, as its",
+    "seed=7 ensemble.seeds=[1,2]": "seed=7: expected ensemble.seeds=null or a number of seeds from this one on, as its",
+    "init=orthogonal ensemble.inits=[gaussian]": "init=orthogonal: expected ensemble.inits=null, as its names are the",
+    "init.scheme=orthogonal ensemble.inits=[gaussian]": "init.scheme=orthogonal: expected ensemble.inits=null",
+    "data.seed=3 ensemble.seeds=2 ensemble.shared_batches=false": "data.seed=3: expected ensemble.shared_batches=true",
     "ensemble.seeds=2 trainer.precision=16-mixed": "trainer.precision=16-mixed",
     "ensemble.seeds=2 optimizer._target_=torch.optim.Adafactor": "optimizer=Adafactor",
     "ensemble.seeds=2 mode=test ckpt_path=x": "mode=test",

@@ -26,6 +26,29 @@ def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
     assert {run_hash(config_of(override)) for override in same} == {run_hash(config_of())}
 
 
+@pytest.mark.parametrize(
+    "axis, key, other",
+    [
+        ("ensemble.learning_rates=[0.1]", "optimizer.lr", 0.7),
+        ("ensemble.seeds=[1,2]", "seed", 7),
+        ("ensemble.inits=[gaussian]", "init.scheme", "orthogonal"),
+        ("ensemble.shared_batches=false", "data.seed", 7),
+    ],
+)
+def test_what_an_ensemble_sets_for_each_replica_is_not_in_its_hash(config_of, axis, key, other):
+    hashes = [[], []]
+    for of, settings in zip(hashes, (["ensemble.seeds=3"], ["ensemble.seeds=3", axis]), strict=True):
+        for value in (None, other):
+            config = config_of(*settings)
+            if value is not None:
+                OmegaConf.update(config, key, value)
+            of.append(run_hash(config))
+    assert hashes[0][0] != hashes[0][1] and hashes[1][0] == hashes[1][1]
+    assert run_hash(config_of("ensemble.inits=[gaussian]")) != run_hash(
+        config_of("ensemble.inits=[gaussian]", "init.coupled=true")
+    )
+
+
 def leaves(node, prefix=""):
     for key, value in node.items():
         if isinstance(value, dict):

@@ -1,5 +1,6 @@
 """What an ensemble accepts, refused by the key a user would change."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
+from orthontk.identity import ENSEMBLE_AXES, replaced_settings
 
 STOPS = ("train_tau", "test_tau", "both")
 
@@ -32,6 +34,19 @@ def check_ensemble(config: DictConfig) -> None:
     if ensemble.stop is not None:
         _check_stop(config)
     _check_the_rest(config)
+
+
+def check_replaced(config: DictConfig, given: Mapping[str, str]) -> None:
+    """Refuse a key that was given for a value which every replica has from `ensemble`.
+
+    Raises:
+        InvalidValue: naming the key, and the setting of `ensemble` that decides it.
+    """
+    replaced = replaced_settings(config.ensemble)
+    for name, value in given.items():
+        accepted = replaced.get(name) or replaced.get(name.partition(".")[0])
+        if accepted and name != "init.coupled":
+            raise InvalidValue(name, value, accepted)
 
 
 def _check_stop(config: DictConfig) -> None:
@@ -91,6 +106,6 @@ def config_of(config: DictConfig, replica: Replica) -> DictConfig:
     own.seed, own.optimizer.lr = replica.seed, replica.learning_rate
     if not config.ensemble.shared_batches:
         own.data.seed = replica.seed
-    for axis in ("seeds", "inits", "learning_rates"):
+    for axis in ENSEMBLE_AXES:
         own.ensemble[axis] = None
     return own

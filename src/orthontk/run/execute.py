@@ -48,6 +48,7 @@ def run(config: DictConfig) -> None:
         here = Path(HydraConfig.get().runtime.output_dir)
         if str(config.resume) != "never" and is_finished(here):
             require_same_settings(config, here)
+            check_overrides(config, HydraConfig.get().overrides.task)
             _show_finished(config, here)
             _report_to_agent(config, here)
             return

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
-from orthontk.ensemble.settings import check_ensemble
+from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
 from orthontk.run.same_settings import DECIDES
@@ -66,6 +66,8 @@ def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
         if name.startswith("ensemble.") and value != "null" and not is_ensemble(config):
             axes = " or ".join(f"ensemble.{axis}" for axis in ENSEMBLE_AXES)
             raise InvalidValue(name, value, f"null in a single run, or {axes} beside it, for replicas to have it")
+    if is_ensemble(config):
+        check_replaced(config, given)
     for key, decided in DECIDES.items():
         value = OmegaConf.select(config, key)
         for name in decided:
