@@ -33,7 +33,7 @@ from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
 from orthontk.ensemble.results import CHUNKS, chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.ensemble.settings import config_of
+from orthontk.ensemble.settings import config_of, init_settings
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
@@ -57,7 +57,10 @@ class EnsembleRun:
     def __init__(self, config: DictConfig, directory: RunDirectory, processes: Processes) -> None:
         self.config, self.path, self.processes = config, directory.path, processes
         self.replicas = grid(config)
-        self.settings_of: Callable[[Replica], DictConfig] = cache(lambda replica: config_of(config, replica))
+        init_of = cache(partial(init_settings, config))
+        self.settings_of: Callable[[Replica], DictConfig] = cache(
+            lambda replica: config_of(config, replica, init_of(replica.init))
+        )
         self.plain_settings_of = cache(lambda replica: OmegaConf.to_container(self.settings_of(replica), resolve=True))
         self.data = self._build_data()
         with naming("loss"):

@@ -1,10 +1,12 @@
 """What an ensemble accepts, refused by the key a user would change."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, one_of
@@ -81,28 +83,37 @@ def _check_the_rest(config: DictConfig) -> None:
 
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:
-    """The settings in conf/init/`name`.yaml, coupled as `init.coupled` says.
+    """The settings of `init=name`, coupled as `init.coupled` says where they know of that.
 
     Raises:
-        InvalidValue: there is no such file.
+        InvalidValue: there is no such initialization, or it cannot be composed.
     """
     if config.ensemble.inits is None:
         return config.init
-    folders = [
-        Path(source.path) / "init" for source in HydraConfig.get().runtime.config_sources if source.schema == "file"
-    ]
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            settings = OmegaConf.load(folder / f"{name}.yaml")
-            return OmegaConf.merge(settings, {"coupled": config.init.get("coupled", False)})
-    there = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    raise InvalidValue("ensemble.inits", name, "names from " + ", ".join(there))
+    settings = _composed(name)
+    if "coupled" in settings and "coupled" in config.init:
+        settings.coupled = config.init.coupled
+    return settings
 
 
-def config_of(config: DictConfig, replica: Replica) -> DictConfig:
-    """The settings of the single run that `replica` equals."""
+def _composed(name: str) -> DictConfig:
+    """The option of the group `init`, by Hydra itself, which follows its defaults list and all search paths."""
+    hydra = HydraConfig.get()
+    search_path = [override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath=")]
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        return loader.load_configuration(hydra.job.config_name, [f"init='{name}'", *search_path], RunMode.RUN).init
+    except HydraException as error:
+        accepted = f"what can be composed; {str(error).splitlines()[0]}"
+        if isinstance(error, MissingConfigException) and error.missing_cfg_file == f"init/{name}":
+            accepted = "names from " + ", ".join(sorted(error.options or ()))
+        raise InvalidValue("ensemble.inits", name, accepted) from error
+
+
+def config_of(config: DictConfig, replica: Replica, init: DictConfig) -> DictConfig:
+    """The settings of the single run that `replica` equals, whose initialization has the settings `init`."""
     own = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    own.init = init_settings(config, replica.init)
+    own.init = init
     own.seed, own.optimizer.lr = replica.seed, replica.learning_rate
     if not config.ensemble.shared_batches:
         own.data.seed = replica.seed

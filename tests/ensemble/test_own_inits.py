@@ -1,0 +1,57 @@
+"""`ensemble.inits` names what `init=NAME` does: options as Hydra composes them, whatever their settings are."""
+
+from pathlib import Path
+
+import pytest
+from ensemble_runs import assert_curves_agree, curves, single_curve
+
+HERE = Path(__file__).parent
+OPTIONS = {
+    "constant": "_target_: own_inits.constant\n_partial_: true\nvalue: ${seed}\n",
+    "derived": "defaults: [orthogonal]\ncoupled: true\n",
+    "broken": "defaults: [orthogonall]\n",
+}
+EXACT = ("trainer.precision=64-true", "callbacks.ntk.steps=[]")
+
+
+@pytest.fixture
+def own(small, monkeypatch, tmp_path):
+    """`small` with a search path that has these options."""
+    monkeypatch.syspath_prepend(str(HERE))
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    for name, text in OPTIONS.items():
+        (tmp_path / "conf" / "init" / f"{name}.yaml").write_text(text)
+    return lambda *arguments: small(*EXACT, f"hydra.searchpath=[file://{tmp_path}/conf]", *arguments)
+
+
+@pytest.mark.parametrize("coupled", [(), ("init.coupled=true",)])
+def test_each_is_what_it_is_in_a_single_run(own, coupled):
+    """A defaults list, a value of another group, and settings that know nothing of `coupled`."""
+    ensemble = own("ensemble.seeds=[1,2]", "ensemble.inits=[constant,derived]", *coupled)
+    assert ensemble.code == 0, ensemble.err
+    together = curves(ensemble.run_directory)
+    assert len(together) == 4
+    for name, settings in (("constant", ()), ("derived", coupled or ("init.coupled=false",))):
+        alone = own("seed=2", f"init={name}", *settings)
+        assert_curves_agree(single_curve(alone.run_directory), together[2, name, 2.0], 1e-10)
+
+
+REFUSED = {
+    "ensemble.inits=[constant,uniform]": "ensemble.inits=uniform: expected names from broken, constant, delta_orth",
+    "ensemble.inits=[broken]": "ensemble.inits=broken: expected what can be composed; In 'init/broken': Could not lo",
+    "ensemble.inits=[gaussian,null]": "ensemble.inits=null: expected names from",
+    "ensemble.inits=[orthogonal] +init.scheme.power=0": "init.scheme.power=0: expected ensemble.inits=null",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_refusals(own, arguments):
+    refused = own(*arguments.split(" "))
+    assert refused.code == 1 and refused.err.count("\n") == 1
+    assert refused.err.startswith(f"error: {REFUSED[arguments]}"), refused.err
+
+
+@pytest.mark.slow
+def test_in_processes_of_a_multirun(own):
+    done = own("-m", "hydra/launcher=joblib", "ensemble.inits=[gaussian,derived]", "seed=1,2")
+    assert done.code == 0, done.err
