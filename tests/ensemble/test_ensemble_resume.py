@@ -12,7 +12,7 @@ from ensemble_runs import curves
 
 from orthontk.csv_rows import read_rows
 from orthontk.ensemble.module import EnsembleModule
-from orthontk.files import write_json
+from orthontk.files import read_json, write_json
 from orthontk.kernels.kernel_series import KernelSeries
 from small_run import SMALL
 
@@ -135,6 +135,17 @@ def test_other_settings_do_not_go_on_with_it(small, interrupt, tmp_path, setting
     refused = small(*SETTINGS, setting, f"hydra.run.dir={tmp_path}/run")
     assert refused.code == 1 and f"same {setting.partition('.')[0]}" in refused.err
     assert small(*SETTINGS, "figures=false", "checkpoint.every_n_steps=5", f"hydra.run.dir={tmp_path}/run").code == 0
+
+
+def test_another_version_of_the_code_is_warned_of(small, interrupt, tmp_path):
+    """As of a single run; what began it stays on record."""
+    here = f"hydra.run.dir={tmp_path}/run"
+    interrupt(10)
+    assert "Interrupted" in small(*SETTINGS, here).err
+    provenance = tmp_path / "run" / "provenance.json"
+    write_json(provenance, {**read_json(provenance), "git_commit": "0" * 40})
+    assert "warning: continuing a run begun at commit 0000" in small(*SETTINGS, here).out
+    assert read_json(provenance)["git_commit"] == "0" * 40
 
 
 @pytest.mark.slow

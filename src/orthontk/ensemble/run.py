@@ -183,12 +183,17 @@ class EnsembleRun:
         return callbacks
 
 
+def was_begun(path: Path) -> bool:
+    """Whether an ensemble was begun in the directory, whose chunks have the checkpoints."""
+    return (path / PLAN).exists() and (path / CONFIG).exists()
+
+
 def require_same_ensemble(config: DictConfig, path: Path) -> None:
     """Refuse to go on with an ensemble that was begun in the directory with settings that give other numbers.
 
     Its chunks that are done would be of the old settings, and the others of the new ones.
     """
-    if not (path / PLAN).exists() or not (path / CONFIG).exists():
+    if not was_begun(path):
         return
     identities = run_identity(OmegaConf.load(path / CONFIG)), run_identity(config)
     if found := first_difference(*({**identity, "checkpoint": None} for identity in identities)):

@@ -68,10 +68,10 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     if is_ensemble(config):
-        from orthontk.ensemble.run import require_same_ensemble, run_ensemble  # which imports this package
+        from orthontk.ensemble.run import require_same_ensemble, run_ensemble, was_begun  # which imports this package
 
         require_same_ensemble(config, directory.path)
-        write_settings(config, directory)
+        write_settings(config, directory.path, continues=was_begun(directory.path))
         run_ensemble(config, directory, start)
         return
     experiment = assemble(config, directory)
@@ -80,7 +80,9 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         _require_same_network(experiment.module, before, directory.checkpoint, "resume")
         _require_same_beginning(experiment.module, before["config"], directory.checkpoint)
         _require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
-    write_settings(config, directory)  # with what assembling found the learning rate to be
+    write_settings(
+        config, directory.path, continues=directory.checkpoint is not None
+    )  # with what assembling found the learning rate to be
     failed = True
     try:
         with interruptible():
@@ -137,19 +139,19 @@ def _quiet_libraries() -> None:
 
 
 @rank_zero_only
-def write_settings(config: DictConfig, directory: RunDirectory) -> None:
-    made_by = directory.path / PROVENANCE
+def write_settings(config: DictConfig, path: Path, continues: bool) -> None:
+    made_by = path / PROVENANCE
     now = provenance()
-    if directory.checkpoint is not None and made_by.exists():
+    if continues and made_by.exists():
         before = read_json(made_by)
         if before["git_commit"] != now["git_commit"]:
             print(f"warning: continuing a run begun at commit {before['git_commit']}; now at {now['git_commit']}")
     else:
         write_json(made_by, now)
-    if directory.checkpoint is None:  # begun anew, perhaps with other settings than what lies there was predicted for
-        for file in directory.path.glob("prediction*.safetensors"):
+    if not continues:  # begun anew, perhaps with other settings than what lies there was predicted for
+        for file in path.glob("prediction*.safetensors"):
             file.unlink()
-    write_text(directory.path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
+    write_text(path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
