@@ -53,10 +53,6 @@ class StackedNetwork(nn.Module):
         # Asked whenever one is used, since Lightning sets the mode of every submodule by itself.
         return network if network.training == self.training else network.train(self.training)
 
-    @property
-    def out_features(self) -> int:
-        return self.skeleton.out_features
-
     def stacked(self) -> dict[str, Tensor]:
         """Parameters (R, …) by their names in a single network."""
         return {name: getattr(self, flat_name(name)) for name in self.parameter_names}
@@ -156,12 +152,10 @@ class StackedNetwork(nn.Module):
             # Replicas share no parameter, so the gradient of the sum is each one's own, and NaN stays where it is.
             gradients = torch.autograd.grad(losses.sum(), self.trained(), allow_unused=True)
             return outputs.detach(), losses.detach(), [list(gradients)]
-        parts = [self._single_gradients(r, x if shared else x[r], y if shared else y[r], loss) for r in self._range()]
+        rows = range(self.replicas)
+        parts = [self._single_gradients(r, x if shared else x[r], y if shared else y[r], loss) for r in rows]
         outputs, losses, gradients = zip(*parts, strict=True)
         return torch.stack(outputs), torch.stack(losses), list(gradients)
-
-    def _range(self) -> range:
-        return range(self.replicas)
 
     def _single_gradients(
         self, index: int, x: Tensor, y: Tensor, loss: Loss

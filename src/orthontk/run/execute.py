@@ -80,9 +80,8 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         _require_same_network(experiment.module, before, directory.checkpoint, "resume")
         _require_same_beginning(experiment.module, before["config"], directory.checkpoint)
         _require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
-    write_settings(
-        config, directory.path, continues=directory.checkpoint is not None
-    )  # with what assembling found the learning rate to be
+    # With what assembling found the learning rate to be.
+    write_settings(config, directory.path, continues=directory.checkpoint is not None)
     failed = True
     try:
         with interruptible():
