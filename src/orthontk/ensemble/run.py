@@ -33,7 +33,7 @@ from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
 from orthontk.ensemble.results import CHUNKS, chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.ensemble.settings import callbacks_of, config_of, init_settings
+from orthontk.ensemble.settings import config_of, init_settings
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
@@ -169,7 +169,7 @@ class EnsembleRun:
         """Those of the configuration: τ looks at all replicas, any other at one."""
         callbacks: list[pl.Callback] = []
         chosen = [replica for replica in module.replicas if replica in self.chosen]
-        for name, node in callbacks_of(self.config).items():
+        for name, node in (self.config.get("callbacks") or {}).items():
             with naming(f"callbacks.{name}"):
                 one = instantiate(node)
                 if hasattr(one, "check_data"):

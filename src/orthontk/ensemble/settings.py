@@ -53,18 +53,13 @@ def check_replaced(config: DictConfig, given: Mapping[str, str]) -> None:
 
 def _check_stop(config: DictConfig) -> None:
     stop = one_of("ensemble.stop", config.ensemble.stop, (*STOPS,))
-    taus = [node for node in callbacks_of(config).values() if str(node.get("_target_")).endswith(".Tau")]
+    taus = [node for node in (config.get("callbacks") or {}).values() if str(node.get("_target_")).endswith(".Tau")]
     if not taus:
         raise InvalidValue(
             "ensemble.stop", stop, "callbacks=tau, or several such as callbacks=[ntk,tau], which measures it"
         )
     if stop != "train_tau" and not taus[0].get("test", True):
         raise InvalidValue("ensemble.stop", stop, "callbacks.tau.test=true, which measures it")
-
-
-def callbacks_of(config: DictConfig) -> dict[str, DictConfig]:
-    """The settings of each callback, less those that are null."""
-    return {name: node for name, node in (config.get("callbacks") or {}).items() if node is not None}
 
 
 def _check_the_rest(config: DictConfig) -> None:
