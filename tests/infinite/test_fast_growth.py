@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 
+from elementwise import Elementwise
 from orthontk.checks import InvalidValue
 from orthontk.kernels import infinite_kernels
 from orthontk.kernels.infinite.duals import make_dual
@@ -11,17 +11,6 @@ from orthontk.kernels.infinite.gaussian import Activation
 from orthontk.networks import FCN
 
 VARIANCES = torch.tensor([1e-3, 0.3, 1.0, 9.0, 60.0], dtype=torch.float64)
-
-
-class Elementwise(nn.Module):
-    """One of torch's functions."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, z):
-        return self.function(z)
 
 
 # E[φ(u)φ(v)] and E[φ'(u)φ'(v)] over exp((q₁+q₂)/2), as functions of the covariance.

@@ -5,20 +5,11 @@ import math
 import pytest
 import torch
 from scipy.special import lambertw
-from torch import nn
 
+from elementwise import Elementwise
 from orthontk.checks import InvalidValue
 from orthontk.meanfield import chi_1, fixed_point, length_map, length_map_slope, predicted_spectrum
 from orthontk.networks import FCN
-
-
-class Elementwise(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, z):
-        return self.function(z)
 
 
 @pytest.mark.parametrize("q", [0.1, 2.6, 9.0, 60.0])
