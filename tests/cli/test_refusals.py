@@ -116,6 +116,11 @@ PAIRS = [
         "optimizer._target_=torch.optim.Nope",
         "optimizer._target_=torch.optim.SGD",
     ),
+    (
+        "optimizer._target_=torch.optim.Nope optimizer.lr_fraction=0.5",
+        "optimizer._target_=torch.optim.Nope: expected the dotted name",
+        "optimizer._target_=torch.optim.SGD optimizer.lr_fraction=0.5",
+    ),
     ("mode=train", "mode=train", "mode=fit"),
     ("seed=-1", "seed=-1", "seed=1"),
     ("seed=99999999999999999999", "seed=99999999999999999999", "seed=9223372036854775807"),

@@ -41,9 +41,9 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
         InvalidValue: Adam and others that no such rate is known of, or another loss.
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
+    with naming("optimizer"):
+        optimizer = instantiate(without_fraction(config.optimizer))
     try:
-        with naming("optimizer"):
-            optimizer = instantiate(without_fraction(config.optimizer))
         return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
         accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
