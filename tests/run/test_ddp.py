@@ -19,8 +19,9 @@ from small_run import SMALL
 
 @pytest.fixture
 def run(tmp_path, request):
-    def call(name, *overrides, code=0, **variables):
-        command = [sys.executable, "train.py", "model=fcn", *SMALL, *overrides, f"hydra.run.dir={tmp_path}/{name}"]
+    def call(name, *overrides, code=0, options=(), **variables):
+        own = "model=fcn", *SMALL, *overrides, f"hydra.run.dir={tmp_path}/{name}"
+        command = [sys.executable, "train.py", *options, *own]
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
             command,
@@ -54,6 +55,16 @@ def test_two_processes_equal_one(run):
     for alone, together in zip(kernels, other_kernels, strict=True):
         assert torch.allclose(alone, together, rtol=1e-10, atol=0)
     assert len(list((two / "wandb").glob("offline-run-*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+@pytest.mark.parametrize("ensemble", [(), ("ensemble.seeds=4", "ensemble.chunk=2", "ensemble.inits=[own]")])
+def test_both_processes_find_the_users_own_configuration(run, tmp_path, option, ensemble):
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "own.yaml").write_text("defaults: [orthogonal]\ncoupled: true\n")
+    own = run("own", *(ensemble or ("init=own",)), "trainer=ddp", options=[option.format(tmp_path / "conf")])
+    assert read_json(own / "summary.json")["status"] == "finished"
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
 from orthontk.run.lock import Holder, InUse, ending_with_holder, holder_of, locked, own_job, wait_for_first_process
+from orthontk.run.provenance import config_folders
 from orthontk.slurm.interruption import without_lightnings_handlers
 
 # How the first process of a run tells those that Lightning starts where the run is, and who started them.
@@ -63,9 +64,15 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
     os.environ[DIRECTORY_VARIABLE] = str(directory.path)
     os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")
     os.environ[PROCESS_VARIABLE] = str(os.getpid())
-    # Lightning starts its other processes with this process's arguments: those of this job, not of a whole sweep.
-    sys.argv[1:] = [*HydraConfig.get().overrides.task]
+    sys.argv[1:] = _arguments_of_job()  # which Lightning starts its other processes with
     return directory
+
+
+def _arguments_of_job() -> list[str]:
+    """The command line of this job alone, not of a whole sweep, with where its configuration is looked for."""
+    hydra, folders = HydraConfig.get(), ",".join(f"file://{folder}" for folder in config_folders())
+    paths = [f"hydra.searchpath=[{folders}]"] if folders else []
+    return [f"--config-name={hydra.job.config_name}", *paths, *hydra.overrides.task]
 
 
 def process_number(config: DictConfig) -> int:

@@ -21,7 +21,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "machine": platform.platform(),
-        "command": sys.argv,
+        "command": [sys.argv[0], *HydraConfig.get().overrides.task],
         "config_folders": config_folders(),
     }
 
