@@ -14,7 +14,7 @@ from orthontk.run.lock import locked
 from small_run import SMALL
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_grid_with_a_failing_job(tmp_path, request, launcher):
     """The other jobs finish, the failed one is named at the end with its reason, and the exit code is 1."""
     overrides = [*SMALL, "logger=wandb", "model=fcn", "init=gaussian,orthogonal", "model.depth=2,0"]

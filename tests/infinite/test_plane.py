@@ -76,7 +76,7 @@ class Sine(nn.Module):
         return torch.sin(10 * u)
 
 
-@pytest.mark.parametrize("q", [(0.01, 0.02), (0.5, 0.3), (30.0, 40.0)])
+@pytest.mark.parametrize("q", [(0.01, 0.02), (0.5, 0.3), pytest.param((30.0, 40.0), marks=pytest.mark.slow)])
 def test_an_activation_that_bends_everywhere(q):
     """φ = sin(au) has E[φφ'] = e^{−a²(q₁+q₂)/2} sinh(a²c) and E[φ'φ'] = a² e^{−a²(q₁+q₂)/2} cosh(a²c)."""
     dual = make_dual(as_activation(Sine()), torch.tensor(q, dtype=torch.float64))

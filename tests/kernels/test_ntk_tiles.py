@@ -159,11 +159,11 @@ PEAK = """
         ("FCN", 400, 100, "full"),
         ("FCN", 400, 100, "trace"),
         ("CNN", 60, 120, "full"),
-        ("grouped", 10, 100, "full"),
+        pytest.param("grouped", 10, 100, "full", marks=pytest.mark.slow),
         ("recurrent", 40, 100, "full"),
         ("first token", 400, 30, "full"),
-        ("deep", 190, 200, "trace"),
-        ("orthogonal", 40, 40, "full"),
+        pytest.param("deep", 190, 200, "trace", marks=pytest.mark.slow),
+        pytest.param("orthogonal", 40, 40, "full", marks=pytest.mark.slow),
     ],
 )
 def test_peak_memory_stays_within_the_limit(kind, examples, limit_mb, outputs):

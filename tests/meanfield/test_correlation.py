@@ -51,7 +51,10 @@ def test_slope_is_the_derivative_of_the_map(activation):
     assert correlation_map(1.0) == pytest.approx(1.0, rel=1e-10)
 
 
-@pytest.mark.parametrize(("activation", "weight_var", "bias_var"), [("tanh", 4.0, 0.2), ("erf", 3.0, 0.1)])
+@pytest.mark.parametrize(
+    ("activation", "weight_var", "bias_var"),
+    [pytest.param("tanh", 4.0, 0.2, marks=pytest.mark.slow), ("erf", 3.0, 0.1)],
+)
 def test_deep_kernel_reaches_the_correlation_fixed_point(activation, weight_var, bias_var):
     c_star = correlation_fixed_point(activation, weight_var, bias_var)
     net = FCN(2, 1, 1, 150, activation, weight_var, bias_var)

@@ -210,6 +210,7 @@ def end_after(process, directory, step, signal_number):
     return process.returncode, output
 
 
+@pytest.mark.slow
 def test_ended_processes_continue(start, tmp_path):
     """Ctrl-C a process that trains, kill the next one, and let the same command finish."""
     whole = start("whole")
