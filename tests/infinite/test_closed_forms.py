@@ -11,6 +11,8 @@ from torch import nn
 from orthontk.checks import InvalidValue
 from orthontk.init import SCHEMES
 from orthontk.kernels import infinite_kernels
+from orthontk.kernels.infinite import layers
+from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.networks import CNN, FCN
 
 
@@ -38,6 +40,12 @@ def test_activations_are_told_apart_by_what_they_compute():
         net.activations[1] = second
         mixed.append(infinite_kernels(net, x).ntk)
     assert torch.equal(*mixed)
+
+
+def test_copies_of_an_activation_are_analysed_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(layers, "as_activation", lambda module: calls.append(module) or as_activation(module))
+    assert len(set(layers.activations(FCN(2, 1, 4, 6, Scaled(1.0))))) == len(calls) == 1
 
 
 def test_a_subclass_has_no_closed_form_of_its_parent():

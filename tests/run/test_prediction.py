@@ -85,6 +85,8 @@ def test_the_largest_kernel_counts_the_networks_outputs(small, monkeypatch):
     assert small(*settings, *callbacks, "model.out_features=1").code == 0
     refused = small(*settings, *callbacks)
     assert refused.code == 1 and "callbacks.prediction.kernel=full: expected a kernel of at most 70" in refused.err
+    more = small(*settings, "data.train_size=75", "model.out_features=1", "callbacks=[ntk,infinite_prediction]")
+    assert more.code == 1 and "callbacks.infinite_prediction.kernel=infinite: expected a kernel of at mo" in more.err
 
 
 def test_training_is_untouched(small):

@@ -60,9 +60,10 @@ class Prediction(RecordingCallback):
         return f"Prediction{self.suffix}"
 
     def check_data(self, data: TensorDataModule) -> None:
-        """Refuse minibatches, whose noise no kernel alone predicts."""
+        """Refuse minibatches, whose noise no kernel alone predicts, and more inputs than any kernel may have rows."""
         if data.batch_size != "full":
             raise InvalidValue("kernel", self.kernel, f"data.batch_size=full for a prediction, not {data.batch_size}")
+        self._require_rows(len(data.train))
         if self.test_size > len(data.test):
             raise InvalidValue("test_size", self.test_size, f"at most {len(data.test)}, the test inputs")
 
@@ -111,7 +112,11 @@ class Prediction(RecordingCallback):
         """Outputs (N, O) by split and step, in double precision: what training changes may be a small part of them."""
         train, test = (self.images[split].double() for split in ("train", "test"))
         f0, test_f0 = outputs_of(network, train), outputs_of(network, test)
-        self._require_rows(len(f0) * (f0.shape[1] if self.kernel == "full" else 1))
+        if self.kernel == "full":  # whose rows are the network's outputs, which no setting tells
+            try:
+                self._require_rows(f0.numel())
+            except InvalidValue as error:
+                raise error.within("callbacks.prediction") from error
         if self.kernel == "infinite":
             kernels = [infinite_limit.kernels_of_limit(module, *inputs).ntk for inputs in ((train,), (test, train))]
         else:
@@ -134,7 +139,7 @@ class Prediction(RecordingCallback):
     def _require_rows(self, rows: int) -> None:
         if rows > LARGEST:
             accepted = f"a kernel of at most {LARGEST} rows, not {rows} (data.train_size, or kernel=trace or infinite)"
-            raise InvalidValue("callbacks.prediction.kernel", self.kernel, accepted)
+            raise InvalidValue("kernel", self.kernel, accepted)
 
     def measure(self, trainer: pl.Trainer, module: TrainingModule, step: int) -> None:
         if step not in self.series.predicted["train"]:  # where a diverging run was stopped

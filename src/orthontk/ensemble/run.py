@@ -106,6 +106,7 @@ class EnsembleRun:
             raise InvalidValue("model", type(network).__name__, accepted) from error
 
     def plan(self, device: torch.device) -> Plan:
+        """Which chunks to train; what they leave of the memory is for drawn networks."""
         loader = self.data.first
         x, y = loader.train.images, loader.train.labels
         if loader.batch_size != "full":

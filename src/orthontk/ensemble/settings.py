@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.identity import ENSEMBLE_AXES, replaced_settings
+from orthontk.run.provenance import config_folders, searching
 
 STOPS = ("train_tau", "test_tau", "both")
 
@@ -98,11 +99,9 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
 
 def _composed(name: str) -> DictConfig:
     """The option of the group `init`, by Hydra itself, which follows its defaults list and all search paths."""
-    hydra = HydraConfig.get()
-    search_path = [override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath=")]
-    loader = GlobalHydra.instance().config_loader()
+    loader, overrides = GlobalHydra.instance().config_loader(), [f"init='{name}'", *searching(config_folders())]
     try:
-        return loader.load_configuration(hydra.job.config_name, [f"init='{name}'", *search_path], RunMode.RUN).init
+        return loader.load_configuration(HydraConfig.get().job.config_name, overrides, RunMode.RUN).init
     except HydraException as error:
         accepted = f"what can be composed; {str(error).splitlines()[0]}"
         if isinstance(error, MissingConfigException) and error.missing_cfg_file == f"init/{name}":

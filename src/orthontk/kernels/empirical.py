@@ -125,13 +125,13 @@ def compute(
     problem.make_grid()
     keep_freed_memory()
     rank, world = ranks.rank_and_world()
-    identity = None
+    digest = None
     if out is not None or world > 1:
         settings = problem.description, problem.outputs, problem.dtype, problem.grid, problem.plan.shares
-        identity = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
+        digest = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
-        ranks.check_same_problem(identity)
-    storage = None if out is None else _open_storage(problem, out, identity)
+        ranks.check_same_problem(digest)
+    storage = None if out is None else _open_storage(problem, out, digest)
     theta = storage.theta if storage else torch.zeros(problem.shape, dtype=problem.dtype, device=problem.device)
     finished = storage.finished if storage else set()
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
@@ -161,10 +161,10 @@ def compute(
     return theta
 
 
-def _open_storage(problem: NTKProblem, out: str | Path, fingerprint: str) -> Storage:
+def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
     """The file, which rank 0 makes or checks before the others look at it."""
     rank, world = ranks.rank_and_world()
-    identity = Identity(fingerprint, outputs_of_some(problem.net, problem.tensors, problem.x1))
+    identity = Identity(digest, outputs_of_some(problem.net, problem.tensors, problem.x1))
     storage = Storage(out, problem.shape, problem.dtype, identity) if rank == 0 else None
     if world > 1:
         ranks.barrier()

@@ -106,7 +106,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         saved.pop(tensor.data_ptr(), None)
     sizes = [total // len(probe) for total in saved.values()] or [0]
     batched = batches_well(recorded.outputs)
-    functions = {function.name: function.parameters for function in functions}
+    parameters_of = {function.name: function.parameters for function in functions}
     return Plan(
         shares=shares,
         features=features,
@@ -118,8 +118,8 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         saved_bytes=sum(sizes),
         largest_bytes=max(sizes),
         buffer_bytes=sum(buffer.nbytes for buffer in tensors.buffers.values()),
-        kinds=kinds_of(uses, [*recorded_in(shares), *functions]),
-        functions=functions,
+        kinds=kinds_of(uses, [*recorded_in(shares), *parameters_of]),
+        functions=parameters_of,
     )
 
 

@@ -10,6 +10,8 @@ from torch import nn
 from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import no_random_numbers
 
+OF_EVERY_MODULE = vars(nn.Module()).keys()  # parameters, hooks and so on, which torch keeps itself
+
 
 @contextmanager
 def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
@@ -47,32 +49,20 @@ def _differentiable(net: nn.Module) -> Iterator[None]:
 def _attributes_kept(net: nn.Module) -> Iterator[None]:
     """Modules may set attributes in their forward pass: counters, or a weight made of parameters (`weight_norm`).
 
-    Also what they add to lists and dictionaries; of tensors that are no buffers, no copy is kept.
+    Also what they add to lists and dictionaries of their own; of tensors that are no buffers, no copy is kept.
     """
     before = [(module, dict(vars(module))) for module in net.modules()]
-    containers = [value for _, attributes in before for value in attributes.values() if isinstance(value, list | dict)]
-    contents = [_content(value) for value in containers]
+    own = [value for _, attributes in before for name, value in attributes.items() if name not in OF_EVERY_MODULE]
+    containers = [(value, value.copy()) for value in own if isinstance(value, list | dict)]
     try:
         yield
     finally:
         for module, attributes in before:
             vars(module).clear()
             vars(module).update(attributes)
-        for value, content in zip(containers, contents, strict=True):
-            _restore(value, content)
-
-
-def _content(value: list | dict) -> list:
-    return [*value.items()] if isinstance(value, dict) else [*value]
-
-
-def _restore(value: list | dict, content: list) -> None:
-    now = [*value.values()] if isinstance(value, dict) else value
-    then = [part for _, part in content] if isinstance(value, dict) else content
-    if [*map(id, now)] == [*map(id, then)]:  # the usual case
-        return
-    value.clear()
-    if isinstance(value, dict):
-        value.update(content)
-    else:
-        value.extend(content)
+        for value, content in containers:
+            value.clear()
+            if isinstance(value, dict):
+                value.update(content)
+            else:
+                value.extend(content)

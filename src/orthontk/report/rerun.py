@@ -8,6 +8,7 @@ from typing import Any
 from orthontk.files import read_json
 from orthontk.report.gather import Run
 from orthontk.run.directory import CONFIG, PROVENANCE
+from orthontk.run.provenance import searching
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # where the command is given
 
@@ -48,4 +49,4 @@ def _searched(folders: list[Path]) -> list[str]:
     if len(folders) == 1:
         (folder,) = folders
         return [f"--config-dir={folder.relative_to(CHECKOUT) if folder.is_relative_to(CHECKOUT) else folder}"]
-    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+    return searching(folders)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
 from orthontk.run.lock import Holder, InUse, ending_with_holder, holder_of, locked, own_job, wait_for_first_process
-from orthontk.run.provenance import config_folders
+from orthontk.run.provenance import config_folders, searching
 from orthontk.slurm.interruption import without_lightnings_handlers
 
 # How the first process of a run tells those that Lightning starts where the run is, and who started them.
@@ -70,9 +70,8 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
 
 def _arguments_of_job() -> list[str]:
     """The command line of this job alone, not of a whole sweep, with where its configuration is looked for."""
-    hydra, folders = HydraConfig.get(), ",".join(f"file://{folder}" for folder in config_folders())
-    paths = [f"hydra.searchpath=[{folders}]"] if folders else []
-    return [f"--config-name={hydra.job.config_name}", *paths, *hydra.overrides.task]
+    hydra = HydraConfig.get()
+    return [f"--config-name={hydra.job.config_name}", *searching(config_folders()), *hydra.overrides.task]
 
 
 def process_number(config: DictConfig) -> int:

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,12 @@ def config_folders() -> list[str]:
     """Folders with configurations of one's own, from `--config-dir` or `hydra.searchpath`."""
     sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
     return [source.path for source in sources if source.schema == "file" and source.provider != "main"]
+
+
+def searching(folders: Iterable[str | Path]) -> list[str]:
+    """The override that lets Hydra look for configurations in these folders, too; none of no folders."""
+    places = ",".join(f"file://{folder}" for folder in folders)
+    return [f"hydra.searchpath=[{places}]"] if places else []
 
 
 @cache

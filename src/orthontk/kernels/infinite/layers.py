@@ -85,7 +85,8 @@ def _step(layer: WeightLayer, init: str) -> LinearStep:
 def activations(net: FCN | CNN) -> list[Activation]:
     """φ after every layer but the readout; copies of one module are analysed once."""
     functions = [_function(module) for module in net.activations]
-    known = {function: as_activation(module) for function, module in zip(functions, net.activations, strict=True)}
+    different = dict(zip(functions, net.activations, strict=True))
+    known = {function: as_activation(module) for function, module in different.items()}
     return [known[function] for function in functions]
 
 
