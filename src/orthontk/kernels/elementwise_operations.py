@@ -17,7 +17,7 @@ def _elementwise_operands(recorder, input, other):
         if reference is None or reference.transposed or not isinstance(h, Tensor) or recorder.reference(h):
             continue
         broadcasts = tensor.dim() < h.dim() or (tensor.dim() == h.dim() and tensor.shape[0] == 1)
-        if h.dim() >= 2 and recorder.is_batch(h) and broadcasts:
+        if h.dim() >= 2 and broadcasts and recorder.is_batch(h, reference):
             return h, tensor, reference
     return None
 
@@ -51,7 +51,7 @@ def _add(recorder, func, input, other, *, alpha=1):
 def _prelu(recorder, func, input, weight):
     """z = max(h, 0) + θ ∘ min(h, 0), with one slope or one for each channel."""
     reference = recorder.reference(weight)
-    if reference is None or reference.transposed or weight.dim() != 1 or not recorder.is_batch(input):
+    if reference is None or reference.transposed or weight.dim() != 1 or not recorder.is_batch(input, reference):
         return NotImplemented
     slopes = (len(weight),) + (1,) * max(0, input.dim() - 2)
     z, edge = recorder.record(torch.where(input > 0, input, weight.detach().view(slopes) * input), input)

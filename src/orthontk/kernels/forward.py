@@ -23,6 +23,7 @@ class Record:
         overwritten: edges whose h the network wrote to, so that the uses there do not hold what entered z.
         derived: tensors that are a parameter in another form, or made of parameters alone.
         functions: of parameters alone, whose results were used like parameters.
+        batches: as in `Recorder`, what this pass showed.
         hides_gradients: as in `Recorder`.
     """
 
@@ -33,16 +34,24 @@ class Record:
     overwritten: set[int]
     derived: list[Tensor]
     functions: list[ParameterFunction]
+    batches: dict[str, list[bool]]
     hides_gradients: bool
 
 
-def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] | None = None) -> Record:
+def record(
+    net: nn.Module,
+    tensors: StandIns,
+    x: Tensor,
+    names: Collection[str] | None = None,
+    batches: dict[str, list[bool]] | None = None,
+) -> Record:
     """Runs net(x) and records how it uses those of its trainable parameters that `names` holds.
 
-    Without `names`, x are a few examples to probe the network with, and all are recorded.
+    Without `names`, x are a few examples to probe the network with, and all are recorded; without `batches` (see
+    `Recorder`) their number is no other length.
     """
     recorded = {name: p for name, p in tensors.trainable.items() if names is None or name in names}
-    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS, probes=names is None) as recorder:
+    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS, batches) as recorder:
         outputs = tensors.call(net, x)
     leaves = leaves_of(outputs.grad_fn)
     if any(id(p) in leaves for p in net.parameters()):
@@ -64,6 +73,7 @@ def record(net: nn.Module, tensors: StandIns, x: Tensor, names: Collection[str] 
         overwritten=recorder.overwritten,
         derived=derived,
         functions=functions,
+        batches=recorder.met,
         hides_gradients=recorder.hides_gradients,
     )
 

@@ -15,7 +15,7 @@ def _normalization(recorder, call, plain, input, weight, bias, broadcast: Callab
     """z = ĥ ∘ γ + β; call(h, γ, β) computes z, and plain() computes ĥ."""
     w, b = recorder.reference(weight), recorder.reference(bias)
     transposed = any(reference and reference.transposed for reference in (w, b))
-    if (w is None and b is None) or transposed or not recorder.is_batch(input):
+    if (w is None and b is None) or transposed or not recorder.is_batch(input, w or b):
         return NotImplemented
     z, edge = recorder.record(call(input, detached(w, weight), detached(b, bias)), input if w else None)
     if w:

@@ -39,6 +39,7 @@ class Plan:
         buffer_bytes: of the copies of the network's buffers, of which every pass has its own.
         kinds: of the uses of each recorded parameter and function, in the order of the forward pass.
         functions: by name, the parameters that each depends on.
+        batches: as in `Recorder`.
     """
 
     shares: list[Share]
@@ -53,6 +54,7 @@ class Plan:
     buffer_bytes: int
     kinds: dict[str, list[tuple]]
     functions: dict[str, tuple[str, ...]]
+    batches: dict[str, list[bool]]
 
     def parameters(self, path: str | None = None) -> list[str]:
         return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
@@ -120,6 +122,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         buffer_bytes=sum(buffer.nbytes for buffer in tensors.buffers.values()),
         kinds=kinds_of(uses, [*recorded_in(shares), *parameters_of]),
         functions=parameters_of,
+        batches=recorded.batches,
     )
 
 

@@ -14,6 +14,7 @@ own gradients; of such a network nothing is recorded.
 
 import functools
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -64,11 +65,12 @@ class Recorder(TorchFunctionMode):
         trainable: stand-ins by name; only these are recorded.
         examples: N; a tensor whose first axis is not that long holds no batch of examples.
         handlers: by torch function, what records its uses.
-        probes: whether the examples are a few whose number is no other length, so that tensors with a first axis of
-            that length hold examples.
+        batches: by parameter, whether what it met each time was a batch of examples, as a pass over a few showed whose
+            number is no other length. None in that pass, where a first axis of that length is the examples'.
 
     Attributes:
         uses: one entry for each recorded use.
+        met: as `batches`, of this pass.
         edges: the positions of the z, to ask the autograd engine for ∂f/∂z.
         kept: by edge, the h that the gradients through it need, and its version.
         functions: the functions of parameters alone whose results may be used like parameters, by name.
@@ -80,10 +82,15 @@ class Recorder(TorchFunctionMode):
     """
 
     def __init__(
-        self, trainable: dict[str, Tensor], examples: int, handlers: dict[Callable, Callable], probes: bool
+        self,
+        trainable: dict[str, Tensor],
+        examples: int,
+        handlers: dict[Callable, Callable],
+        batches: dict[str, list[bool]] | None = None,
     ) -> None:
         super().__init__()
-        self.examples, self.handlers, self.probes = examples, handlers, probes
+        self.examples, self.handlers, self.batches = examples, handlers, batches
+        self.met: dict[str, list[bool]] = defaultdict(list)
         self.hides_gradients = False
         self.functions: dict[str, ParameterFunction] = {}
         self.of_parameters: dict[int, tuple[Tensor, int]] = {}  # by identity: computed from them alone; its version
@@ -135,13 +142,13 @@ class Recorder(TorchFunctionMode):
             reference = self.references.get(id(tensor))
             if (reference and reference.is_intact) or self._is_of_parameters(tensor):
                 some = True
-            elif tensor.requires_grad or (self.probes and self.is_batch(tensor)):
+            elif tensor.requires_grad or (self.batches is None and self._has_examples(tensor)):
                 return False
         return some
 
     def _note_of_parameters(self, result: object) -> None:
         for tensor in _tensors(result):
-            if tensor.grad_fn is not None and not (self.probes and self.is_batch(tensor)):
+            if tensor.grad_fn is not None and not (self.batches is None and self._has_examples(tensor)):
                 self.of_parameters[id(tensor)] = tensor, tensor._version
 
     def derive(self, tensor: Tensor, origin: Reference, *, scale=1.0, transposes=False, reshapes=False) -> Tensor:
@@ -176,7 +183,17 @@ class Recorder(TorchFunctionMode):
         """
         return {edge for edge, (h, version) in self.kept.items() if h._version != version}
 
-    def is_batch(self, tensor: Tensor) -> bool:
+    def is_batch(self, tensor: Tensor, reference: Reference) -> bool:
+        """Whether what a parameter meets is a batch of examples.
+
+        A position or a buffer may be as long as a block of examples: where the few told them apart, they decide.
+        """
+        met = self.met[reference.parameter]
+        known = self.batches.get(reference.parameter, []) if self.batches else []
+        met.append(self._has_examples(tensor) and (len(met) >= len(known) or known[len(met)]))
+        return met[-1]
+
+    def _has_examples(self, tensor: Tensor) -> bool:
         of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters
         return tensor.dim() >= 1 and tensor.shape[0] == self.examples and not of_parameters
 

@@ -35,7 +35,7 @@ def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs:
     Raises:
         UnlikePasses: the network chooses its operations by the examples.
     """
-    recorded = record(net, tensors, x, plan.recorded)
+    recorded = record(net, tensors, x, plan.recorded, plan.batches)
     directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
     with complete_backward():
         deltas = output_gradients(recorded, directions)

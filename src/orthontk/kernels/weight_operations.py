@@ -15,7 +15,7 @@ from orthontk.kernels.uses import ConvolutionUse, DenseUse, EmbeddingUse, SumUse
 def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
     """z = alpha·h Wᵀ + beta·b, where `weight` is W, or Wᵀ if `transposed`; call(h, weight, bias) computes it."""
     w, b = recorder.reference(weight), recorder.reference(bias)
-    if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h):
+    if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h, w or b):
         return NotImplemented
     if b and bias.dim() != 1:
         return NotImplemented
@@ -48,7 +48,7 @@ def _matmul(recorder, func, input, other):
 def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     w, b, axes = recorder.reference(weight), recorder.reference(bias), weight.dim() - 2
     unknown = w and (w.transposed or w.reshaped)
-    if (w is None and b is None) or unknown or input.dim() != axes + 2 or not recorder.is_batch(input):
+    if (w is None and b is None) or unknown or input.dim() != axes + 2 or not recorder.is_batch(input, w or b):
         return NotImplemented
     h = input.contiguous(memory_format=torch.channels_last) if _is_faster_channels_last(input) else input
     z = func(h, detached(w, weight), detached(b, bias), stride, padding, dilation, groups)
@@ -102,7 +102,7 @@ def _embedding(
     w = recorder.reference(weight)
     if w and max_norm is not None:
         raise InvalidValue("net", "Embedding(max_norm=…)", "an embedding that does not rescale its own weights")
-    if w is None or not w.is_matrix or w.transposed or scale_grad_by_freq or not recorder.is_batch(input):
+    if w is None or not w.is_matrix or w.transposed or scale_grad_by_freq or not recorder.is_batch(input, w):
         return NotImplemented
     z, edge = recorder.record(func(input, weight.detach(), padding_idx), input)
     padding = padding_idx if padding_idx is None or padding_idx >= 0 else padding_idx + len(weight)
