@@ -67,6 +67,11 @@ def _worker(rank: int, folder) -> None:
         results["own files"] = torch.tensor(0)
     except InvalidValue:
         results["own files"] = torch.tensor(1)
+    try:
+        empirical_ntk(net, x2, out=folder / "theta.npy")
+        results["another's file"] = torch.tensor(0)
+    except InvalidValue:
+        results["another's file"] = torch.tensor(1)
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()
     os._exit(0)  # the interpreter's own end can meet gloo's threads and abort (pytorch issue 190489)
@@ -103,3 +108,7 @@ def test_different_inputs_on_different_ranks_are_refused(results):
 
 def test_a_file_for_each_rank_is_refused_as_none_would_be_whole(results):
     assert all(result["own files"] == 1 for result in results)
+
+
+def test_a_file_of_another_kernel_is_refused_on_every_rank(results):
+    assert all(result["another's file"] == 1 for result in results)

@@ -165,9 +165,15 @@ def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
     """The file, which rank 0 makes or checks before the others look at it."""
     rank, world = ranks.rank_and_world()
     identity = Identity(digest, outputs_of_some(problem.net, problem.tensors, problem.x1))
-    storage = Storage(out, problem.shape, problem.dtype, identity) if rank == 0 else None
-    if world > 1:
-        ranks.barrier()
+    if world == 1:
+        return Storage(out, problem.shape, problem.dtype, identity)
+    storage, refusal = None, None
+    if rank == 0:
+        try:
+            storage = Storage(out, problem.shape, problem.dtype, identity)
+        except InvalidValue as error:
+            refusal = error
+    ranks.share_refusal(refusal)
     return storage or Storage(out, problem.shape, problem.dtype, identity)
 
 

@@ -22,6 +22,14 @@ def check_same_problem(fingerprint: str) -> None:
         raise InvalidValue("net, x1, x2", "different values on different ranks", "the same on all ranks")
 
 
+def share_refusal(refusal: InvalidValue | None) -> None:
+    """Raises, on every rank, what rank 0 was refused, so that none waits for it; the others give None."""
+    shared = [refusal]
+    dist.broadcast_object_list(shared)
+    if shared[0] is not None:
+        raise shared[0]
+
+
 def gather(theta: Tensor) -> None:
     """Sums over ranks, in place: each rank has its own tiles and zeros elsewhere, so that nothing is rounded."""
     dist.all_reduce(theta)
