@@ -52,6 +52,14 @@ class Unused(Own):
         self.unused = Dense(8, 8, 1.5, 0.1)
 
 
+class Scalar(Own):
+    def add(self) -> None:
+        self.temperature = nn.Parameter(torch.tensor(0.7))
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.temperature * h
+
+
 class SharedModule(Own):
     def add(self) -> None:
         self.layer = Dense(8, 8, 1.5, 0.1)

@@ -37,7 +37,8 @@ def own(train, monkeypatch):
 
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize(
-    "model", ["Frozen", "TorchLayer", "Unused", "SharedModule", "SharedWeight", "Constant", "WeightNormalized"]
+    "model",
+    ["Frozen", "TorchLayer", "Unused", "Scalar", "SharedModule", "SharedWeight", "Constant", "WeightNormalized"],
 )
 def test_replicas_equal_single_runs(own, plan, model, batched):
     callbacks = "callbacks=[ntk,tau]", "callbacks.ntk.steps=[0,12]", "callbacks.ntk.probe_size=5"

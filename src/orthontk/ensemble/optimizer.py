@@ -125,7 +125,7 @@ def clip_by_norm(gradients: list[Gradients], limit: float, batched: bool) -> Non
             torch.nn.utils.clip_grads_with_norm_(_with_gradients(own), limit, torch.nn.utils.get_total_norm(own))
         return
     (stacked,) = gradients
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in stacked]).norm(dim=0)  # (R,)
+    norms = torch.stack([gradient.reshape(len(gradient), -1).norm(dim=1) for gradient in stacked]).norm(dim=0)  # (R,)
     factors = (limit / (norms + 1e-6)).clamp(max=1.0)
     for gradient in stacked:
         gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
