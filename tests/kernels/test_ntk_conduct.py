@@ -80,6 +80,29 @@ def test_a_bfloat16_network_is_computed_in_float32():
     torch.testing.assert_close(theta.double(), naive_ntk(net.double(), x.double()), rtol=1e-5, atol=1e-5)
 
 
+class OwnTypes(nn.Module):
+    """Computes its layers in their own types, whatever it is given."""
+
+    def __init__(self, first: torch.dtype, second: torch.dtype) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 2, dtype=first), nn.Linear(4, 2, dtype=second)
+        self.types = first, second
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.first(x.to(self.types[0])).double() + self.second(x.to(self.types[1])).double()
+
+
+@pytest.mark.parametrize(
+    ("types", "dtype"),
+    [((torch.float32, torch.float32), torch.float64), ((torch.float64, torch.float32), None)],
+)
+def test_a_network_that_casts_is_refused_in_another_type(types, dtype):
+    with pytest.raises(InvalidValue, match="net=OwnTypes: expected a network that can be computed in torch.float64"):
+        empirical_ntk(OwnTypes(*types), inputs(3, 4), dtype=dtype)
+    if types[0] == types[1]:
+        assert empirical_ntk(OwnTypes(*types), inputs(3, 4)).dtype == torch.float32
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_compiled_network_gives_the_same_kernel(whole):
     net = drawn(FCN(4, 2, width=5, depth=3))

@@ -18,12 +18,14 @@ class StandIns:
         fixed: parameters that do not require gradients.
         buffers: every pass gets copies, so that what one writes to them reaches no other.
         places: each place in the network where a tensor is, and the name that it has here.
+        cast: the type that some of the network's tensors were cast to; None where all had it.
     """
 
     trainable: dict[str, Tensor]
     fixed: dict[str, Tensor]
     buffers: dict[str, Tensor]
     places: dict[str, str]
+    cast: torch.dtype | None
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """All of them."""
@@ -33,13 +35,19 @@ class StandIns:
         """net(x) with the stand-ins, or others for the trainable ones, flattened to (N, O).
 
         Raises:
-            InvalidValue: what the network returns is no batch of real outputs.
+            InvalidValue: what the network returns is no batch of real outputs; it cannot be computed in another type.
         """
         values = (self.trainable if trainable is None else trainable) | self.fixed
         values = values | {name: buffer.clone() for name, buffer in self.buffers.items()}
         everywhere = {place: values[name] for place, name in self.places.items()}
         # A copy, as a layer that works in place may write to it: x is the caller's, or a leaf, where none may write.
-        outputs = torch.func.functional_call(net, everywhere, (x.clone(),), tie_weights=False)
+        try:
+            outputs = torch.func.functional_call(net, everywhere, (x.clone(),), tie_weights=False)
+        except RuntimeError as error:  # which is all that torch says of types that differ
+            if self.cast and any(word in str(error) for word in ("dtype", "scalar type")):
+                accepted = f"a network that can be computed in {self.cast}; its forward pass casts to other types"
+                raise InvalidValue("net", type(net).__name__, accepted) from error
+            raise
         accepted = "a network that returns a real tensor (N, …)"
         if not isinstance(outputs, Tensor):
             raise InvalidValue("net", f"an output of type {type(outputs).__name__}", accepted)
@@ -58,7 +66,9 @@ def stand_ins(net: nn.Module, dtype: torch.dtype | None = None) -> StandIns:
     named = list(net.named_parameters())
     trainable = {name: cast(p).detach().requires_grad_() for name, p in named if p.requires_grad and p.numel()}
     fixed = {name: cast(p) for name, p in named if name not in trainable}
-    return StandIns(trainable, fixed, {name: cast(b) for name, b in net.named_buffers()}, places_of(net))
+    buffers = {name: cast(b) for name, b in net.named_buffers()}
+    own_types = {t.dtype for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()}
+    return StandIns(trainable, fixed, buffers, places_of(net), dtype if own_types - {dtype} else None)
 
 
 def places_of(net: nn.Module) -> dict[str, str]:
