@@ -4,11 +4,15 @@
     python benchmarks/ntk_speed.py --peers FOLDER
     python benchmarks/ntk_speed.py --device cuda # against the recipe alone
 
-All sides run in turns within one run, a round each, and every side's best round counts: other work on the machine then
-disturbs all of them alike. The last columns are our trace kernel, our arithmetic (by `explain_ntk`) as a share of the
-matrix rate measured in the same run, and how many times faster than neural-tangents that arithmetic would be at all of
-that rate. It is that of a product of 2048 × 2048 matrices by PyTorch, 8192 × 8192 on a GPU; on a CPU smaller products
-can be a tenth faster.
+All sides run in turns within one run, round after round, and every side's best call counts: other work on the machine
+then disturbs all of them alike. A round has three calls of each side, and one of a library that needs over a second;
+the recipe, which needs seconds where it is slow, has two calls in the first round. neural-tangents compiles beforehand.
+nngeometry has no circular padding and no NTK parameterization: its networks pad with zeros, and it reads its inputs
+from a DataLoader.
+
+The last columns are our trace kernel, our arithmetic (by `explain_ntk`) as a share of the matrix rate measured in the
+same run, and how many times faster than neural-tangents that arithmetic would be at all of that rate. It is that of a
+product of 2048 × 2048 matrices by PyTorch, 8192 × 8192 on a GPU; on a CPU smaller products can be a tenth faster.
 """
 
 import argparse

@@ -45,3 +45,18 @@ def test_replicas_equal_single_runs(small, family, parameterization, optimizer):
         assert alone.code == 0, alone.err
         worst = assert_curves_agree(single_curve(alone.run_directory), together[seed, init, rate], TOLERANCE)
         print(f"{family} {parameterization} {optimizer} seed={seed} {init} {rate}: {worst:.1e}")
+
+
+@pytest.mark.slow
+def test_with_a_schedule_and_batches_of_their_own(small):
+    settings = (*EXACT, *FAMILIES["fcn"], "optimizer=momentum", "schedule=cosine")
+    ensemble = small(
+        *settings, "ensemble.seeds=[0,3]", "ensemble.learning_rates=[0.01,0.05]", "ensemble.shared_batches=false"
+    )
+    assert ensemble.code == 0, ensemble.err
+    together = curves(ensemble.run_directory)
+    assert len(together) == 4
+    for (seed, _, rate), curve in together.items():
+        alone = small(*settings, f"seed={seed}", f"data.seed={seed}", f"optimizer.lr={rate}")
+        assert alone.code == 0, alone.err
+        assert_curves_agree(single_curve(alone.run_directory), curve, TOLERANCE)

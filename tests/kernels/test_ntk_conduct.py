@@ -97,7 +97,7 @@ class OwnTypes(nn.Module):
     [((torch.float32, torch.float32), torch.float64), ((torch.float64, torch.float32), None)],
 )
 def test_a_network_that_casts_is_refused_in_another_type(types, dtype):
-    with pytest.raises(InvalidValue, match="net=OwnTypes: expected a network that can be computed in torch.float64"):
+    with pytest.raises(InvalidValue, match="net=OwnTypes: expected a network that can be computed in"):
         empirical_ntk(OwnTypes(*types), inputs(3, 4), dtype=dtype)
     if types[0] == types[1]:
         assert empirical_ntk(OwnTypes(*types), inputs(3, 4)).dtype == torch.float32

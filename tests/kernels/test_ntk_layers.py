@@ -71,6 +71,18 @@ LAYERS = {
     "Conv2d reflect": (conv_net(nn.Conv2d(2, 3, 3, padding=2, padding_mode="reflect"), 3), IMAGE),
     "Conv2d replicate": (conv_net(nn.Conv2d(2, 3, 3, padding=1, padding_mode="replicate", stride=2), 3), IMAGE),
     "Conv3d": (conv_net(nn.Conv3d(2, 3, (2, 3, 1), padding=(0, 1, 0), stride=(2, 1, 1)), 3), VOLUME),
+    **{
+        f"{kind.__name__} dilated, grouped, {mode}": (
+            conv_net(kind(2, 4, 2, stride=2, dilation=2, groups=2, padding=1, padding_mode=mode), 4),
+            shape,
+        )
+        for kind, shape, mode in (
+            (nn.Conv1d, SIGNAL, "circular"),
+            (nn.Conv1d, SIGNAL, "reflect"),
+            (nn.Conv3d, VOLUME, "replicate"),
+            (nn.Conv3d, VOLUME, "circular"),
+        )
+    },
     "LayerNorm": (nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)), (4,)),
     "LayerNorm over an image": (between(nn.LayerNorm([4, 4, 4])), IMAGE),
     "RMSNorm": (nn.Sequential(nn.Linear(4, 5), nn.RMSNorm(5), nn.Tanh(), nn.Linear(5, 2)), (4,)),

@@ -34,8 +34,9 @@ def empirical_ntk(
 
     Under `torch.distributed` every rank has to call it, with the same arguments; they share the work.
 
-    Of known layers no gradient of the whole network is ever formed, whether their weights are parameters or computed
-    from them (`torch.nn.utils.parametrizations`, masks, low rank); `explain_ntk` shows what is left to `torch.func`.
+    Of known layers no Jacobian of the whole network is ever formed. Of parameters that weights are computed from
+    (`torch.nn.utils.parametrizations`, masks, low rank) the gradients of each example and output are; `explain_ntk`
+    shows where, and what is left to `torch.func`.
 
     Args:
         net: maps (N, …) to (N, O), or to (N, …) that is flattened to it, each example on its own.
@@ -43,8 +44,8 @@ def empirical_ntk(
         x2: (N₂, …); None means x1, at half the cost.
         outputs: "full", "trace" (the mean over outputs of Θₐₐ) or "sum_of_logits" (the kernel of Σₐ fₐ/√O, Mohamadi
             et al. 2022).
-        memory_limit: bytes to stay within, besides network, inputs and result; None means 2 GiB. It decides the
-            tiles, and these the last bits of the result.
+        memory_limit: bytes to stay within, besides network, inputs, result and what the C library keeps of freed
+            memory, up to 64 MiB; None means 2 GiB. It decides the tiles, and these the last bits of the result.
         dtype: of network and result, torch.float32 or torch.float64; None means the parameters', at least float32.
             Products are taken in `dtype` and summed over parameters in float64.
         out: a .npy file to write the result to, tile by tile. If it is there, begun by an interrupted call with the
