@@ -107,7 +107,7 @@ PAIRS = [
     ("trainer.val_check_interval=0", "trainer.val_check_interval=0", "trainer.val_check_interval=100"),
     ("trainer.accelerator=abacus", "trainer", "trainer.accelerator=auto"),
     ("+trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches=2", "+trainer.gradient_clip_val=1.0"),
-    ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0", "+trainer.limit_train_batches=2"),
+    ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0", "data.train_size=20"),
     ("+trainer.fast_dev_run=1", "trainer.fast_dev_run=1", "+trainer.detect_anomaly=true"),
     ("trainer.enable_progress_bar=no", "trainer.enable_progress_bar=no", "trainer.enable_progress_bar=true"),
     ("figures=no", "figures=no", "figures=false"),

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,14 +13,11 @@ from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
 from orthontk.run.same_settings import DECIDES
+from orthontk.run.trainer_settings import check_trainer
 
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
-# Of Lightning's Trainer, what a run decides by itself.
-DECIDED = {"callbacks", "check_val_every_n_epoch", "default_root_dir", "enable_model_summary", "fast_dev_run"}
-DECIDED |= {"limit_val_batches", "logger", "num_sanity_val_steps", "use_distributed_sampler"}
-PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 
 
 class InvalidSetting(ValueError):
@@ -50,7 +46,7 @@ def check_settings(config: DictConfig) -> None:
         raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
     if not isinstance(config.figures, bool):
         raise InvalidValue("figures", config.figures, "true or false")
-    _check_trainer(config.trainer)
+    check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)
 
@@ -82,29 +78,6 @@ def _check_nothing_is_null(config: DictConfig) -> None:
         for name, node in (config.get(group) or {}).items():
             if node is None:
                 raise InvalidValue(f"{group}.{name}", None, f"its settings; ~{group}.{name} leaves it out")
-
-
-def _check_trainer(trainer: DictConfig) -> None:
-    for key in sorted(DECIDED & set(trainer)):
-        raise InvalidValue(f"trainer.{key}", trainer[key], "nothing: a run decides it by itself")
-    if trainer.max_steps is None and trainer.max_epochs is None:
-        raise InvalidValue("trainer.max_steps", None, "an integer of at least 0, or trainer.max_epochs")
-    for name, minimum in (("max_steps", 0), ("max_epochs", 1)):
-        if trainer[name] is not None:
-            integer(f"trainer.{name}", trainer[name], minimum)
-    integer("trainer.val_check_interval", trainer.val_check_interval)
-    integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
-    one_of("trainer.precision", trainer.precision, PRECISIONS)
-    for name in ("tf32", "enable_progress_bar"):
-        if not isinstance(trainer[name], bool):
-            raise InvalidValue(f"trainer.{name}", trainer[name], "true or false")
-    if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
-        integer("trainer.devices", trainer.devices)
-    if trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise InvalidValue("trainer.accelerator", trainer.accelerator, "cpu or auto: torch sees no GPU here")
-    if trainer.get("accumulate_grad_batches", 1) != 1:
-        accepted = "1; for a larger batch set data.batch_size"
-        raise InvalidValue("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, accepted)
 
 
 @contextmanager
