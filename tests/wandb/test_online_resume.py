@@ -26,7 +26,7 @@ def test_steps_made_with_another_logger_arrive_when_the_run_goes_on(backend, tmp
         online = ["logger.wandb.mode=online"] if logger == "wandb" else []
         settings = [f"logger={logger}", *online, f"trainer.max_steps={steps}", f"hydra.run.dir={run}"]
         train(backend, request.config.rootpath, *settings)
-    recorded = backend.runs["run"]
+    (recorded,) = backend.runs.values()
     rows = read_metrics(run / "metrics.csv")
     assert recorded.steps() == [row["step"] for row in rows] == list(range(15))
     assert not backend.unknown

@@ -1,8 +1,7 @@
-"""τ as one number of a run, with and without one, alone and in ensembles; and whose id a run has on W&B."""
+"""τ as one number of a run, with and without one, alone and in ensembles."""
 
 import pytest
 
-from orthontk.loggers import WandbRun
 from orthontk.loggers.tau_summary import tau_summary
 
 
@@ -56,11 +55,3 @@ def test_several_kinds_are_told_apart(tmp_path):
     summary = tau_summary(directory(tmp_path, "step\n", replicas))
     assert summary["train/tau/orthogonal/lr0.1"] == 8 and summary["train/tau_at_least/gaussian/lr0.1"] == 50
     assert "train/tau/gaussian/lr0.1" not in summary and summary["train/censored/gaussian/lr0.1"] == 1
-
-
-def test_an_agents_id_wins_online_only(tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
-    assert WandbRun(tmp_path, mode="online").version == tmp_path.name[-24:]
-    monkeypatch.setenv("WANDB_RUN_ID", "agents1")
-    assert WandbRun(tmp_path, mode="online").version == "agents1"
-    assert WandbRun(tmp_path).version == tmp_path.name[-24:]

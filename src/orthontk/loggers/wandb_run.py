@@ -1,5 +1,6 @@
 """One W&B run for one run directory, however often it was interrupted."""
 
+import hashlib
 import math
 import os
 import shutil
@@ -27,7 +28,7 @@ TRAINING, ENSEMBLE = "training", "ensemble"
 class WandbRun(Logger):
     """Scalars, configuration, and kernels as heatmaps and spectra.
 
-    The run's id is made of its directory's name, so a resumed run is the same W&B run. Offline, W&B would start a
+    The run's id is made of its directory's path, so a resumed run is the same W&B run. Offline, W&B would start a
     second directory for it; instead its history is written again from the run's own files and the first part removed,
     so each step is there once. Online, the steps are written that W&B does not have, such as those of a run that this
     one continues, or those that were made with another logger. There an id in WANDB_RUN_ID wins over that one, and an
@@ -69,12 +70,20 @@ class WandbRun(Logger):
 
     @property
     def version(self) -> str:
-        """The run's id: an agent's, or else the end of its directory's name, which is unique.
+        """The run's id: an agent's, or that which the directory's run was begun with, or one made of its path.
 
-        Short, since W&B begins the names of tables with it, and allows these 128 characters.
+        Short, since W&B begins the names of tables with it, and allows these 128 characters: the end of the directory's
+        name, which directories elsewhere may share, and a digest of the whole path.
         """
-        own = self.run_directory.name[-24:]
-        return os.environ.get(RUN_ID) or own if self.is_online else own
+        if self.is_online and os.environ.get(RUN_ID):
+            return os.environ[RUN_ID]
+        path = self.run_directory.resolve()
+        end = path.name[-15:].lstrip("-")
+        recorded = (folder.name.removeprefix("offline-") for folder in path.glob("wandb/*run-*-*"))
+        ids = (name.split("-", 2)[-1] for name in sorted(recorded))  # run-<time>-<id>
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+        own = (one for one in ids if one.startswith(f"{end}-") or one == path.name[-24:])  # others are agents'
+        return next(own, f"{end}-{digest}")
 
     def _place(self) -> dict[str, str | None]:
         """Project, entity and id. In a sweep W&B takes the agent's, and would warn of any others."""
