@@ -43,7 +43,7 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
     for name, kinds in curves.items():
         for kind, seeds in kinds.items():
             place = f"replicas/{name}{kind_suffix(kind, len(replicas_of))}"
-            run.log({_fitting(place, run.id): _line_series(name, seeds)})
+            run.log({_fitting(place, run.id): line_series(name, seeds)})
     for split in SPLITS:
         if lines := _mean_taus(replicas_of, split):
             run.log({f"learning_speed/{split}": _tau_against_rate(lines, split)})
@@ -64,10 +64,14 @@ def _fitting(place: str, run_id: str) -> str:
     return place if len(place) <= room else f"{place[: room - 9]}-{digest}"
 
 
-def _line_series(name: str, curves: Curves) -> Any:
+def line_series(name: str, curves: Curves) -> Any:
+    """The curves of all seeds as a chart, thinned evenly to a table of at most `MOST_ROWS` rows."""
     import wandb
 
-    thinning = 1 + sum(map(len, curves.values())) // MOST_ROWS
+    lengths = [len(curve) for curve in curves.values()]
+    thinnings = range(1, max(lengths) + 1)  # the last leaves one point of each
+    fits = (by for by in thinnings if sum(-(-length // by) for length in lengths) <= MOST_ROWS)
+    thinning = next(fits, thinnings[-1])
     steps = [sorted(curve)[::thinning] for curve in curves.values()]
     values = [[curve[step] for step in chosen] for curve, chosen in zip(curves.values(), steps, strict=True)]
     return wandb.plot.line_series(steps, values, keys=[f"seed {seed}" for seed in curves], title=name, xname="step")
