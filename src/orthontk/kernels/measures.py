@@ -75,14 +75,18 @@ def alignment(theta: Tensor, targets: Tensor) -> float:
     return ((y * (kernel @ y)).sum() / (kernel.norm() * (y.mT @ y).norm())).item()  # ‖yyᵀ‖ = ‖yᵀy‖
 
 
+def rounding(spectrum: Tensor, dtype: torch.dtype) -> float:
+    """What an eigenvalue may be off by for the rounding of the kernel's dtype; below it, it may as well be zero."""
+    return len(spectrum) * torch.finfo(dtype).eps * spectrum[-1].item()
+
+
 def condition_number(spectrum: Tensor, dtype: torch.dtype) -> float:
     """λ_max / λ_min of `eigenvalues`; infinite where λ_min is not above the rounding of the kernel's dtype.
 
     >>> condition_number(torch.tensor([2.0, 8.0]), torch.float32)
     4.0
     """
-    rounding = len(spectrum) * torch.finfo(dtype).eps * spectrum[-1]
-    return (spectrum[-1] / spectrum[0]).item() if spectrum[0] > rounding else float("inf")
+    return (spectrum[-1] / spectrum[0]).item() if spectrum[0] > rounding(spectrum, dtype) else float("inf")
 
 
 def effective_rank(spectrum: Tensor) -> float:

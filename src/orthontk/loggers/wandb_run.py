@@ -130,7 +130,7 @@ class WandbRun(Logger):
         for step in sorted(rows.keys() | stored.keys()):
             if first <= step <= last:
                 if step in stored:
-                    self.experiment.log(_kernel_media(stored[step]), step=int(step))
+                    self.experiment.log(kernel_media(stored[step]), step=int(step))
                 self.experiment.log({k: v for k, v in rows.get(step, {}).items() if k != "step"}, step=int(step))
 
     @rank_zero_only
@@ -144,7 +144,7 @@ class WandbRun(Logger):
     @rank_zero_only
     def log_kernel(self, theta: Tensor, step: int) -> None:
         """The kernel of a probe as a heatmap, and its spectrum as a histogram of log₁₀ eigenvalues."""
-        self.experiment.log(_kernel_media(theta), step=step)
+        self.experiment.log(kernel_media(theta), step=step)
 
     @rank_zero_only
     def log_ensemble(self, metrics: Path, replicas: Path) -> None:
@@ -192,12 +192,15 @@ def _job_type(config: dict[str, Any]) -> str:
     return TRAINING if kinds == 1 else ENSEMBLE
 
 
-def _kernel_media(theta: Tensor) -> dict[str, Any]:
+def kernel_media(theta: Tensor) -> dict[str, Any]:
+    """A kernel (N, N) or (N, N, O, O) as a heatmap, and its eigenvalues down to their rounding as a histogram."""
     import wandb
 
     heatmap = measures.mean_over_outputs(theta).double()
     heatmap = (255 * (heatmap - heatmap.min()) / (heatmap.max() - heatmap.min()).clamp_min(1e-300)).to(torch.uint8)
-    eigenvalues = measures.eigenvalues(theta).clamp_min(1e-300).log10()
+    spectrum = measures.eigenvalues(theta)
+    smallest = max(measures.rounding(spectrum, theta.dtype), 1e-300)  # of a kernel of zeros
+    eigenvalues = spectrum.clamp_min(smallest).log10()
     return {
         "ntk/heatmap": wandb.Image(heatmap.cpu().numpy()),
         "ntk/log10_eigenvalues": wandb.Histogram(eigenvalues.cpu().numpy()),
