@@ -97,6 +97,15 @@ def run_name(config: DictConfig) -> str:
     return f"{_prefix(config)}-{run_hash(config)}"
 
 
+def name_without_seed(config: Mapping[str, Any]) -> str:
+    """A name that runs share which differ in `seed` alone, and in what `optimizer.lr_fraction` was found to be."""
+    own = OmegaConf.create(config if isinstance(config, dict) else OmegaConf.to_container(config, resolve=True))
+    if OmegaConf.select(own, "optimizer.lr_fraction") is not None:
+        own.optimizer.lr = None
+    own.seed = None
+    return run_name(own)
+
+
 def _prefix(config: DictConfig) -> str:
     model, init = config.get("model") or {}, config.get("init") or {}
     trained = config.get("mode") != "test"
@@ -131,10 +140,10 @@ def _learning_rates(rates: Any, optimizer: Mapping[str, Any]) -> str:
     return f"lr{_plain(min(rates))}..{_plain(max(rates))}"
 
 
-def _seeds(seeds: Any, seed: Any) -> str:
+def _seeds(seeds: Any, seed: Any) -> str | None:
     """`seed0`, or `20seeds` for several."""
     if seeds is None:
-        return f"seed{seed}"
+        return None if seed is None else f"seed{seed}"
     return f"{len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds}seeds"
 
 

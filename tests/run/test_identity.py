@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from orthontk.identity import register_resolvers, run_hash, run_identity, run_name
+from orthontk.identity import name_without_seed, register_resolvers, run_hash, run_identity, run_name
 
 
 @pytest.fixture
@@ -77,3 +77,17 @@ def test_the_name_says_what_the_run_is(config_of):
 
 def test_a_name_is_one_folder_whatever_the_settings_hold(config_of):
     assert "/" not in run_name(config_of("init.scheme='../../x'", "model.activation='a b'"))
+
+
+def test_runs_that_differ_in_their_seeds_alone_share_a_name(config_of):
+    def name(*overrides, rate=None):
+        config = config_of(*overrides)
+        config.optimizer.lr = rate or config.optimizer.lr
+        return name_without_seed(config)
+
+    assert name("model=fcn").startswith("fcn-gaussian-tanh-L5-n256-mnist_5k-lr2-")
+    assert "seed" not in name("seed=3")
+    assert name() == name("seed=3") == name("seed=4") != name("seed=3", "data.seed=5")
+    assert name("optimizer.lr_fraction=0.5", rate=1.5) == name("optimizer.lr_fraction=0.5", "seed=7", rate=1.6)
+    different = ("init=orthogonal", "model.width=9", "loss=mse", "model.activation=relu", "optimizer.lr=0.3")
+    assert len({name(override) for override in ("seed=0", *different)}) == 1 + len(different)

@@ -12,6 +12,8 @@ import yaml
 from wandb_backend import ENTITY, PROJECT
 from wandb_workspaces.reports.v2 import internal
 
+from orthontk.loggers import WandbRun
+from orthontk.loggers.wandb_run import ALL_BUT_SEED
 from orthontk.wandb_report import __main__ as cli
 from orthontk.wandb_report.figures import FIGURES, Curve, ensemble_panels_of, figures_of
 
@@ -86,7 +88,7 @@ def test_blocks_of_every_study(build, tmp_path, study):
         if isinstance(figure, Curve):
             assert isinstance(panel, wr.LinePlot) and panel.x == wr.Metric("Step")
             assert panel.y == [wr.Metric(figure.metric)] and bool(panel.log_y) == figure.log_y
-            assert panel.groupby == wr.Config("init.scheme") and panel.groupby_rangefunc == "stddev"
+            assert panel.groupby == wr.Config("all_but_seed") and panel.groupby_rangefunc == "stddev"
         else:
             assert isinstance(panel, wr.ScatterPlot) and panel.log_x
             assert panel.x == wr.Config(figure.setting) and panel.y == wr.SummaryMetric(figure.metric)
@@ -172,7 +174,7 @@ def test_runs_log_what_the_panels_show(train, study):
     config = yaml.safe_load((run.run_directory / "config.yaml").read_text())
     for figure in figures_of(config["study"]["_target_"].rsplit(".", 1)[-1]):
         if isinstance(figure, Curve):
-            assert figure.metric in history
+            assert figure.metric in history and ALL_BUT_SEED in WandbRun(run.run_directory).run_config()
         else:
             group, key = figure.setting.split(".")
             assert figure.metric in summary and key in config[group]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from orthontk.checks import one_of
 from orthontk.csv_rows import read_metrics
+from orthontk.identity import name_without_seed
 from orthontk.kernels import measures
 from orthontk.loggers.tau_summary import tau_summary
 from orthontk.loggers.wandb_ensemble import log_ensemble
@@ -23,6 +24,7 @@ from orthontk.loggers.wandb_start import start_run
 RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
 # W&B's job types, by which reports choose runs: one initialization and learning rate, or several.
 TRAINING, ENSEMBLE = "training", "ensemble"
+ALL_BUT_SEED = "all_but_seed"  # the key by which reports know runs that may be averaged
 
 
 class WandbRun(Logger):
@@ -99,7 +101,7 @@ class WandbRun(Logger):
             import wandb
 
             earlier = list(self.run_directory.glob("wandb/offline-run-*"))
-            config = self._run_config()
+            config = self.run_config()
             self._run = start_run(
                 **self.settings,
                 **self._place(),
@@ -115,9 +117,13 @@ class WandbRun(Logger):
                     shutil.rmtree(directory)
         return self._run
 
-    def _run_config(self) -> dict[str, Any] | None:
+    def run_config(self) -> dict[str, Any] | None:
+        """The configuration that W&B shows: the run's, and a name that only seeds share."""
         path = self.run_directory / "config.yaml"
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {**config, ALL_BUT_SEED: name_without_seed(config)}
 
     def _replay(self, first: int = 0, last: float = math.inf) -> None:
         """Log again what the run's own files hold of these steps."""

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orthontk.loggers.wandb_run import ALL_BUT_SEED
+
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2 as wr
 
 
 class Curve(NamedTuple):
-    """A metric against the step; runs of one initialization are averaged, with a band of a standard deviation."""
+    """A metric against the step; runs that differ in seeds alone are averaged, with a band of a standard deviation."""
 
     metric: str
     title: str
@@ -106,7 +108,7 @@ def ensemble_panels_of(study: str) -> "list[wr.LinePlot | wr.CustomChart]":
 def _curve(curve: Curve, grouped: bool = True) -> "wr.LinePlot":
     import wandb_workspaces.reports.v2 as wr
 
-    band = {"groupby": wr.Config("init.scheme"), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+    band = {"groupby": wr.Config(ALL_BUT_SEED), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
     return wr.LinePlot(
         title=curve.title,
         x="Step",
