@@ -135,6 +135,20 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     assert printed.startswith("moves, scale quick: Claim: it moves.")
 
 
+def test_presets_are_judged_by_what_they_compose_to(build, tmp_path):
+    """One that inherits its study is a study; empty ones, and ones that cannot be composed, are in nobody's way."""
+    presets = tmp_path / "mine" / "experiment"
+    presets.mkdir(parents=True)
+    (presets / "heir.yaml").write_text("# @package _global_\ndefaults: [learning_speed, _self_]\nname: heir\n")
+    for name, text in (("empty", ""), ("comment", "# later\n"), ("broken", "defaults: [nowhere]\n")):
+        (presets / f"{name}.yaml").write_text(text)
+    code, printed, errors = build("study=heir", f"config_dir={tmp_path}/mine")
+    assert code == 0 and printed.startswith("heir, scale quick: Claim 4: "), errors
+    for name in ("empty", "nowhere"):
+        code, _, errors = build(f"study={name}", f"config_dir={tmp_path}/mine")
+        assert code == 1 and errors == f"error: study={name}: expected one of {', '.join(sorted([*STUDIES, 'heir']))}\n"
+
+
 # The smallest run of each study, and the ensembles among them with two seeds.
 TINY = ("trainer.accelerator=cpu", "logger=wandb", "hydra.sweeper.grids=null")
 IMAGES = ("model.width=8", "model.depth=4", "data.train_size=60", "data.test_size=20", "data.batch_size=10")

@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from orthontk.checks import InvalidValue
 from orthontk.grids import Grid, grids_at_scale
@@ -60,15 +63,16 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
         InvalidValue: there is no such preset, or it is no study.
     """
     folders = [CONFIGS, *([Path(config_dir).resolve()] if config_dir else [])]
-    there = sorted(path.stem for folder in folders for path in folder.glob("experiment/*.yaml") if _is_study(path))
-    if name not in there:
-        raise InvalidValue("study", name, "one of " + ", ".join(there))
-    given = [f"experiment={name}"] + ([f"scale={scale}"] if scale else [])
+    presets = {path.stem for folder in folders for path in folder.glob("experiment/*.yaml")}
+    own = []
     if config_dir:
         sys.path.insert(0, "")  # where a study of one's own is found, as `python train.py` finds it
-        given.append(f"hydra.searchpath=[file://{folders[-1]}]")
+        own.append(f"hydra.searchpath=[file://{folders[-1]}]")
+    given = [f"experiment={name}", *own] + ([f"scale={scale}"] if scale else [])
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("config", given, return_hydra_config=True)
+        config = compose("config", given, return_hydra_config=True) if name in presets else None
+        if config is None or not config.study:
+            raise InvalidValue("study", name, "one of " + ", ".join(n for n in sorted(presets) if _is_study(n, own)))
         grids = grids_at_scale(OmegaConf.to_container(config.hydra.sweeper).get("grids"), config.scale)
         names = _inits(grids, config)
         schemes = {init: compose("config", [*given, f"init={init}"]).init.scheme for init in names}
@@ -82,8 +86,12 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
     return Preset(str(config.name), str(config.scale), kind, plain, is_ensemble, grids, settings)
 
 
-def _is_study(path: Path) -> bool:
-    return bool(yaml.safe_load(path.read_text(encoding="utf-8")).get("study"))
+def _is_study(name: str, own: list[str]) -> bool:
+    """Whether the preset composes to one, by itself or by what it inherits; one that cannot be composed is none."""
+    try:
+        return bool(compose("config", [f"experiment={name}", *own]).study)
+    except (HydraException, OmegaConfBaseException, YAMLError):
+        return False
 
 
 def _class_of(target: str) -> type:
