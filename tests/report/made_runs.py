@@ -25,3 +25,18 @@ def make_run(folder: Path, *, step: int | None = None, steps: int = 10, override
         summary = {"status": "finished", "steps": last, "diverged": False, "metrics": metrics}
         (folder / "summary.json").write_text(json.dumps(summary))
     return folder
+
+
+DRIFT = {"_target_": "orthontk.studies.KernelDrift", "ntk_slope_above": 0.5, "change_margin": 0.1,
+         "smallest_width": 1, "smallest_channels": 1}  # fmt: skip
+
+
+def make_drift(folder: Path, family: str, width: int, change, **settings) -> Path:
+    """A run of a study, diverged if its kernel's change is no number."""
+    model = {"_target_": f"orthontk.networks.{family}", "activation": "erf", "depth": 2, "width": width}
+    study = {"name": "drift", "scale": "quick", "study": DRIFT, "init": {"scheme": "gaussian"}} | settings
+    run = make_run(folder / "drift" / f"{family}-{width}", model=model, data={"source": "gaussian"}, **study)
+    (run / "metrics.csv").write_text(f"step,ntk/change\n0,0.0\n9,{change}\n")
+    summary = {"status": "finished", "steps": 9, "diverged": change == "nan", "metrics": {}}
+    (run / "summary.json").write_text(json.dumps(summary))
+    return run

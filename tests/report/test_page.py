@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from made_runs import make_run
+from made_runs import make_drift, make_run
 
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
@@ -119,26 +119,12 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path):
         report(tmp_path, tmp_path / "report")
 
 
-DRIFT = {"_target_": "orthontk.studies.KernelDrift", "ntk_slope_above": 0.5, "change_margin": 0.1,
-         "smallest_width": 1, "smallest_channels": 1}  # fmt: skip
-
-
-def make_drift(folder, family, width, change):
-    """A run of a study, diverged if its kernel's change is no number."""
-    model = {"_target_": f"orthontk.networks.{family}", "activation": "erf", "depth": 2, "width": width}
-    study = {"name": "drift", "scale": "quick", "study": DRIFT, "init": {"scheme": "gaussian"}}
-    run = make_run(folder / "drift" / f"{family}-{width}", model=model, data={"source": "gaussian"}, **study)
-    (run / "metrics.csv").write_text(f"step,ntk/change\n0,0.0\n9,{change}\n")
-    summary = {"status": "finished", "steps": 9, "diverged": change == "nan", "metrics": {}}
-    (run / "summary.json").write_text(json.dumps(summary))
-
-
 def test_a_study_whose_runs_all_diverged_is_not_judged_and_the_page_is_written(tmp_path):
     for width in (4, 8):
         make_drift(tmp_path, "FCN", width, "nan")
     report(tmp_path, tmp_path / "report")
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "drift</code>: study drift is not judged: all of its 2 runs diverged</li>" in page
+    assert "study drift, scale quick</code>: not judged, as all of its 2 runs diverged</li>" in page
     assert all(re.search(rf">drift/FCN-{width}</a></th><td>diverged</td>", page) for width in (4, 8))
     assert "all of its 2 runs diverged" in (tmp_path / "report" / "claims.md").read_text()
 

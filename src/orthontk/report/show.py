@@ -16,7 +16,7 @@ COLUMNS = ("study", "claim", "where", "statistic", "estimate [95 %]", "expected"
 STYLES = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 
 
-def show(judged: Sequence["Judged"], skipped: Mapping[Path, str], out: Path) -> None:
+def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Path) -> None:
     """Print the claims, the comparison with published figures, and what was skipped."""
     console = Console()
     console = console if console.is_terminal else Console(width=200)
@@ -35,7 +35,7 @@ def show(judged: Sequence["Judged"], skipped: Mapping[Path, str], out: Path) -> 
     console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False)
 
 
-def markdown(judged: Sequence["Judged"], skipped: Mapping[Path, str]) -> str:
+def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> str:
     """The same, with the reasons of the margins."""
     lines = ["# Claims", ""]
     lines += [f"- {s.name} ({s.scale}): {s.runs} finished runs on {s.data}" for s in judged]

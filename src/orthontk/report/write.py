@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
+from orthontk.identity import first_difference
 from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Gathered, Known, Run, gather
@@ -60,13 +61,13 @@ class Reporter:
     Attributes:
         found: the runs.
         judged: the studies.
-        skipped: what is left out, and why.
+        skipped: the runs' folders and studies that are left out, and why.
     """
 
     def __init__(self, directory: Path, out: Path) -> None:
         self.directory, self.out = directory, out
         self.found, self.judged = Gathered(), []
-        self.skipped: dict[Path, str] = {}
+        self.skipped: dict[Path | str, str] = {}
         self._known: Known = {}
         self._judgements: dict[tuple[str, str], tuple[Any, Judged | str]] = {}
 
@@ -83,16 +84,16 @@ class Reporter:
                 self.judged.append(judged)
                 self.skipped |= dict.fromkeys(judged.copies, "a newer run has the same settings and is judged")
             else:
-                self.skipped[runs[0].directory.parent] = judged
+                self.skipped["study {}, scale {}".format(*key)] = judged
 
     def _judge(self, key: tuple[str, str], runs: list[Run]) -> Judged | str:
         name, scale = key
         if all(run.diverged for run in runs):
-            return f"study {name} is not judged: all of its {len(runs)} runs diverged"
+            return f"not judged, as all of its {len(runs)} runs diverged"
         try:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
-        except (KeyError, ValueError, OSError, AttributeError, TypeError) as error:
-            return f"study {name} cannot be judged ({type(error).__name__}: {error})"
+        except Exception as error:  # whatever a user's study raises, the others are judged
+            return f"cannot be judged ({type(error).__name__}: {error})"
 
     def write(self, reload_after: float | None = None) -> None:
         """Write the claims and the page, which loads itself again every `reload_after` seconds."""
@@ -154,9 +155,20 @@ def study_of(run: Run) -> Any:
     return kind(**settings)
 
 
+def _require_one_study(runs: Sequence[Run]) -> None:
+    """Margins change no measurement, so runs with different ones can be of one name and scale."""
+    first, *others = runs
+    for other in others:
+        if found := first_difference(first.get("study"), other.get("study"), "study"):
+            key, one, another = found
+            places = f"{key} is {one} in {first.directory.name} and {another} in {other.directory.name}"
+            raise ValueError(f"{places}, but one value judges all runs of a name and scale")
+
+
 def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
-    study = study_of(runs[0])
     found, runs = runs, newest_of_each(runs)
+    _require_one_study(runs)
+    study = study_of(runs[0])
     name_differences(runs)
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})

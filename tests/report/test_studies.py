@@ -1,0 +1,41 @@
+"""Which runs make a study, and what becomes of one that cannot be judged."""
+
+import pytest
+from made_runs import DRIFT, make_drift
+
+from orthontk.report.write import Reporter
+from orthontk.studies import KernelDrift
+
+
+@pytest.fixture
+def reporter(tmp_path):
+    return Reporter(tmp_path, tmp_path / "report")
+
+
+def test_runs_with_different_margins_are_not_judged_by_those_of_one(tmp_path, reporter):
+    make_drift(tmp_path, "FCN", 4, 0.2)
+    make_drift(tmp_path, "FCN", 8, 0.1, study=DRIFT | {"change_margin": 0.3})
+    reporter.update()
+    assert reporter.judged == []
+    (reason,) = reporter.skipped.values()
+    assert "study.change_margin is 0.1 in FCN-4 and 0.3 in FCN-8" in reason
+
+
+def test_what_a_users_study_raises_leaves_the_others_judged(tmp_path, reporter, monkeypatch):
+    class Broken(KernelDrift):
+        def claims(self, table):
+            return [][1]
+
+    monkeypatch.setattr("orthontk.studies.Broken", Broken, raising=False)
+    make_drift(tmp_path, "FCN", 4, 0.2)
+    make_drift(tmp_path / "own", "FCN", 4, 0.2, name="own", study=DRIFT | {"_target_": "orthontk.studies.Broken"})
+    reporter.update()
+    assert [study.name for study in reporter.judged] == ["drift"]
+    assert reporter.skipped == {"study own, scale quick": "cannot be judged (IndexError: list index out of range)"}
+
+
+def test_studies_of_one_folder_that_are_skipped_are_named_one_by_one(tmp_path, reporter):
+    for scale, width in (("quick", 4), ("paper", 8)):
+        make_drift(tmp_path, "FCN", width, "nan", scale=scale)
+    reporter.update()
+    assert list(reporter.skipped) == ["study drift, scale paper", "study drift, scale quick"]
