@@ -173,7 +173,8 @@ def test_tidy_tables(tmp_path):
 def test_prints_have_a_columns_width_and_their_fonts(tmp_path):
     series = [Series(name, [1, 10], [1, 2], low=[0.5, 1], high=[2, 3]) for name in ("gaussian", "orthogonal")]
     figure = PanelFigure([Panel("FCN, τ", Axis("width n", "log"), Axis("error", "log"), series)])
-    (path,) = write_prints([Judged("speed", "quick", "digits", 2, [], [], figure)], [], [], tmp_path)
+    write_prints([Judged("speed", "quick", "digits", 2, [], [], figure)], [], [], tmp_path)
+    (path,) = tmp_path.rglob("*.pdf")
     content = path.read_bytes()
     width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)[1])
     assert path == tmp_path / "speed-quick" / "01-FCN.pdf" and width == 3.25 * 72

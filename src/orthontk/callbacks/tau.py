@@ -10,9 +10,9 @@ from torch import Tensor
 from orthontk.callbacks.schedule import back_to_device
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
+from orthontk.splits import TAU_SPLITS
 from orthontk.training.module import TrainingModule
 
-SPLITS = ("train", "test")
 SIGMAS = 4.0  # by how many standard deviations a sample may mislead
 SEEN = (1000, 2000, 4000, 7000)  # test inputs after which those that are clearly below the threshold are left out
 
@@ -43,7 +43,7 @@ class Tau(pl.Callback):
             raise InvalidValue("threshold", threshold, "a number above 0 and below 1")
         if not isinstance(test, bool):
             raise InvalidValue("test", test, "true or false")
-        self.splits = SPLITS if test else SPLITS[:1]
+        self.splits = TAU_SPLITS if test else TAU_SPLITS[:1]
         self.reached: dict[str, dict[int, int]] = {split: {} for split in self.splits}
 
     def check_data(self, data: TensorDataModule) -> None:

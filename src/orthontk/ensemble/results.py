@@ -14,10 +14,10 @@ from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.files import read_json, write_json
 from orthontk.run.directory import lost_history
+from orthontk.splits import TAU_SPLITS
 
 CHUNKS, CHUNK_RESULT = "chunks", "replicas.json"
 METRICS, REPLICAS = "metrics.csv", "replicas.csv"
-SPLITS = ("train", "test")  # of which there may be a τ
 
 Result = dict[str, Any]
 
@@ -58,7 +58,7 @@ def _plain(result: Result) -> Result:
     plain = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()
     }
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         if f"{split}/censored" in plain:
             plain[f"{split}/censored"] = bool(plain[f"{split}/censored"])
             tau = plain.get(f"{split}/tau")
@@ -115,11 +115,12 @@ def summarize(results: Sequence[Result]) -> list[Result]:
 def _group(init: str, rate: float, members: Sequence[Result]) -> Result:
     group: Result = {"init": init, "learning_rate": rate, "replicas": len(members)}
     group["diverged"] = sum(member["status"] == "diverged" for member in members)
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         if any(f"{split}/censored" in member for member in members):
             taus = [member[f"{split}/tau"] for member in members if member.get(f"{split}/tau") is not None]
             group[f"{split}/tau"] = {**_mean(taus), "uncensored": len(taus), "censored": len(members) - len(taus)}
-    skipped = {*IDENTITY, "status", "steps", *(f"{split}/{name}" for split in SPLITS for name in ("tau", "censored"))}
+    skipped = {f"{split}/{name}" for split in TAU_SPLITS for name in ("tau", "censored")}
+    skipped |= {*IDENTITY, "status", "steps"}
     for name in sorted({name for member in members for name in member} - skipped):
         values = [member[name] for member in members if name in member and member["status"] != "diverged"]
         group[name] = _mean([math.inf if value is None else value for value in values])  # no mean where one has none

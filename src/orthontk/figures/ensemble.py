@@ -12,6 +12,7 @@ from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
 from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, STEPS
+from orthontk.splits import TAU_SPLITS
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)  # of initializations
 CURVES = {
@@ -80,7 +81,7 @@ def _bands(points: Sequence[Point], replicas: int, colour: str, name: str, posit
 
 def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
     """τ of every replica and its mean over those that have one; the others at the step where they ended."""
-    splits = [split for split in ("train", "test") if any(f"{split}/censored" in result for result in results)]
+    splits = [split for split in TAU_SPLITS if any(f"{split}/censored" in result for result in results)]
     inits = list(dict.fromkeys(result["init"] for result in results))
     panels = []
     for split in splits:

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from orthontk.csv_rows import read_metrics, read_rows
+from orthontk.splits import TAU_SPLITS
 
-SPLITS = ("train", "test")
 REPLICAS = "replicas.csv"
 
 
@@ -68,7 +68,7 @@ def kind_suffix(kind: tuple[str, float], kinds: int) -> str:
 
 def _at_least(rows: Iterable[Mapping[str, Any]], limit: int | None) -> dict[str, float]:
     summary = {}
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         bounds = [_bound(row, split, limit) for row in rows if f"{split}/censored" in row]
         if bounds and None not in bounds:
             summary[f"{split}/tau_at_least"] = sum(bounds) / len(bounds)
@@ -83,7 +83,7 @@ def _bound(row: Mapping[str, Any], split: str, limit: int | None) -> float | Non
 
 def _means(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     summary = {}
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         own = [row for row in rows if f"{split}/censored" in row]
         taus = [row[f"{split}/tau"] for row in own if not row[f"{split}/censored"]]
         if own:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.ensemble.bands import Curves, band, read_curves
-from orthontk.loggers.tau_summary import SPLITS, by_kind, kind_suffix
+from orthontk.loggers.tau_summary import by_kind, kind_suffix
+from orthontk.splits import TAU_SPLITS
 
 LONGEST_NAME = 128  # characters that W&B allows the name of an artifact, such as a table
 MOST_ROWS = 10_000  # of a table, more of which W&B does not draw
@@ -44,7 +45,7 @@ def log_ensemble(run: Any, metrics: Path, replicas: Path) -> None:
         for kind, seeds in kinds.items():
             place = f"replicas/{name}{kind_suffix(kind, len(replicas_of))}"
             run.log({_fitting(place, run.id): line_series(name, seeds)})
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         if lines := _mean_taus(replicas_of, split):
             run.log({f"learning_speed/{split}": _tau_against_rate(lines, split)})
     tables = wandb.Artifact(f"ensemble-{run.id[-8:]}", type="ensemble")

@@ -12,13 +12,11 @@ if TYPE_CHECKING:
     from orthontk.report.write import Judged
 
 
-def write_prints(studies: Sequence["Judged"], runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[Path]:
+def write_prints(studies: Sequence["Judged"], runs: Sequence[Run], labels: Sequence[str], out: Path) -> None:
     """Write the figures of studies that give them as data, and of the given runs."""
-    written = []
     for study in studies:
         if study.figure is not None:
-            written += print_panels(study.figure, out / f"{study.name}-{study.scale}")
+            print_panels(study.figure, out / f"{study.name}-{study.scale}")
     for run, label in zip(runs, labels, strict=True):
         for name, content in figures_of(run).items():
-            written += print_panels(content, out / "runs" / label / name)
-    return written
+            print_panels(content, out / "runs" / label / name)

@@ -13,12 +13,12 @@ from orthontk.files import read_json
 from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
+from orthontk.splits import TAU_SPLITS
 from orthontk.sweep.overview import entries_under, sweeps_under
 from orthontk.sweep.state import FAILED, state_of
 
 FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
 OF_REPLICAS = ("seed", "init.scheme", "optimizer.lr")  # settings that the replicas of an ensemble have each
-SPLITS = ("train", "test")  # of which there may be a τ
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _group(directory: Path, settings: dict[str, Any], group: Mapping[str, Any], 
     values = {"status": FINISHED, **settings, **whole, "replicas": group["replicas"]}
     values |= {"init.scheme": group["init"], "optimizer.lr": group["learning_rate"]}
     values |= {name: value["mean"] for name, value in group.items() if isinstance(value, Mapping)}
-    for split in SPLITS:
+    for split in TAU_SPLITS:
         if f"{split}/tau" in group:
             values[f"{split}/censored"] = group[f"{split}/tau"]["censored"]
     diverged = group["diverged"]

@@ -11,12 +11,12 @@ from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap
+from orthontk.splits import TAU_SPLITS
 from orthontk.studies import speed_ratios as ratios
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.replicas import BASELINE, IDENTITY, once, others, replica_rows
 from orthontk.studies.study import Study, by
 
-SPLITS = ("train", "test")
 LARGEST_STABLE = "lr/largest_stable"
 # Mean τ (train set) of the authors' FCN with L = 50, n = 400, on CIFAR-10: Gaussian, orthogonal.
 AUTHORS = {0.1: (224.9, 34.8), 0.0316: (41.3, 18.0), 0.01: (30.8, 17.1), 0.001: (129.2, 105.6)}
@@ -150,7 +150,7 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
         training |= row
     for training in trainings.values():
         settings = {name: value for name, value in training.items() if "/" not in name}
-        for split in SPLITS:
+        for split in TAU_SPLITS:
             if f"{split}/censored" in training:
                 tau = training.get(f"{split}/tau", np.nan)
                 found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}

@@ -1,0 +1,3 @@
+"""The splits of the data for which τ, the learning speed, can be measured."""
+
+TAU_SPLITS = ("train", "test")
