@@ -25,10 +25,17 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Seq
 
 
 def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The rows of a table, each with what it holds only."""
+    """The rows of a table, each with what it holds only.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            yield {name: _value(name, text) for name, text in row.items() if text}
+        try:
+            for row in csv.DictReader(file):
+                yield {name: _value(name, text) for name, text in row.items() if text}
+        except csv.Error as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 def _value(name: str, text: str) -> Any:

@@ -133,7 +133,8 @@ def _stat(file: Path) -> os.stat_result | None:
 def run_directories(root: Path) -> Iterator[Path]:
     """Folders with a run's composed configuration; W&B keeps files of that name, too."""
     for path in sorted(root.rglob(CONFIG)):
-        if "wandb" not in path.relative_to(root).parts:
+        parts = path.relative_to(root).parts
+        if ("wandb", "files") not in zip(parts, parts[2:], strict=False):  # `wandb/offline-run-…/files/config.yaml`
             yield path.parent
 
 
@@ -147,6 +148,7 @@ def _read(directory: Path) -> Run | str:
         return f"{CONFIG} holds no settings"
     try:
         summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else {"status": "not finished"}
+        _require_parts(summary.get("groups", []))
         finished = summary["status"] == "finished"
         failure = None if finished else read_failure(directory)
         run = Run(directory, config, summary, finished, failure[0] if failure else None)
@@ -154,11 +156,18 @@ def _read(directory: Path) -> Run | str:
             run.rows  # noqa: B018, read now so that a damaged file is found out here
         else:
             run.rows = []
-    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError):
+    except (json.JSONDecodeError, OSError, UnicodeDecodeError, AttributeError, TypeError, KeyError):
         return f"{SUMMARY} or {METRICS} cannot be read"
     except ValueError:
         return f"{METRICS} cannot be read"
     return run
+
+
+def _require_parts(groups: list[dict[str, Any]]) -> None:
+    """TypeError or KeyError if an ensemble's kinds of replicas are not what they should be."""
+    for group in groups:
+        for name in ("init", "learning_rate", "replicas", "diverged"):
+            group[name]
 
 
 def short(value: Any) -> str:

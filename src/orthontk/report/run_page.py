@@ -67,18 +67,18 @@ def run_page(run: Run, label: str, detail: Detail) -> dict[str, Any]:
 
 
 def figures_of(run: Run) -> dict[str, PanelFigure]:
-    """By name; none of a file that a killed or running process has left unreadable."""
+    """By name; none of a file that is damaged or that a running process is writing."""
     try:
         if (run.directory / "replicas.csv").exists():
             return ensemble_figures(run.directory)
         return run_figures(run.directory, run.rows)
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return {}
 
 
 def _heatmap(directory: Path, detail: Detail) -> dict[str, Any] | None:
     try:
         found = heatmap_data(KernelSeries.read(directory / KERNELS), detail)
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
     return found if found["checkpoints"] else None

@@ -15,7 +15,7 @@ from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
 from orthontk.splits import TAU_SPLITS
 from orthontk.sweep.overview import entries_under, sweeps_under
-from orthontk.sweep.state import FAILED, state_of
+from orthontk.sweep.state import DONE, FAILED, state_of
 
 FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
 OF_REPLICAS = ("seed", "init.scheme", "optimizer.lr")  # settings that the replicas of an ensemble have each
@@ -44,7 +44,11 @@ def collect(root: Path) -> list[Entry]:
     configured = list(run_directories(root))
     entries = [entry for directory in configured for entry in entries_of(directory)]
     for job in entries_under(root, sweeps_under(root)):
-        if job.directory not in configured:  # refused before it wrote a configuration, or never begun
+        if job.directory in configured:
+            continue
+        if job.state.kind == DONE:
+            entries.append(Entry(job.directory, {"status": UNREADABLE}, f"{CONFIG} is gone"))
+        else:  # refused before it wrote a configuration, or never begun
             entries.append(Entry(job.directory, {"status": job.state.kind}, job.state.reason))
     return entries
 
@@ -114,10 +118,11 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if key == "name" or key not in WITHOUT_EFFECT:
-            flat.update(_flat(key, value))
+            flat.update(_flat(str(key), value))
     for axis in ENSEMBLE_AXES:  # an entry has its own initialization and learning rate
         flat.pop(f"ensemble.{axis}", None)
-    flat["callbacks"] = ",".join(config.get("callbacks") or {})
+    if isinstance(callbacks := config.get("callbacks") or {}, Mapping):
+        flat["callbacks"] = ",".join(map(str, callbacks))
     return flat
 
 

@@ -1,0 +1,46 @@
+"""What `python -m orthontk.runs` makes of the files of runs, whatever state they are in."""
+
+import pytest
+
+from made_runs import make_run
+from orthontk.runs.collect import collect
+
+
+def by_name(root):
+    return {entry.directory.name: entry for entry in collect(root)}
+
+
+DAMAGES = {
+    "summary of another kind": lambda run: (run / "summary.json").write_text("[]"),
+    "summary without its parts": lambda run: (run / "summary.json").write_text('{"status": "finished"}'),
+    "no settings": lambda run: (run / "config.yaml").write_text(""),
+    "table of nothing": lambda run: (
+        (run / "summary.json").unlink(),
+        (run / "metrics.csv").write_text("\0" * 200_000),
+    ),
+    "configuration is gone": lambda run: (run / "config.yaml").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_named_and_hides_no_other(tmp_path, damage):
+    make_run(tmp_path / "a" / "whole")
+    DAMAGES[damage](make_run(tmp_path / "a" / "damaged"))
+    entries = by_name(tmp_path)
+    assert entries["whole"].status == "finished"
+    assert entries["damaged"].status == "unreadable" and entries["damaged"].note
+
+
+def test_unusual_settings_are_settings(tmp_path):
+    make_run(tmp_path / "a" / "one", callbacks=["ntk", {"b": 1}], **{"model": {1: 2}})
+    (tmp_path / "a" / "one" / "config.yaml").open("a").write("1: 2\n")
+    (entry,) = collect(tmp_path)
+    assert entry.values["callbacks"] == ["ntk", {"b": 1}] and entry.values["model.1"] == 2 and entry.values["1"] == 2
+
+
+def test_a_folder_of_runs_may_be_called_wandb(tmp_path):
+    run = make_run(tmp_path / "wandb" / "run")
+    own = run / "wandb" / "offline-run-20260101_000000-ab" / "files"  # the folder that W&B itself writes to
+    own.mkdir(parents=True)
+    (own / "config.yaml").write_text("wandb_version: 1\n")
+    assert [(entry.directory, entry.status) for entry in collect(tmp_path)] == [(run, "finished")]
