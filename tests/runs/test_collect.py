@@ -1,5 +1,7 @@
 """What `python -m orthontk.runs` makes of the files of runs, whatever state they are in."""
 
+import json
+
 import pytest
 
 from made_runs import make_run
@@ -44,3 +46,21 @@ def test_a_folder_of_runs_may_be_called_wandb(tmp_path):
     own.mkdir(parents=True)
     (own / "config.yaml").write_text("wandb_version: 1\n")
     assert [(entry.directory, entry.status) for entry in collect(tmp_path)] == [(run, "finished")]
+
+
+def test_ensembles_of_other_seeds_are_told_apart(tmp_path):
+    group = {"init": "gaussian", "learning_rate": 0.1, "replicas": 2, "diverged": 0}
+    for name, seeds in (("a", [0, 1]), ("b", [7, 8]), ("c", 2), ("d", None)):
+        run = make_run(tmp_path / "x" / name, ensemble={"seeds": seeds, "inits": ["gaussian"]})
+        summary = {"status": "finished", "groups": [group], "metrics": {}}
+        (run / "summary.json").write_text(json.dumps(summary))
+    values = [entry.values for entry in collect(tmp_path)]
+    assert [one.get("ensemble.seeds") for one in values] == [[0, 1], [7, 8], 2, None]
+    assert [one.get("seed") for one in values] == [None, None, 0, 0]  # of a number of seeds, the first
+
+
+def test_what_a_run_at_work_measured_is_finite_or_none(tmp_path):
+    run = make_run(tmp_path / "a" / "one", step=1)
+    (run / "metrics.csv").write_text("step,train/loss,val/loss\n0,1.0,\n1,nan,inf\n")
+    (entry,) = collect(tmp_path)
+    assert entry.values["train/loss"] is None and entry.values["val/loss"] is None

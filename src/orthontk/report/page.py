@@ -18,6 +18,7 @@ from orthontk.report.run_page import packed_run
 from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
 from orthontk.report.sweeps import Sweep, sweeps_in
 from orthontk.report.thin import Detail
+from orthontk.runs.texts import number, plain
 
 if TYPE_CHECKING:
     from orthontk.report.write import Judged, Reporter
@@ -81,18 +82,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("orthontk.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "plain": plain}
     return environment
-
-
-def number(value: Any) -> str:
-    """Four digits of a number; any other value as it is.
-
-    >>> number(0.123456), number(None), number(True), number("tanh"), number(100000)
-    ('0.1235', '', 'true', 'tanh', '100000')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

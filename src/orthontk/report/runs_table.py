@@ -7,7 +7,8 @@ from typing import Any
 
 from orthontk.report.gather import Run, short
 from orthontk.runs.collect import flatten
-from orthontk.runs.select import headings
+from orthontk.runs.select import differing, headings
+from orthontk.runs.texts import plain
 
 # Of the configuration, first what a reader looks for first.
 FIRST = (
@@ -28,7 +29,6 @@ FIRST = (
     "loss",
 )
 LEFT_OUT = ("name", "checkpoint", "scale")  # beside what `flatten` leaves out
-NAMES_ALONE = ("init", "callbacks")  # the function that draws, and which callbacks there were; not their settings
 RESULTS = {
     "train/tau": "train τ",
     "test/tau": "test τ",
@@ -78,19 +78,14 @@ def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     rows = [
         row for number, (run, label) in enumerate(zip(runs, labels, strict=True)) for row in _rows(number, run, label)
     ]
-    columns = differing([row.settings for row in rows])
+    columns = columns_of(rows)
     measured = [name for name in RESULTS if any(row.results.get(name) is not None for row in rows)]
     return Table(rows, columns, measured, headings(columns))
 
 
-def differing(settings: Sequence[Mapping[str, Value]]) -> list[str]:
-    """The keys that not all have the same value of, the well-known ones first.
-
-    >>> differing([{"a": 1, "seed": 0, "b": 2}, {"a": 1, "seed": 1}])
-    ['seed', 'b']
-    """
-    keys = dict.fromkeys(key for one in settings for key in one)
-    found = [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """The settings that differ between rows, the well-known ones first."""
+    found = differing([row.settings for row in rows])
     return sorted(found, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
 
 
@@ -98,16 +93,14 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Value]:
     """What there is to show of a run's settings: plain values by dotted key.
 
     >>> flat_settings({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
-    {'model': 'FCN', 'model.width': 8}
+    {'model': 'FCN', 'model.width': 8, 'callbacks': ''}
     """
-    kept = {key: value for key, value in flatten(config).items() if key not in NAMES_ALONE}
-    return {key: _plain(value) for key, value in kept.items() if key.partition(".")[0] not in LEFT_OUT}
+    kept = {key: value for key, value in flatten(config).items() if key != "init"}  # the function that draws
+    return {key: _scalar(value) for key, value in kept.items() if key.partition(".")[0] not in LEFT_OUT}
 
 
-def _plain(value: Any) -> Value:
-    if isinstance(value, str | int | float | bool) or value is None:
-        return value
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _scalar(value: Any) -> Value:
+    return value if isinstance(value, str | int | float | bool) or value is None else plain(value)
 
 
 def _rows(number: int, run: Run, label: str) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.report.gather import Run, short
-from orthontk.report.runs_table import RESULTS, Row, differing, runs_table
+from orthontk.report.runs_table import RESULTS, Row, columns_of, runs_table
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 
@@ -15,7 +15,7 @@ OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 def write_tables(runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[Path]:
     """Write both tables, every run's settings that differ as columns of the first."""
     rows = runs_table(runs, labels).rows
-    settings = differing([row.settings for row in rows])
+    settings = columns_of(rows)
     columns = ["run", "status", *settings, "replicas", *RESULTS]
     return [
         _write(out / "runs.csv", columns, (_plain(row) for row in rows)),

@@ -1,6 +1,7 @@
 """What there is to compare: an entry for each run, and for each kind of replica in an ensemble."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json
-from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT
+from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
 from orthontk.splits import TAU_SPLITS
@@ -86,7 +87,7 @@ def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
         settings = {key: value for key, value in settings.items() if key not in OF_REPLICAS}
     elif (directory / "metrics.csv").exists():
         for row in read_metrics(directory / "metrics.csv"):
-            metrics.update(row)
+            metrics.update({name: value if math.isfinite(value) else None for name, value in row.items()})
     note = state.reason
     if metrics and state.kind != FAILED:
         note = f"at step {int(metrics.pop('step'))} of {settings.get('trainer.max_steps')}"
@@ -119,8 +120,12 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key == "name" or key not in WITHOUT_EFFECT:
             flat.update(_flat(str(key), value))
+    ensemble = config.get("ensemble") or {}
     for axis in ENSEMBLE_AXES:  # an entry has its own initialization and learning rate
-        flat.pop(f"ensemble.{axis}", None)
+        if axis != "seeds" or ensemble.get(axis) is None:
+            flat.pop(f"ensemble.{axis}", None)
+    if "seed" in replaced_settings(ensemble):
+        flat.pop("seed", None)
     if isinstance(callbacks := config.get("callbacks") or {}, Mapping):
         flat["callbacks"] = ",".join(map(str, callbacks))
     return flat

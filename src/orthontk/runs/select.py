@@ -3,11 +3,12 @@
 import operator
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orthontk.checks import InvalidValue
 from orthontk.runs.collect import Entry
+from orthontk.runs.texts import plain
 
 # Metrics that are shown where any run has them.
 METRICS = ("train/tau", "test/tau", "train/loss", "test/accuracy", "ntk/change", "time/total")
@@ -22,14 +23,26 @@ OPERATORS = {
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)((?![=<>!]).*)")
 
 
-def differing(entries: Sequence[Entry]) -> list[str]:
-    """Settings that have two values or more among the runs that have them at all, in the configuration's order."""
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that have two values or more among the runs that have them at all, in the configuration's order.
+
+    >>> differing([{"width": 8, "seed": 0, "kernel": 3}, {"width": 8.0, "seed": 1}])
+    ['seed']
+    """
     values: dict[str, set[str]] = {}
-    for entry in entries:
-        for key, value in entry.values.items():
-            if "/" not in key and key not in ("status", "replicas"):
-                values.setdefault(key, set()).add(repr(_sortable(value)))
+    for one in settings:
+        for key, value in one.items():
+            values.setdefault(key, set()).add(repr(_sortable(value)))
     return [key for key, distinct in values.items() if len(distinct) > 1]
+
+
+def differing_settings(entries: Sequence[Entry]) -> list[str]:
+    """The settings in which runs differ: what is no metric and none of what every entry has."""
+    return [
+        key
+        for key in differing([entry.values for entry in entries])
+        if "/" not in key and key not in ("status", "replicas")
+    ]
 
 
 def measured(entries: Sequence[Entry]) -> list[str]:
@@ -73,6 +86,7 @@ def ordered(entries: Sequence[Entry], by: str, descending: bool) -> list[Entry]:
     key = key_of("--sort", by, entries)
     has = [entry for entry in entries if entry.values.get(key) is not None]
     has.sort(key=lambda entry: _sortable(entry.values[key]), reverse=descending)
+    has.sort(key=lambda entry: _number(entry.values[key]) is None)
     return has + [entry for entry in entries if entry.values.get(key) is None]
 
 
@@ -81,9 +95,9 @@ def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
     known = {key for entry in entries for key in entry.values}
     if name in known:
         return name
-    meant = [key for key, heading in headings(differing(entries)).items() if heading == name]
+    meant = [key for key, heading in headings(differing_settings(entries)).items() if heading == name]
     if not meant:
-        columns = ["status", *differing(entries), *measured(entries)]
+        columns = ["status", *differing_settings(entries), *measured(entries)]
         raise InvalidValue(option, name, "a setting such as model.width, or one of " + ", ".join(columns))
     return meant[0]
 
@@ -92,6 +106,8 @@ def _holds(value: Any, symbol: str, wanted: str) -> bool:
     number, wanted_number = _number(value), _number(wanted)
     if number is not None and wanted_number is not None:
         return bool(OPERATORS[symbol](number, wanted_number))
+    if value is None and symbol not in ("=", "!="):
+        return False
     return bool(OPERATORS[symbol](plain(value), wanted))
 
 
@@ -107,17 +123,3 @@ def _number(value: Any) -> float | None:
 def _sortable(value: Any) -> tuple[bool, float, str]:
     number = _number(value)
     return (True, 0.0, str(value)) if number is None else (False, number, "")
-
-
-def plain(value: Any) -> str:
-    """As it is shown, and as the command line gives it.
-
-    >>> plain(None), plain(True), plain("2.01e-5"), plain(0.123456)
-    ('null', 'true', '2.01e-05', '0.1235')
-    """
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    number = _number(value)
-    if number is None or isinstance(value, int):
-        return str(value)
-    return f"{number:.4g}"

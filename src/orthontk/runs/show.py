@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orthontk.runs.collect import DIVERGED, FINISHED, UNREADABLE, Entry
-from orthontk.runs.select import METRICS, differing, headings, measured, plain
+from orthontk.runs.select import METRICS, differing_settings, headings, measured
+from orthontk.runs.texts import number, plain, tau
 from orthontk.sweep.state import FAILED, INTERRUPTED, MISSING, RUNNING
 from orthontk.terminal import console as open_console
 
@@ -32,7 +33,7 @@ HASH = re.compile(r"[0-9a-f]{8}(-\d+)?$")  # at the end of a run directory's nam
 def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> None:
     """Print a row for each run: what tells it from the others, how it ended, what it measured."""
     console = open_console()
-    settings = [key for key in differing(entries) if key not in extra]
+    settings = [key for key in differing_settings(entries) if key not in extra]
     metrics = [name for name in METRICS if name not in extra and any(name in entry.values for entry in entries)]
     replicas = ["replicas"] if any("replicas" in entry.values for entry in entries) else []
     columns = [*settings, *replicas, *extra, *metrics]
@@ -61,7 +62,7 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
 
 def write_csv(entries: Sequence[Entry], extra: Sequence[str] = ()) -> None:
     """Print comma-separated values: every setting that differs and every metric, in full."""
-    columns = list(dict.fromkeys([*differing(entries), *extra, "replicas", *measured(entries)]))
+    columns = list(dict.fromkeys([*differing_settings(entries), *extra, "replicas", *measured(entries)]))
     columns = [key for key in columns if key != "replicas" or any(key in entry.values for entry in entries)]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["directory", "status", *columns])
@@ -86,14 +87,14 @@ def _status(entry: Entry) -> str:
 
 
 def _cell(entry: Entry, key: str) -> str:
-    censored = entry.values.get(f"{key.removesuffix('tau')}censored") if key.endswith("/tau") else None
-    if key not in entry.values:
-        return "never" if censored else ""
-    value = entry.values[key]
     if key.endswith("/tau"):
-        never = censored if "replicas" in entry.values else None
-        return ("never" if value is None else plain(value)) + (f" +{never}" if never else "")
-    return "not finite" if value is None and "/" in key else plain(value)
+        censored = entry.values.get(f"{key.removesuffix('tau')}censored")
+        return tau(entry.values.get(key), censored, several="replicas" in entry.values)
+    if key not in entry.values:
+        return ""
+    if "/" not in key:
+        return plain(entry.values[key])
+    return "not finite" if entry.values[key] is None else number(entry.values[key])
 
 
 def _is_numeric(entries: Sequence[Entry], key: str) -> bool:

@@ -1,0 +1,49 @@
+"""Which runs a condition chooses, their order, and how values are shown."""
+
+from pathlib import Path
+
+import pytest
+
+from orthontk.runs.collect import Entry
+from orthontk.runs.select import differing, ordered, where
+from orthontk.runs.texts import plain
+
+
+def entries(**columns):
+    """A run for each value of every column."""
+    count = len(next(iter(columns.values())))
+    return [Entry(Path(str(i)), {name: column[i] for name, column in columns.items()}) for i in range(count)]
+
+
+def places(chosen):
+    return [int(str(entry.directory)) for entry in chosen]
+
+
+@pytest.mark.parametrize("condition", ["train/loss>5", "train/loss<5", "train/loss>=0", "train/loss<=a"])
+def test_what_was_no_finite_number_is_neither_above_nor_below(condition):
+    assert 0 not in places(where(entries(**{"train/loss": [None, 7.0, 0.5]}), [condition]))
+
+
+def test_what_was_no_finite_number_can_be_asked_for():
+    assert places(where(entries(**{"train/loss": [None, 7.0]}), ["train/loss=null"])) == [0]
+
+
+@pytest.mark.parametrize("value", [0.0316228, 1 / 3, 1e-12, 123456.789, "20261127", "1_000", True, None, [7, 8]])
+def test_a_setting_can_be_given_back_as_it_is_shown(value):
+    found = entries(setting=[value, "another"])
+    assert places(where(found, [f"setting={plain(value)}"])) == [0]
+
+
+def test_a_text_that_looks_like_a_number_is_shown_as_it_is():
+    assert plain("20261127") == "20261127" and plain("1_000") == "1_000"
+
+
+@pytest.mark.parametrize("descending, order", [(False, [3, 1, 0, 2]), (True, [1, 3, 2, 0])])
+def test_numbers_come_before_texts_in_either_direction(descending, order):
+    found = entries(setting=["a", 2, "b", 1])
+    assert places(ordered(found, "setting", descending)) == order
+
+
+def test_a_setting_differs_among_the_runs_that_have_it():
+    settings = [{"width": 8, "depth": 2, "seed": 0}, {"width": 8.0, "seed": 1}]
+    assert differing(settings) == ["seed"]
