@@ -8,7 +8,8 @@ from typing import Any
 from orthontk.report.gather import Run, short
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import differing, headings
-from orthontk.runs.texts import plain
+from orthontk.runs.texts import number, plain, tau
+from orthontk.splits import TAU_SPLITS
 
 # Of the configuration, first what a reader looks for first.
 FIRST = (
@@ -37,6 +38,7 @@ RESULTS = {
     "ntk/change": "NTK change",
     "time/total": "seconds",
 }
+CENSORED = tuple(f"{split}/censored" for split in TAU_SPLITS)  # how many have no τ, beside `RESULTS`
 SHOWN_AT_FIRST = 6  # differing settings; the others are a button away
 
 Value = str | int | float | bool | None
@@ -57,6 +59,13 @@ class Row:
     replicas: int | None
     settings: dict[str, Value]
     results: dict[str, float | None] = field(default_factory=dict)
+
+    def shown(self, name: str) -> str:
+        """A result as a text."""
+        value = self.results.get(name)
+        if not name.endswith("/tau"):
+            return number(value)
+        return tau(value, self.results.get(name.replace("tau", "censored")), several=self.replicas is not None)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def runs_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
         row for number, (run, label) in enumerate(zip(runs, labels, strict=True)) for row in _rows(number, run, label)
     ]
     columns = columns_of(rows)
-    measured = [name for name in RESULTS if any(row.results.get(name) is not None for row in rows)]
+    measured = [name for name in RESULTS if any(row.shown(name) for row in rows)]
     return Table(rows, columns, measured, headings(columns))
 
 
@@ -113,9 +122,9 @@ def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
     for group in groups:
         own = settings | {"init.scheme": group["init"], "optimizer.lr": group["learning_rate"]}
         status = f"{group['diverged']} diverged" if group["diverged"] else "finished"
-        results = {name: _mean(group.get(name)) for name in RESULTS} | {
-            "time/total": _number(_metrics(run), "time/total")
-        }
+        results = {name: _part(group, name, "mean") for name in RESULTS}
+        results |= {name: _part(group, name.replace("censored", "tau"), "censored") for name in CENSORED}
+        results["time/total"] = _number(_metrics(run), "time/total")
         yield Row(number, label, status, group["replicas"], own, results)
 
 
@@ -127,12 +136,10 @@ def status_of(run: Run) -> str:
 
 def _results(run: Run) -> dict[str, float | None]:
     """Of a run that is not finished, the last values so far."""
-    if run.finished:
-        return {name: _number(_metrics(run), name) for name in RESULTS}
-    last: dict[str, Any] = {}
-    for row in run.rows:
-        last |= row
-    return {name: _number(last, name) for name in RESULTS}
+    last: Mapping[str, Any] = _metrics(run)
+    if not run.finished:
+        last = {name: value for row in run.rows for name, value in row.items()}
+    return {name: _number(last, name) for name in (*RESULTS, *CENSORED)}
 
 
 def _metrics(run: Run) -> Mapping[str, Any]:
@@ -140,8 +147,10 @@ def _metrics(run: Run) -> Mapping[str, Any]:
     return metrics if isinstance(metrics, dict) else {}
 
 
-def _mean(value: Any) -> float | None:
-    return _number(value, "mean") if isinstance(value, dict) else None
+def _part(group: Mapping[str, Any], name: str, part: str) -> float | None:
+    """The mean of a kind of replica, or how many of them are censored."""
+    value = group.get(name)
+    return _number(value, part) if isinstance(value, dict) else None
 
 
 def _number(values: Mapping[str, Any], name: str) -> float | None:

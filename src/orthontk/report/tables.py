@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.report.gather import Run, short
-from orthontk.report.runs_table import RESULTS, Row, columns_of, runs_table
+from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 
@@ -16,7 +16,7 @@ def write_tables(runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[
     """Write both tables, every run's settings that differ as columns of the first."""
     rows = runs_table(runs, labels).rows
     settings = columns_of(rows)
-    columns = ["run", "status", *settings, "replicas", *RESULTS]
+    columns = ["run", "status", *settings, "replicas", *RESULTS, *CENSORED]
     return [
         _write(out / "runs.csv", columns, (_plain(row) for row in rows)),
         _write(out / "curves.csv", OF_A_CURVE, _measurements(runs, labels)),
@@ -24,7 +24,9 @@ def write_tables(runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    return {"run": row.label, "status": row.status, "replicas": row.replicas, **row.settings, **row.results}
+    censored = {name: None if (count := row.results.get(name)) is None else int(count) for name in CENSORED}
+    own = {"run": row.label, "status": row.status, "replicas": row.replicas}
+    return own | row.settings | row.results | censored
 
 
 def _measurements(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 function startTable() {
   const table = document.getElementById("runs");
   const names = [...table.tHead.rows[0].cells].map((cell) => [cell.textContent.trim(), cell.dataset.name]);
-  const rows = [...table.tBodies[0].rows].map((row) => ({ row, cells: [...row.cells].map((cell) => cell.textContent.trim()) }));
+  const rows = [...table.tBodies[0].rows].map((row) => ({ row, cells: [...row.cells].map((cell) => cell.dataset.value || cell.textContent.trim()) }));
   const filter = document.getElementById("filter");
   const apply = () => {
     const tests = filter.value.trim().split(/\s+/).filter(Boolean).map((word) => testOf(word, names));
