@@ -41,3 +41,29 @@ def test_a_mean_says_where_its_replicas_become_fewer():
 def test_a_mean_over_all_says_nothing():
     (panel,) = bands("train/loss", {("gaussian", 0.1): {0: {0: 1.0, 2: 2.0}, 1: {0: 1.0, 2: 2.0}}}).panels
     assert [series.x for series in panel.series] == [[0, 2]] and panel.title == "learning rate 0.1"
+
+
+SIX = ("a", "b", "c", "d", "e", "f")
+
+
+def test_every_initialization_is_drawn_in_a_look_of_its_own():
+    curves = {0: {0: 1.0, 2: 2.0}, 1: {0: 1.0, 2: 2.0}}
+    results = [result(3, 4, init=init) for init in SIX]
+    figures = [bands("train/loss", {(init, 0.1): curves for init in SIX}), taus(results)]
+    for figure in figures:
+        looks = {series.name: (series.colour, series.line) for series in figure.panels[0].series if series.line}
+        assert set(looks) == set(SIX) and len(set(looks.values())) == 6
+
+
+def test_learning_rates_that_are_left_out_are_counted():
+    curves = {0: {0: 1.0, 2: 2.0}}
+    figure = bands("train/loss", {("gaussian", rate / 10): curves for rate in range(1, 11)})
+    assert len(figure.panels) == 6 and figure.title.endswith("; 6 of 10 learning rates")
+    assert bands("train/loss", {("gaussian", 0.1): curves}).title.endswith("mean over seeds")
+
+
+def test_a_band_that_is_cut_on_a_logarithmic_axis_says_so():
+    wide, narrow = ({0: {0: 1.0}, 1: {0: other}} for other in (100.0, 1.1))
+    cut = "bands are a standard deviation over seeds, cut at a tenth of the mean"
+    assert bands("train/loss", {("gaussian", 0.1): wide}).intervals == cut
+    assert bands("train/loss", {("gaussian", 0.1): narrow}).intervals == "bands are a standard deviation over seeds"

@@ -1,20 +1,20 @@
 """What there is to see of an ensemble, as data, and `figures/` drawn from it: bands over seeds, and τ."""
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, takewhile
 from pathlib import Path
 from typing import Any
 
 from orthontk.csv_rows import read_rows
 from orthontk.ensemble.bands import Curves, Kind, Point, band, read_curves
 from orthontk.figures.draw_panels import draw_panels
-from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
 from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, STEPS
 from orthontk.splits import TAU_SPLITS
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE)  # of initializations
+COLOURS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("-", ":", "-.")  # of initializations
 CURVES = {
     "train/loss": Axis("train loss (minibatch)", "log"),
     "train/accuracy": Axis("train accuracy (minibatch)"),
@@ -23,6 +23,7 @@ CURVES = {
 }
 MARKERS = {"censored": "^", "diverged": "x"}  # of replicas without a τ
 MOST_RATES = 6  # that have axes of their own
+INTERVALS, CUT = "bands are a standard deviation over seeds", 10  # no lower than a tenth of the mean on a log axis
 
 
 def draw_ensemble(directory: Path) -> list[Path]:
@@ -47,32 +48,45 @@ def bands(name: str, kinds: Mapping[Kind, Curves]) -> PanelFigure:
     A replica that has ended is in no mean any more. Those left are no sample of all: their mean has its own line.
     """
     inits = list(dict.fromkeys(init for init, _ in kinds))
-    rates = evenly(sorted({rate for _, rate in kinds}), MOST_RATES)
-    panels = []
+    all_rates = sorted({rate for _, rate in kinds})
+    rates = evenly(all_rates, MOST_RATES)
+    panels, is_cut = [], False
     for rate in rates:
         own = {init: kinds[init, rate] for init in inits if (init, rate) in kinds}
         series, fewer = [], []
-        for init, colour in zip(inits, COLOURS, strict=False):
+        for init, (colour, line) in zip(inits, _looks(), strict=False):
             if init in own:
                 points = band(own[init])
-                series += _bands(points, len(own[init]), colour, init, CURVES[name].scale == "log")
+                positive = CURVES[name].scale == "log"
+                is_cut |= positive and any(point.lower < point.mean / CUT for point in points)
+                series += _bands(points, len(own[init]), colour, line, init, positive)
                 if points and points[-1].replicas < len(own[init]):
                     fewer.append(f"{init} {points[-1].replicas} of {len(own[init])}")
         title = f"learning rate {rate:g}" + (f"; left at the end: {', '.join(fewer)}" if fewer else "")
         panels.append(Panel(title, Axis(STEPS), CURVES[name], series))
     title = f"{CURVES[name].label}, mean over seeds"
-    return PanelFigure(panels, min(len(rates), 3), "bands are a standard deviation over seeds", title)
+    title += f"; {len(rates)} of {len(all_rates)} learning rates" if len(rates) < len(all_rates) else ""
+    return PanelFigure(
+        panels, min(len(rates), 3), INTERVALS + (", cut at a tenth of the mean" if is_cut else ""), title
+    )
 
 
-def _bands(points: Sequence[Point], replicas: int, colour: str, name: str, positive: bool) -> list[Series]:
+def _looks() -> Iterator[tuple[str, Line]]:
+    """Of one initialization after another: colours, again with other lines where there are many."""
+    for line in cycle(LINES):
+        for colour in COLOURS:
+            yield colour, line
+
+
+def _bands(points: Sequence[Point], replicas: int, colour: str, line: Line, name: str, positive: bool) -> list[Series]:
     """The mean while it is over all replicas, and from where they become fewer."""
     points = [p for p in points if math.isfinite(p.upper) and (p.mean > 0 or not positive)]
     count = sum(1 for _ in takewhile(lambda point: point.replicas == replicas, points))
     whole, left = points[:count], points[max(0, count - 1) :]
-    low = [max(point.lower, point.mean / 10) if positive else point.lower for point in whole]
+    low = [max(point.lower, point.mean / CUT) if positive else point.lower for point in whole]
     marker = "o" if len(points) < 10 else ""
     steps, means, high = ([getattr(p, part) for p in whole] for part in ("step", "mean", "upper"))
-    series = [Series(name, steps, means, colour, marker=marker, low=low, high=high)] if whole else []
+    series = [Series(name, steps, means, colour, line, marker, low=low, high=high)] if whole else []
     if count < len(points):
         steps, means = ([getattr(p, part) for p in left] for part in ("step", "mean"))
         series.append(Series(f"{name}, those left", steps, means, colour, "--", marker))
@@ -86,21 +100,21 @@ def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
     panels = []
     for split in splits:
         series = []
-        for place, (init, colour) in enumerate(zip(inits, COLOURS, strict=False)):
+        for place, (init, (colour, line)) in enumerate(zip(inits, _looks(), strict=False)):
             own = [result for result in results if result["init"] == init]
-            series += _taus(split, own, colour, init, shift=1.06 ** (place - (len(inits) - 1) / 2))
+            series += _taus(split, own, colour, line, init, shift=1.06 ** (place - (len(inits) - 1) / 2))
         y = Axis(f"τ ({split} set, updates)", "symlog", ends=(0, None))
         panels.append(Panel(_without_tau(split, results, inits), Axis("learning rate", "log"), y, series))
     return PanelFigure(panels, len(splits), title="τ against the learning rate, mean of the replicas that have one")
 
 
-def _taus(split: str, results: Sequence[dict], colour: str, name: str, shift: float) -> list[Series]:
+def _taus(split: str, results: Sequence[dict], colour: str, line: Line, name: str, shift: float) -> list[Series]:
     reached = [(result["learning_rate"], result[f"{split}/tau"]) for result in results if f"{split}/tau" in result]
     rates = sorted({rate for rate, _ in reached})
     means = [_mean([tau for other, tau in reached if other == rate]) for rate in rates]
     series = [
         Series(name, *_points(reached, shift), colour, "", ".", opacity=0.35, in_legend=False),
-        Series(name, [rate * shift for rate in rates], means, colour, marker="o"),
+        Series(name, [rate * shift for rate in rates], means, colour, line, "o"),
     ]
     for what, marker in MARKERS.items():
         points = [(result["learning_rate"], result["steps"]) for result in results if _ended(result, split) == what]
