@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
 
-from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Scale, Series
 from orthontk.figures.style import new_figure, save
 
 MOST_INSIDE = 5  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
+LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
+FEW_DECADES = 2.0  # over which there may be a single power of ten
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
     "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
@@ -35,8 +38,9 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
     for axes in all_axes[len(content.panels) :]:
         axes.set_axis_off()
     _draw_legends(figure, all_axes, content, 7)
-    if title or content.title:
-        figure.suptitle(title or content.title, fontsize=9)
+    intervals = content.intervals if any(map(_has_intervals, content.panels)) else ""
+    if text := "\n".join(filter(None, [title or content.title, intervals])):
+        figure.suptitle(text, fontsize=9)
     save(figure, path)
     return path
 
@@ -48,14 +52,16 @@ def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
     for number, panel in enumerate(content.panels, start=1):
         path = folder / f"{number:02d}-{_file_name(panel.title or panel.y.label)}.pdf"
         with rc_context(FOR_PRINT):
-            _print(panel, path)
+            _print(panel, content.intervals, path)
         written.append(path)
     return written
 
 
-def _print(panel: Panel, path: Path) -> None:
+def _print(panel: Panel, intervals: str, path: Path) -> None:
     figure, (axes,) = new_figure()
     _draw(axes, panel, 8)
+    if intervals and _has_intervals(panel):
+        axes.set_title("\n".join(filter(None, [panel.title, intervals])))
     handles, labels = axes.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
     if entries:  # below, where it hides nothing
@@ -63,6 +69,10 @@ def _print(panel: Panel, path: Path) -> None:
     legend_rows = math.ceil(len(entries) / 2)
     figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + 0.15 * legend_rows)
     save(figure, path)
+
+
+def _has_intervals(panel: Panel) -> bool:
+    return any(series.has_intervals for series in panel.series)
 
 
 def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
@@ -82,11 +92,11 @@ def _draw_series(axes: Axes, series: Series) -> None:
         line.set_label(series.name)
     if series.marker in ("^", "x"):
         line.set(markerfacecolor="none", clip_on=False, markersize=6)
-    if series.low is None or series.high is None or not len(series.x):
+    if not series.has_intervals:
         return
     low, high, y = (np.asarray(values, dtype=float) for values in (series.low, series.high, series.y))
     whole = np.isfinite(low) & np.isfinite(high)
-    if series.bars:
+    if series.has_bars:
         spread = np.where(whole, [y - low, high - y], 0.0).clip(min=0)
         axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=width)
     else:
@@ -97,15 +107,28 @@ def _set_axis(axes: Axes, name: str, axis: Axis, values: Numbers) -> None:
     if axis.scale == "log" and not any(value > 0 for value in values):  # nothing that Matplotlib could scale
         axis = axis._replace(scale="linear")
     if axis.scale == "symlog":
-        getattr(axes, f"set_{name}scale")("symlog", linthresh=1, linscale=0.3)
+        getattr(axes, f"set_{name}scale")("symlog", linthresh=1, linscale=LINEAR)
         axes.set(**{f"{name}lim": (-0.2, None)})
     else:
         axes.set(**{f"{name}scale": axis.scale})
-    if axis.scale == "log" and name == "x":
-        axes.xaxis.set_minor_formatter(NullFormatter())
     if any(end is not None for end in axis.ends):
         axes.set(**{f"{name}lim": axis.ends})
+    if axis.scale != "linear":
+        _label_between_powers(getattr(axes, f"{name}axis"), axis.scale)
     axes.set(**{f"{name}label": axis.label})
+
+
+def _label_between_powers(side: MatplotlibAxis, scale: Scale) -> None:
+    """Numbers between the powers of ten, of which a short axis has one or none."""
+    low, high = side.get_view_interval()
+    decades = math.log10(high / low) if scale == "log" else math.log10(max(high, 1)) + LINEAR
+    if decades > FEW_DECADES:
+        side.set_minor_formatter(NullFormatter())
+        return
+    between = (2, 5) if decades > 0.5 else tuple(range(2, 10))
+    of_log, of_symlog = LogLocator(subs=between), SymmetricalLogLocator(base=10, linthresh=1, subs=between)
+    side.set_minor_locator(of_log if scale == "log" else of_symlog)
+    side.set_minor_formatter("{x:g}")
 
 
 def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:

@@ -45,6 +45,15 @@ class Series:
     opacity: float = 1.0
     in_legend: bool = True
 
+    @property
+    def has_intervals(self) -> bool:
+        return self.low is not None and self.high is not None and len(self.x) > 0
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether its intervals are bars; a band of a single point would not be seen."""
+        return self.bars or len(self.x) == 1
+
 
 @dataclass(frozen=True)
 class Panel:

@@ -52,7 +52,7 @@ def _series(series: Series, points: int) -> dict[str, Any]:
     if series.low is not None and series.high is not None:
         data["low"] = rounded(series.low[place] for place in kept)
         data["high"] = rounded(series.high[place] for place in kept)
-        data["bars"] = series.bars
+        data["bars"] = series.has_bars
     return data
 
 

@@ -1,0 +1,104 @@
+"""What Matplotlib draws of a figure: its legends, its axes' numbers and what its bands are."""
+
+import pytest
+
+from orthontk.figures import draw_panels
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.report.figure_data import figure_data
+
+
+def figure_of(counts, monkeypatch, tmp_path):
+    """The figure of panels with so many curves each, the first of which are the same in all."""
+    axis = Axis("x")
+    curves = [Series(f"curve {i}", [0, 1], [0, i]) for i in range(max(counts))]
+    content = PanelFigure([Panel("", axis, axis, curves[:count]) for count in counts], columns=2)
+    kept = []
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(content, tmp_path / "figure.png")
+    return kept[0]
+
+
+def texts(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_short_ones_lie_within_the_first_panel_that_has_the_entries(monkeypatch, tmp_path):
+    figure = figure_of([3, 3], monkeypatch, tmp_path)
+    first, second = figure.axes
+    assert texts(first.get_legend()) == ["curve 0", "curve 1", "curve 2"]
+    assert second.get_legend() is None and not figure.legends
+
+
+@pytest.mark.parametrize("counts", [[7, 2], [2, 7]])
+def test_one_that_would_hide_curves_lies_below_all_panels(counts, monkeypatch, tmp_path):
+    figure = figure_of(counts, monkeypatch, tmp_path)
+    (legend,) = figure.legends
+    assert sorted(texts(legend)) == [f"curve {i}" for i in range(7)]
+    assert all(axes.get_legend() is None for axes in figure.axes)
+    figure.draw_without_rendering()
+    lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
+    assert legend.get_window_extent().y1 <= lowest
+
+
+def test_points_are_not_joined_by_a_line(monkeypatch, tmp_path):
+    axis, kept = Axis("x"), []
+    points = Series("points", [0, 1, 2], [0, 2, 1], line="", marker=".")
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(PanelFigure([Panel("", axis, axis, [points])], columns=1), tmp_path / "figure.png")
+    (line,) = kept[0].axes[0].lines
+    assert line.get_linestyle() == "None" and line.get_marker() == "."
+
+
+def drawn(panel, monkeypatch, tmp_path, **settings):
+    """The figure of one panel, laid out."""
+    kept = []
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(PanelFigure([panel], **settings), tmp_path / "figure.png")
+    draw_panels.print_panels(PanelFigure([panel], **settings), tmp_path)
+    for figure in kept:
+        figure.draw_without_rendering()
+    return kept
+
+
+def numbers(axis):
+    """What is written along an axis, within its ends."""
+    low, high = axis.get_view_interval()
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    return [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()]
+
+
+@pytest.mark.parametrize("scale, ends", [
+    ("log", (0.2, 0.5)), ("log", (0.3, 1)), ("log", (1.01, 1.02)), ("log", (0.52, 0.9)), ("log", (3, 80)),
+    ("symlog", (2, 7)), ("symlog", (0, 20)),
+])  # fmt: skip
+def test_every_axis_has_two_numbers_or_more(scale, ends, monkeypatch, tmp_path):
+    axis = Axis("x", scale)
+    for figure in drawn(Panel("", axis, axis, [Series("a", ends, ends)]), monkeypatch, tmp_path):
+        (axes,) = figure.axes
+        assert all(2 <= len(numbers(axis)) <= 12 for axis in (axes.xaxis, axes.yaxis))
+
+
+def test_a_wide_logarithmic_axis_has_its_powers_of_ten_alone(monkeypatch, tmp_path):
+    axis = Axis("x", "log")
+    for figure in drawn(Panel("", axis, axis, [Series("a", [1, 1e3], [1, 1e3])]), monkeypatch, tmp_path):
+        assert all("10^" in text for text in numbers(figure.axes[0].xaxis))
+
+
+def test_a_figure_says_what_its_bands_are(monkeypatch, tmp_path):
+    axis = Axis("x")
+    with_band = Panel("depth 3", axis, axis, [Series("a", [0, 1], [0, 1], low=[0, 0], high=[1, 2])])
+    image, pdf = drawn(with_band, monkeypatch, tmp_path, intervals="95 % intervals", title="speed")
+    assert image.get_suptitle() == "speed\n95 % intervals" and image.axes[0].get_title() == "depth 3"
+    assert pdf.axes[0].get_title() == "depth 3\n95 % intervals"
+    without = Panel("depth 3", axis, axis, [Series("a", [0, 1], [0, 1])])
+    image, pdf = drawn(without, monkeypatch, tmp_path, intervals="95 % intervals", title="speed")
+    assert image.get_suptitle() == "speed" and pdf.axes[0].get_title() == "depth 3"
+
+
+def test_the_interval_of_a_single_point_is_a_bar(monkeypatch, tmp_path):
+    axis = Axis("x")
+    panel = Panel("", axis, axis, [Series("a", [1], [2], low=[1], high=[4])])
+    (bar,) = drawn(panel, monkeypatch, tmp_path)[0].axes[0].collections
+    (ends,) = bar.get_segments()
+    assert ends[:, 1].tolist() == [1, 4]
+    assert figure_data(PanelFigure([panel]), 100)["panels"][0]["series"][0]["bars"] is True
