@@ -1,6 +1,7 @@
 """Kernels at checkpoints, small enough for a page: a byte for each pair of inputs, in each kernel's own range."""
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from orthontk.figures.heatmaps import by_class
 from orthontk.figures.run import evenly
 from orthontk.kernels import measures
 from orthontk.kernels.kernel_series import KernelSeries
-from orthontk.report.thin import Detail, rounded
+from orthontk.report.thin import Detail
 
 LEVELS = 255
 
@@ -28,7 +29,7 @@ def heatmap_data(series: KernelSeries, detail: Detail) -> dict[str, Any]:
     for step, theta in checkpoints:
         kernel = measures.mean_over_outputs(theta)[order][:, order].double()
         if kernel.isfinite().all():  # not where training has diverged
-            small = _as_bytes(_blocks(kernel, block))
+            small = _as_bytes(_blocks(kernel, block)) | {"digits": _digits(kernel)}
             data["checkpoints"].append({"step": step, "words": _in_words(kernel, labels), **small})
     return data
 
@@ -43,8 +44,13 @@ def _as_bytes(kernel: Tensor) -> dict[str, Any]:
     values = kernel.numpy()[np.triu_indices(len(kernel))]
     low, high = float(values.min()), float(values.max())
     levels = np.rint((values - low) / max(high - low, 1e-300) * LEVELS).clip(0, LEVELS).astype(np.uint8)
-    ends = rounded([low, high])
-    return {"low": ends[0], "high": ends[1], "levels": base64.b64encode(levels.tobytes()).decode()}
+    return {"low": low, "high": high, "levels": base64.b64encode(levels.tobytes()).decode()}
+
+
+def _digits(kernel: Tensor) -> int:
+    """So many that values a level apart are told apart: kernels of deep networks may span less than 1 %."""
+    level = float(kernel.max() - kernel.min()) / LEVELS
+    return 4 if level == 0 else min(15, max(4, math.ceil(math.log10(float(kernel.abs().max()) / level)) + 1))
 
 
 def _in_words(kernel: Tensor, labels: list[int]) -> str:
@@ -52,5 +58,6 @@ def _in_words(kernel: Tensor, labels: list[int]) -> str:
     classes = torch.tensor(labels)
     same, diagonal = classes[:, None] == classes[None], torch.eye(len(labels), dtype=torch.bool)
     parts = {"on the diagonal": diagonal, "within classes": same & ~diagonal, "between classes": ~same}
-    told = [f"{kernel[mask].mean():.4g} {name}" for name, mask in parts.items() if mask.any()]
+    digits = _digits(kernel)
+    told = [f"{kernel[mask].mean():.{digits}g} {name}" for name, mask in parts.items() if mask.any()]
     return "mean of Θ: " + ", ".join(told)

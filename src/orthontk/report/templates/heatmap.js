@@ -41,7 +41,7 @@ function heatmapTrace(kernels, place, common, data) {
   return {
     type: "heatmap", z: kernels[place].z, colorscale: "Viridis", customdata: kernels[place].z.map((row, i) => row.map((_, j) => [data.labels[i], data.labels[j]])),
     zmin: Math.min(...shown.map((kernel) => kernel.low)), zmax: Math.max(...shown.map((kernel) => kernel.high)),
-    hovertemplate: "%{z:.4g} between a %{customdata[0]} and a %{customdata[1]}<extra></extra>",
+    hovertemplate: `%{z:.${kernels[place].digits}g} between a %{customdata[0]} and a %{customdata[1]}<extra></extra>`,
     colorbar: { thickness: 12, title: { text: "Θ(x, x′)", side: "right" } },
   };
 }
