@@ -137,7 +137,7 @@ def test_opposite_results_of_two_parameterizations_stay_apart(speed, tmp_path):
     speed(seeds=[*range(8)], taus=FASTER)
     speed("model.parameterization=ntk", seeds=[*range(8)], taus=SLOWER)
     verdicts = {(c.where, c.verdict) for c in claims_of(tmp_path) if "equal η, mean" in c.statistic}
-    where = "FCN tanh L=50 n=400  parameterization={} orthogonal, train τ"
+    where = "FCN tanh L=50 n=400 parameterization={} orthogonal, train τ"
     assert verdicts == {(where.format("standard"), SUPPORTED), (where.format("ntk"), NOT_SUPPORTED)}
 
 

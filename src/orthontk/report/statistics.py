@@ -91,6 +91,15 @@ def geometric_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.exp(np.mean(np.log(values), axis=axis))
 
 
+def difference_of(statistic: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """A statistic of two samples: that of the first less that of the second.
+
+    >>> difference_of(np.mean)([3.0, 5.0], [1.0, 2.0], axis=-1)
+    np.float64(2.5)
+    """
+    return lambda one, other, axis=-1: statistic(one, axis=axis) - statistic(other, axis=axis)
+
+
 def relative_variance(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Var/E²."""
     return np.var(values, axis=axis, ddof=1) / np.mean(values, axis=axis) ** 2

@@ -8,7 +8,7 @@ import pandas as pd
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, below, difference
 from orthontk.report.gather import Run
-from orthontk.report.statistics import bootstrap, log_variance, relative_variance
+from orthontk.report.statistics import bootstrap, difference_of, log_variance, relative_variance
 from orthontk.run.directory import NTK_DRAWS
 from orthontk.studies.curves import COLOURS
 from orthontk.studies.study import Study, by
@@ -62,7 +62,7 @@ class DepthFluctuation(Study):
                     "fluctuations of Gaussian weights grow with depth/width",
                     f"{at} against L={shallowest.depth.iloc[0]}",
                     "Var[log Θ(x,x)], deepest − shallowest",
-                    bootstrap(_increase, own.theta.to_numpy(), first),
+                    bootstrap(difference_of(log_variance), own.theta.to_numpy(), first),
                     0.0,
                 )
 
@@ -87,7 +87,3 @@ def _with_bars(table: pd.DataFrame, measure: Statistic, colour: str, name: str) 
         return None
     y, low, high = ([getattr(interval, end) for _, interval in points] for end in ("estimate", "low", "high"))
     return Series(name, [x for x, _ in points], y, colour, marker="o", low=low, high=high, bars=True)
-
-
-def _increase(deep: np.ndarray, shallow: np.ndarray, axis: int = -1) -> np.ndarray:
-    return log_variance(deep, axis) - log_variance(shallow, axis)

@@ -9,22 +9,26 @@ from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, difference, sameness
 from orthontk.report.gather import Run
-from orthontk.report.statistics import bootstrap
+from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.replicas import paired
 from orthontk.studies.study import Study, by
 
 SPREAD, PREDICTED = "jacobian/relative_variance", "jacobian/predicted_relative_variance"
 
 
 class DynamicalIsometry(Study):
-    """Relative variance of the Jacobian's squared singular values, by regime (q* of the critical point).
+    """Relative variance of the Jacobian's squared singular values, by regime.
+
+    A regime is q* of the critical point or, without `model.critical`, the two variances; of those how linear they are
+    is not known, so that they are compared with no other.
 
     Args:
         spread_ratio_above: what the Gaussian spread exceeds the orthogonal one by in the linear regime, as a factor.
         prediction_margin: how far the measured spread may be from mean-field theory, as a difference of logs.
     """
 
-    PANEL = ("family", "activation", "depth", "width", "critical")
+    PANEL = ("family", "activation", "depth", "width", "critical", "weight_var", "bias_var")
     AXES = ("model.critical",)
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
@@ -34,7 +38,7 @@ class DynamicalIsometry(Study):
         """A row for each run and step at which the spectrum was measured."""
         rows = []
         for run in runs:
-            settings = run.settings() | {"critical": run.get("model.critical")}
+            settings = run.settings() | _regime(run)
             measured = [row for row in run.rows if SPREAD in row]
             predicted = measured[0].get(PREDICTED, np.nan) if measured else np.nan
             for row in measured:
@@ -44,7 +48,8 @@ class DynamicalIsometry(Study):
 
     @staticmethod
     def describe(name: str, value: object) -> str:
-        return f"q*={value}" if name == "critical" else Study.describe(name, value)
+        letter = {"critical": "q*", "weight_var": "σ_w²", "bias_var": "σ_b²"}.get(name)
+        return f"{letter}={value}" if letter else Study.describe(name, value)
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         return [
@@ -69,28 +74,25 @@ class DynamicalIsometry(Study):
                 )
 
     def _between_initializations(self, where: str, table: pd.DataFrame) -> Iterator[Claim]:
-        ratios = {}
-        for (critical, when), part in _ends(table):
-            gaussian, orthogonal = (_by_seed(part, init) for init in ("gaussian", "orthogonal"))
-            seeds = gaussian.index.intersection(orthogonal.index)
-            ratios[critical, when] = np.log(gaussian[seeds] / orthogonal[seeds]).to_numpy()
-        linear, nonlinear = table.critical.min(), table.critical.max()
-        for when in ("initialization", "end of training"):
-            if len(ratios.get((linear, when), ())):
-                yield difference(
-                    "in the linear regime orthogonal weights are nearer an isometry",
-                    f"{where} q*={linear}, {when}",
-                    "log(Gaussian/orthogonal relative variance)",
-                    bootstrap(np.mean, ratios[linear, when]),
-                    np.log(self.spread_ratio_above),
-                    reason=f"a factor of {self.spread_ratio_above:g}",
-                )
-            if linear != nonlinear and len(ratios.get((nonlinear, when), ())) and len(ratios.get((linear, when), ())):
+        regimes = list(by(table, "critical"))
+        (linear, most_linear), (nonlinear, least_linear) = regimes[0], regimes[-1]
+        at = where if np.isnan(linear) else f"{where} q*={linear}"
+        least = _ratios(least_linear)
+        for when, ratios in _ratios(most_linear).items():
+            yield difference(
+                "in the linear regime orthogonal weights are nearer an isometry",
+                f"{at}, {when}",
+                "log(Gaussian/orthogonal relative variance)",
+                bootstrap(np.mean, ratios),
+                np.log(self.spread_ratio_above),
+                reason=f"a factor of {self.spread_ratio_above:g}",
+            )
+            if len(regimes) > 1 and when in least:
                 yield difference(
                     "the more so, the more linear the regime",
-                    f"{where} q*={linear} against q*={nonlinear}, {when}",
+                    f"{at} against q*={nonlinear}, {when}",
                     "log ratio, linear − nonlinear",
-                    bootstrap(_decrease, ratios[linear, when], ratios[nonlinear, when]),
+                    bootstrap(difference_of(np.mean), ratios, least[when]),
                     0.0,
                 )
 
@@ -109,16 +111,17 @@ class DynamicalIsometry(Study):
         return PanelFigure(panels, columns=len(panels), intervals=INTERVALS)
 
 
-def _ends(table: pd.DataFrame) -> Iterator[tuple[tuple[float, str], pd.DataFrame]]:
-    for critical, part in by(table, "critical"):
-        yield (critical, "initialization"), part[part.step == 0]
-        if part.step.max() > 0:
-            yield (critical, "end of training"), part[part.step == part.step.max()]
+def _regime(run: Run) -> dict[str, float]:
+    names = ("weight_var", "bias_var") if run.get("model.critical") is None else ("critical",)
+    return dict.fromkeys(("critical", "weight_var", "bias_var"), np.nan) | {n: run.get(f"model.{n}") for n in names}
 
 
-def _by_seed(part: pd.DataFrame, init: str) -> pd.Series:
-    return part[part.init == init].groupby("seed").spread.mean()
-
-
-def _decrease(linear: np.ndarray, nonlinear: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.mean(linear, axis=axis) - np.mean(nonlinear, axis=axis)
+def _ratios(part: pd.DataFrame) -> dict[str, np.ndarray]:
+    """log(Gaussian/orthogonal spread) by seed at either end of training, where both were measured."""
+    ends = {"initialization": 0, "end of training": part.step.max()}
+    found = {}
+    for when, step in ends.items():
+        if when == "initialization" or step > 0:
+            pairs = paired(part[part.step == step], ("gaussian", "orthogonal"), "spread")
+            found[when] = np.log(pairs[0] / pairs[1])
+    return {when: ratios for when, ratios in found.items() if len(ratios)}

@@ -9,7 +9,7 @@ import pandas as pd
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure
 from orthontk.report.claims import Claim, Shrinking, difference, sameness
 from orthontk.report.gather import Run
-from orthontk.report.statistics import Interval, bootstrap, geometric_mean, log_slope
+from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 
@@ -71,7 +71,9 @@ class KernelDrift(Study):
             "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
             bootstrap(geometric_mean, widest),
             self.change_margin,
-            shrinking=Shrinking(bootstrap(geometric_mean, narrowest), bootstrap(_decrease, narrowest, widest)),
+            shrinking=Shrinking(
+                bootstrap(geometric_mean, narrowest), bootstrap(difference_of(geometric_mean), narrowest, widest)
+            ),
             reason="a tenth: predictions of the linearized training then err by about as much",
         )
         if {"first layer", "hidden layers", "last layer"} <= slopes.keys():
@@ -142,10 +144,6 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
 
 def _number(layer: str) -> int:
     return int(layer.rpartition("layer")[2])
-
-
-def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
-    return geometric_mean(narrow, axis) - geometric_mean(wide, axis)
 
 
 def _negative(statistic: Statistic) -> Statistic:

@@ -11,7 +11,7 @@ from orthontk.figures.panels import Axis, Panel, PanelFigure
 from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, Shrinking, sameness
 from orthontk.report.gather import Run
-from orthontk.report.statistics import bootstrap
+from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.replicas import BASELINE, once, others, replica_rows
 from orthontk.studies.study import Study, by
@@ -116,8 +116,8 @@ def _gaps(part: pd.DataFrame, init: str) -> np.ndarray:
 
 def _shrinking(gaps: Sequence[np.ndarray]) -> Shrinking:
     """From the gaps of each seed, narrowest networks first."""
-    return Shrinking(bootstrap(np.mean, gaps[0]), bootstrap(_decrease, gaps[0], gaps[-1]))
+    return Shrinking(bootstrap(np.mean, gaps[0]), bootstrap(difference_of(_size), gaps[0], gaps[-1]))
 
 
-def _decrease(narrow: np.ndarray, wide: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.abs(np.mean(narrow, axis=axis)) - np.abs(np.mean(wide, axis=axis))
+def _size(gaps: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.abs(np.mean(gaps, axis=axis))

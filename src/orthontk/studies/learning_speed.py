@@ -10,7 +10,7 @@ import pandas as pd
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
-from orthontk.report.statistics import bootstrap
+from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
 from orthontk.studies import speed_ratios as ratios
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -91,9 +91,9 @@ class LearningSpeed(Study):
     def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
         """Between the shallowest and the deepest network of a width, over the learning rates that both have."""
         for where, part in self.panels(table, across="depth"):
-            shallow, deep = (part[part.depth == depth] for depth in (part.depth.min(), part.depth.max()))
-            if shallow.depth.iloc[0] == deep.depth.iloc[0]:
+            if part.depth.nunique() < 2:
                 continue
+            shallow, deep = (part[part.depth == depth] for depth in (part.depth.min(), part.depth.max()))
             shallow, deep = (ratios.usable_rates(own, self.most_censored) for own in (shallow, deep))
             common = sorted(set(shallow.learning_rate) & set(deep.learning_rate))
             for init in others(part):
@@ -103,7 +103,7 @@ class LearningSpeed(Study):
                         "the more so, the deeper",
                         f"{where} {init}, {split} τ",
                         f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
-                        bootstrap(ratios.between, *(found.mean(axis=1) for found in pair)),
+                        bootstrap(difference_of(np.mean), *(found.mean(axis=1) for found in pair)),
                         0.0,
                     )
 
@@ -160,5 +160,5 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
 
 def _stable_rates(table: pd.DataFrame, panel: Sequence[str]) -> pd.Series:
     """η_max of each row's network: the geometric mean over the seeds that it was measured for, NaN where for none."""
-    logs = table.assign(log=np.log(table.stable)).groupby([*panel, "init"]).log
+    logs = table.assign(log=np.log(table.stable)).groupby([*panel, "init"], dropna=False).log
     return np.exp(logs.transform("mean"))  # which leaves out NaN

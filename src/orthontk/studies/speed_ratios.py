@@ -87,8 +87,3 @@ def best_rates(table: pd.DataFrame, init: str, most_censored: float) -> Interval
         return np.log(np.min(means[:split], axis=0) / np.min(means[split:], axis=0))
 
     return bootstrap(statistic, *samples, paired=True)
-
-
-def between(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The difference of two means."""
-    return np.mean(one, axis=axis) - np.mean(other, axis=axis)

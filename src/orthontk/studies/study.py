@@ -43,7 +43,7 @@ class Study(ABC):
         return None
 
     def draw(self, table: pd.DataFrame, path: Path, title: str) -> None:
-        """Write the study's figure as an image; by default that of `figure`.
+        """Write the study's figure as an image; by default that of `figure`, if it has panels.
 
         Raises:
             InvalidValue: the study has neither.
@@ -51,7 +51,8 @@ class Study(ABC):
         content = self.figure(table)
         if content is None:
             raise InvalidValue("study._target_", type(self).__name__, "a study with a method figure or draw")
-        draw_panels(content, path, title)
+        if content.panels:
+            draw_panels(content, path, title)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """Published figures beside this table's, where there are any."""
@@ -63,7 +64,7 @@ class Study(ABC):
 
     def _and_differing(self, table: pd.DataFrame, names: Sequence[str]) -> list[str]:
         """`names`, the data where there are several, and settings that differ where all of these are the same."""
-        several = "data" in table and "data" not in names and table["data"].nunique() > 1
+        several = "data" in table and "data" not in names and table["data"].nunique(dropna=False) > 1
         found = [*names, *(["data"] if several else [])]
         for name in table:
             if "." in name and name not in self.AXES and not _follows(table, name, found):
@@ -81,11 +82,14 @@ class Study(ABC):
     def parts(self, table: pd.DataFrame, *names: str) -> Iterator[tuple[str, pd.DataFrame]]:
         """As `panels`, by these columns instead of `PANEL`."""
         columns = self._and_differing(table, names)
-        groups = table.groupby(columns, sort=True) if columns else [((), table)]
+        groups = table.groupby(columns, sort=True, dropna=False) if columns else [((), table)]
         for values, part in groups:
-            yield " ".join(self._described(name, value) for name, value in zip(columns, values, strict=True)), part
+            described = (self._described(name, value) for name, value in zip(columns, values, strict=True))
+            yield " ".join(filter(None, described)), part
 
     def _described(self, name: str, value: Any) -> str:
+        if pd.isna(value):  # networks without that setting
+            return ""
         if "." not in name:
             return self.describe(name, value)
         key = name.removesuffix("._target_")
@@ -116,5 +120,5 @@ def _given(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
 
 
 def by(table: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """The parts of a table, by the values of a column."""
-    yield from table.groupby(column, sort=True)
+    """The parts of a table, by the values of a column; rows that have none come last."""
+    yield from table.groupby(column, sort=True, dropna=False)
