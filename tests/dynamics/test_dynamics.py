@@ -149,12 +149,77 @@ def test_undefined_rates_are_refused(arguments):
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(InvalidValue, match="f0"):
+    with pytest.raises(InvalidValue, match="kernel"):
         MSETraining(torch.eye(3), torch.zeros(2, 1), torch.zeros(2, 1))
     with pytest.raises(InvalidValue, match="together"):
         CrossEntropyTraining(torch.eye(2), torch.zeros(2, 1), torch.zeros(2, 1), torch.eye(2))
-    with pytest.raises(InvalidValue, match="below 1"):
-        largest_stable_lr(torch.eye(2), momentum=1.0)
+
+
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("f0", {"f0": (5, 1)}),
+        ("f0", {"f0": (5,), "targets": (5,)}),
+        ("kernel", {"kernel": (5, 5, 3, 3)}),
+        ("kernel", {"kernel": (5, 4)}),
+        ("kernel", {"kernel": (5, 5, 2)}),
+        ("test_kernel", {"test_kernel": (3, 5, 3, 3)}),
+        ("test_kernel", {"test_kernel": (3, 4)}),
+        ("test_kernel", {"kernel": (5, 5, 2, 2)}),  # one full, one of each output
+        ("test_f0", {"test_f0": (3, 1)}),
+        ("test_f0", {"test_f0": (2, 2)}),
+    ],
+)
+def test_every_axis_has_to_fit(training, name, shapes):
+    fitting = {"kernel": (5, 5), "f0": (5, 2), "targets": (5, 2), "test_kernel": (3, 5), "test_f0": (3, 2)}
+    with pytest.raises(InvalidValue, match=f"^{name}="):
+        training(**{argument: torch.ones(shape) for argument, shape in (fitting | shapes).items()})
+
+
+@pytest.mark.parametrize("momentum", [-0.5, 1.0, 1.5, math.nan])
+def test_momentum_is_from_0_to_1(problem, momentum):
+    arguments = problem[3]
+    for call in (
+        lambda: MSETraining(*arguments).gradient_descent([1], 0.1, momentum),
+        lambda: CrossEntropyTraining(*arguments).gradient_descent([1], 0.1, momentum),
+        lambda: largest_stable_lr(arguments[0], momentum=momentum),
+    ):
+        with pytest.raises(InvalidValue, match=r"^momentum="):
+            call()
+
+
+@pytest.mark.parametrize("times", [[0, math.inf], [math.nan], [0.0, -1.0], [1.0, 0.5]])
+def test_times_that_cannot_be_stepped_to_are_refused(problem, times):
+    """An endless one most of all."""
+    with pytest.raises(InvalidValue, match="finite ascending"):
+        CrossEntropyTraining(*problem[3]).gradient_flow(times)
+
+
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_no_times_are_no_predictions(problem, training):
+    for prediction in (training(*problem[3]).gradient_descent([], 0.1), training(*problem[3]).gradient_flow([])):
+        assert prediction.train.shape == (0, N, OUTPUTS) and prediction.test.shape == (0, M, OUTPUTS)
+
+
+def test_negative_steps_are_refused(problem):
+    with pytest.raises(InvalidValue, match=r"^steps=.*at least 0"):
+        CrossEntropyTraining(*problem[3]).gradient_descent([-1, 2], 0.1)
+
+
+def test_a_kernel_that_moves_nothing_is_stable_at_any_rate():
+    assert largest_stable_lr(torch.zeros(3, 3)) == math.inf
+    assert largest_stable_lr(-torch.eye(2)) == math.inf
+
+
+def test_kernels_that_have_no_eigenvalues_are_refused():
+    infinite = torch.tensor([[1.0, math.nan], [math.nan, 1.0]])
+    for kernel in (torch.ones(2, 3), torch.ones(2, 3, 2, 2), torch.ones(0, 0), infinite):
+        with pytest.raises(InvalidValue, match=r"^kernel="):
+            largest_stable_lr(kernel)
+    for training in (MSETraining, CrossEntropyTraining):
+        with pytest.raises(InvalidValue, match=r"^kernel=.*finite"):
+            training(infinite, torch.zeros(2, 1), torch.zeros(2, 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

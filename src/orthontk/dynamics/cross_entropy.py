@@ -4,6 +4,7 @@ The loss is the mean over N images of −Σ_a y_a log softmax(f)_a, so that with
 ḟ(x) = −(1/N) Θ(x, X)(softmax(f) − y). Source: Lee et al. 2019, §2.2 and supplement F.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from orthontk.checks import InvalidValue, number
 from orthontk.dynamics.blocks import apply_kernel, as_matrix, check_shapes
+from orthontk.dynamics.momentum import check_momentum
 from orthontk.dynamics.mse import Prediction
 
 
@@ -22,7 +24,7 @@ class CrossEntropyTraining:
         kernel, f0, targets, test_kernel, test_f0: as in `MSETraining`; targets are probabilities (one-hot).
 
     Raises:
-        InvalidValue: shapes that do not fit.
+        InvalidValue: shapes that do not fit, or kernels that are not finite.
 
     >>> targets = torch.eye(2)
     >>> training = CrossEntropyTraining(torch.eye(2), torch.zeros(2, 2), targets)
@@ -45,28 +47,41 @@ class CrossEntropyTraining:
         self._f0 = torch.cat([f.detach().to(torch.float64) for f in (f0, test_f0) if f is not None])  # (N+M, O)
 
     def gradient_descent(self, steps: Sequence[int], lr: float, momentum: float = 0.0) -> Prediction:
-        """Outputs after the given numbers of steps of torch's SGD, by iterating f ← f − ηv, v ← βv + Θ∇/N."""
-        number("lr", lr, above=0), number("momentum", momentum, minimum=0)
-        wanted = [int(step) for step in steps]
+        """Outputs after the given numbers of steps of torch's SGD, by iterating f ← f − ηv, v ← βv + Θ∇/N.
+
+        Raises:
+            InvalidValue: a negative number of steps, a rate of 0 or less, or a momentum outside [0, 1).
+        """
+        number("lr", lr, above=0), check_momentum(momentum)
+        steps = [int(step) for step in steps]
+        wanted = set(steps)
+        if min(wanted, default=0) < 0:
+            raise InvalidValue("steps", steps, "numbers of at least 0")
         f, velocity, kept = self._f0, torch.zeros_like(self._f0), {}
-        for step in range(max(wanted) + 1):
+        for step in range(max(wanted, default=-1) + 1):
             if step in wanted:
                 kept[step] = f
             velocity = momentum * velocity + self._gradient(f)
             f = f - lr * velocity
-        return self._split(torch.stack([kept[step] for step in wanted]))
+        return self._split(torch.cat([self._f0.new_empty(0, *self._f0.shape), *(kept[step][None] for step in steps)]))
 
     def gradient_flow(self, times: Sequence[float], rtol: float = 1e-8, atol: float = 1e-10) -> Prediction:
-        """Outputs at continuous times, ascending, by SciPy's LSODA, which turns stiff by itself."""
-        shape = self._f0.shape
+        """Outputs at continuous times, ascending, by SciPy's LSODA, which turns stiff by itself.
+
+        Raises:
+            InvalidValue: times below 0, out of order or, unlike in `MSETraining`, infinite.
+        """
+        shape, times = self._f0.shape, [float(time) for time in times]
+        if not all(0 <= time < math.inf for time in times) or times != sorted(times):
+            raise InvalidValue("times", times, "finite ascending times of at least 0")
+        if not times:
+            return self._split(self._f0.new_empty(0, *shape))
 
         def velocity(_: float, f):  # (N+M)·O numbers
             return -self._gradient(torch.from_numpy(f).reshape(shape)).flatten().numpy()
 
-        if min(times) < 0 or list(times) != sorted(times):
-            raise InvalidValue("times", list(times), "ascending times of at least 0")
-        span = (0.0, max(float(times[-1]), 1e-300))
-        solution = solve_ivp(velocity, span, self._f0.flatten().numpy(), "LSODA", list(times), rtol=rtol, atol=atol)
+        span = (0.0, max(times[-1], 1e-300))
+        solution = solve_ivp(velocity, span, self._f0.flatten().numpy(), "LSODA", times, rtol=rtol, atol=atol)
         if not solution.success:
             raise ArithmeticError(solution.message)
         return self._split(torch.from_numpy(solution.y.T.copy()).reshape(-1, *shape))

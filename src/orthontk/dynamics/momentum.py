@@ -3,6 +3,15 @@
 import torch
 from torch import Tensor
 
+from orthontk.checks import InvalidValue, number
+
+
+def check_momentum(value: float) -> float:
+    """`value`, if it is in [0, 1); otherwise InvalidValue."""
+    if number("momentum", value, minimum=0) >= 1:
+        raise InvalidValue("momentum", value, "a number below 1")
+    return float(value)
+
 
 def residual_after(steps: Tensor, curvature: Tensor, momentum: float) -> Tensor:
     """r_t/r_0 for r_{t+1} = p·r_t − β·r_{t−1}, p = 1 + β − κ, r_{−1} = r_0 (no velocity at first).

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from orthontk.checks import number
 from orthontk.dynamics.blocks import apply_kernel, as_matrix, check_shapes
-from orthontk.dynamics.momentum import residual_after
+from orthontk.dynamics.momentum import check_momentum, residual_after
 
 SMALLEST = 1e-12  # eigenvalues are taken to be at least this share of the largest: see `_displacement`
 
@@ -40,7 +40,7 @@ class MSETraining:
         test_f0: (M, O), the test outputs at initialization.
 
     Raises:
-        InvalidValue: shapes that do not fit.
+        InvalidValue: shapes that do not fit, or kernels that are not finite.
 
     >>> training = MSETraining(torch.eye(2), torch.zeros(2, 1), torch.ones(2, 1))
     >>> training.gradient_descent([0, 1, 2], lr=0.5).train[:, 0, 0]  # each step halves the residual: 1 − 2η/N = ½
@@ -75,7 +75,7 @@ class MSETraining:
 
         Any learning rate is taken, beyond the largest stable one too: the prediction then diverges, as training does.
         """
-        lr = number("lr", lr, above=0)
+        lr, momentum = number("lr", lr, above=0), check_momentum(momentum)
         return self._predict(steps, lambda rate, t: residual_after(t, lr * rate, momentum))
 
     def _predict(self, times: Sequence[float] | Tensor, shrink: Callable[[Tensor, Tensor], Tensor]) -> Prediction:
@@ -84,12 +84,12 @@ class MSETraining:
         n = len(self.f0)
         left = shrink(2 * self.eigenvalues / n, t)  # (T, modes)
         residual = self._basis @ (left[..., None] * self._projected)  # (T, N·O or N, 1 or O)
-        train = self.targets + residual.reshape(-1, *self.f0.shape)
+        train = self.targets + residual.reshape(len(t), *self.f0.shape)
         if self._test is None:
             return Prediction(train, None)
         matrix, test_f0 = self._test
         weights = self._basis @ (self._displacement(shrink, t)[..., None] * self._projected)
-        return Prediction(train, test_f0 - apply_kernel(matrix, weights.reshape(-1, *self.f0.shape)))
+        return Prediction(train, test_f0 - apply_kernel(matrix, weights.reshape(len(t), *self.f0.shape)))
 
     def _displacement(self, shrink: Callable[[Tensor, Tensor], Tensor], t: Tensor) -> Tensor:
         """(1 − r_t/r_0)/λ, (T, modes), which is smooth as λ → 0, where eigenvalues are lifted a little."""

@@ -1,17 +1,20 @@
 """The largest learning rate at which the linearized network trains stably."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from orthontk.checks import InvalidValue, number, one_of
+from orthontk.checks import InvalidValue, one_of
 from orthontk.dynamics.blocks import as_matrix
+from orthontk.dynamics.momentum import check_momentum
 
 
 def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str = "sgd", loss: str = "mse") -> float:
     """(1+β)·N/λ_max(Θ) for the mean over N images of the summed squared error; SPEC §4.
 
     A residual along an eigenvector λ obeys r_{t+1} = (1+β−2ηλ/N)·r_t − β·r_{t−1}, whose roots leave the unit disc when
-    ηλ/N exceeds 1+β.
+    ηλ/N exceeds 1+β. Where no eigenvalue is above 0, every rate is stable: infinity.
 
     Args:
         kernel: Θ on the N training inputs, (N, N) per output or `full`, (N, N, O, O).
@@ -21,7 +24,8 @@ def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str =
 
     Raises:
         InvalidValue: Adam, RMSprop and others, whose step is no linear function of the gradient, or cross-entropy,
-            whose curvature depends on the state.
+            whose curvature depends on the state; a kernel of no inputs, of different ones on its two axes, or with
+            entries that are not finite.
 
     Source: Lee et al. 2019, §2.2.1; Polyak 1964 for momentum.
 
@@ -31,14 +35,11 @@ def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str =
     if optimizer.lower() != "sgd":
         raise InvalidValue("optimizer", optimizer, "sgd: adaptive steps have no largest stable learning rate")
     matrix, n = as_matrix(kernel), len(kernel)
+    if n == 0 or matrix.shape[0] != matrix.shape[1]:
+        raise InvalidValue("kernel", tuple(kernel.shape), "(N, N) or (N, N, O, O) with N of at least 1")
     largest = float(torch.linalg.eigvalsh(matrix)[-1])
     if one_of("loss", loss, ("mse", "cross_entropy")) == "cross_entropy":
-        bound = 4 * n / largest
+        bound = 4 * n / largest if largest > 0 else math.inf
         raise InvalidValue("loss", loss, f"mse: the range of cross-entropy depends on the state ({bound:g} bounds it)")
-    return (1 + _momentum(momentum)) * n / largest
-
-
-def _momentum(value: float) -> float:
-    if number("momentum", value, minimum=0) >= 1:
-        raise InvalidValue("momentum", value, "a number below 1")
-    return float(value)
+    momentum = check_momentum(momentum)
+    return (1 + momentum) * n / largest if largest > 0 else math.inf
