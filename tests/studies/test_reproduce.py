@@ -30,11 +30,25 @@ def test_every_study_is_there(request):
     assert all(reproduce.count_jobs(reproduce.SECONDS).values())
 
 
-def test_a_folder_that_is_not_there(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["reproduce", "--data", "/nowhere"])
+@pytest.mark.parametrize("folder", ["/nowhere", "."])
+def test_a_folder_without_images_starts_nothing(monkeypatch, capsys, folder):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--data", folder])
+    monkeypatch.setattr(reproduce, "run_all", None)
     with pytest.raises(SystemExit, match="1"):
         reproduce.main()
-    assert capsys.readouterr().err.startswith("error: DATA=/nowhere: expected a folder with CIFAR-10's")
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: DATA={folder}: expected a") and "folder with train.parquet and test" in error
+
+
+def test_studies_of_which_nothing_is_finished_are_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--out", str(tmp_path), "--studies", "kernel_drift"])
+    monkeypatch.setattr(reproduce, "run_all", lambda data, out, jobs: [*jobs])
+    with pytest.raises(SystemExit, match="1"):
+        reproduce.main()
+    out = tmp_path / "reproduce-digits"
+    none, failed = capsys.readouterr().err.splitlines()
+    assert none == f"no report of {out}: expected a folder with finished runs"
+    assert failed == f"kernel_drift: some of its jobs failed: python -m orthontk.sweep status {out / 'kernel_drift'}"
 
 
 @pytest.mark.slow

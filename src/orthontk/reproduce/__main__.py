@@ -47,8 +47,8 @@ def arguments() -> argparse.Namespace:
 @command
 def main() -> None:
     options = arguments()
-    if options.data is not None and not options.data.is_dir():
-        raise InvalidValue("DATA", options.data, "a folder with CIFAR-10's train.parquet and test.parquet")
+    if options.data is not None:
+        check_data(options.data)
     out = (options.out / f"reproduce-{'digits' if options.data is None else 'cifar10'}").resolve()
     out.mkdir(parents=True, exist_ok=True)
     if options.data is None:
@@ -56,12 +56,32 @@ def main() -> None:
     jobs = count_jobs(options.studies or SECONDS)
     print(f"{sum(jobs.values())} jobs of {len(jobs)} studies; what they print goes to {out}/<study>.log")
     failed = run_all(options.data, out, jobs)
-    from orthontk.report.write import report
-
-    report(out, out / "report")
+    reported = judge(out)
     for study in failed:
         print(f"{study}: some of its jobs failed: python -m orthontk.sweep status {out / study}", file=sys.stderr)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or not reported else 0)
+
+
+def check_data(folder: Path) -> None:
+    """Read the labels now: otherwise every job would find out for itself that it has no images."""
+    from orthontk.data.hub import hub_images  # slow to import
+
+    try:
+        hub_images("cifar10", str(folder))
+    except InvalidValue as refusal:
+        raise InvalidValue("DATA", folder, refusal.accepted) from refusal
+
+
+def judge(out: Path) -> bool:
+    """Write the report, if a run is finished."""
+    from orthontk.report.write import report
+
+    try:
+        report(out, out / "report")
+    except InvalidValue as refusal:
+        print(f"no report of {out}: expected {refusal.accepted}", file=sys.stderr)
+        return False
+    return True
 
 
 def count_jobs(studies: Iterable[str]) -> dict[str, int]:
