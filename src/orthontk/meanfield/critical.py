@@ -6,8 +6,9 @@ from torch import nn
 
 from orthontk.checks import InvalidValue, number
 from orthontk.kernels.infinite.gaussian import SCAN, Activation, as_activation
-from orthontk.meanfield.fixed_point import length_map, length_map_slope
+from orthontk.meanfield.fixed_point import length_map_slope
 
+LEAST_BEND = 1e-13  # of the slope, root mean square: float64 leaves three digits of it
 BESIDE_0 = 1e-30  # where a derivative is its limit at 0 from that side
 
 
@@ -45,7 +46,7 @@ def critical_point(activation: str | nn.Module | Activation, q_star: float) -> t
 
     Raises:
         InvalidValue: criticality at `q_star` would need a negative σ_b², or q* would not be a stable fixed point of
-            the length map (gelu, for some q*).
+            the length map (gelu, for some q*), or q* is so small that rounding hides how φ bends there (tanh: 1e-13).
 
     >>> weight_var, bias_var = critical_point("tanh", 0.02592)
     >>> f"{weight_var:.3f} {bias_var:.3e}"
@@ -58,13 +59,26 @@ def critical_point(activation: str | nn.Module | Activation, q_star: float) -> t
     weight_var = 1 / mean_squared_slope(phi, q_star)
     if phi.is_homogeneous:
         return round(weight_var, 12), 0.0
-    bias_var = q_star - float(length_map(phi, weight_var, 0.0, q_star))
+    bias_var = weight_var * _poincare_deficit(phi, q_star)
     if bias_var < 0:
         raise InvalidValue("q_star", q_star, f"a length that is critical with bias_var ≥ 0, not {bias_var:g}")
     slope = float(length_map_slope(phi, weight_var, q_star))
     if slope >= 1:
         raise InvalidValue("q_star", q_star, f"a stable fixed point of the length map, whose slope here is {slope:g}")
     return weight_var, bias_var
+
+
+def _poincare_deficit(phi: Activation, q: float) -> float:
+    """q·E[φ'²] − E[φ²], which is σ_b²/σ_w² on the critical line.
+
+    At small q both terms are nearly σ² of φ's linear part, and their difference would be rounding (tanh: (4/3)q³). Of
+    ψ = φ − E[φ']·u the difference is the same, as E[u·ψ] = q·E[ψ'] = 0, and the terms are as small as it is.
+    """
+    slope = float(phi.expectation(phi.derivative, q))
+    bend = float(phi.expectation(lambda u: (phi.derivative(u) - slope) ** 2, q))
+    if bend < (LEAST_BEND * slope) ** 2:
+        raise InvalidValue("q_star", q, "a length at which the activation's slope varies by more than its rounding")
+    return q * bend - float(phi.expectation(lambda u: (phi.value(u) - slope * u) ** 2, q))
 
 
 def critical_bias_var(activation: str | nn.Module | Activation, weight_var: float) -> float:
@@ -88,7 +102,7 @@ def critical_bias_var(activation: str | nn.Module | Activation, weight_var: floa
         if left * right > 0:
             continue
         q_star = brentq(lambda q: chi_1(phi, weight_var, q) - 1, float(low), float(high), xtol=1e-16, rtol=1e-14)
-        bias_var = q_star - float(length_map(phi, weight_var, 0.0, q_star))
+        bias_var = weight_var * _poincare_deficit(phi, q_star)
         if bias_var >= 0 and float(length_map_slope(phi, weight_var, q_star)) < 1:
             return bias_var
     raise InvalidValue("weight_var", weight_var, f"a value that the critical line of {activation} passes")
