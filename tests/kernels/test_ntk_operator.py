@@ -55,6 +55,51 @@ def test_trace_and_logdet_estimates_cover_the_exact_values():
         assert abs(estimate.value - exact) < 4 * estimate.error < 4
 
 
+@pytest.fixture
+def large():
+    """An operator whose kernel has more rows than `logdet` takes steps, and the kernel."""
+    net, _ = problem("FCN")
+    x = torch.randn(60, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    operator, theta = NTKOperator(net, x), flatten_outputs(empirical_ntk(net, x)).numpy()
+    operator._matvec = lambda v: theta @ v.ravel()  # the same, faster
+    return operator, theta
+
+
+def test_errors_are_those_of_many_seeds(large):
+    operator, theta = large
+    exact = {"trace": np.trace(theta), "logdet": np.linalg.slogdet(theta)[1]}
+    for name, value in exact.items():
+        estimates = [getattr(operator, name)(probes=16, seed=seed) for seed in range(30)]
+        z = np.array([(estimate.value - value) / estimate.error for estimate in estimates])
+        assert abs(z.mean()) < 3 / 30**0.5 and 0.6 < z.std() < 1.6
+
+
+def test_too_few_steps_give_too_large_a_logdet(large):
+    """As Gauss quadrature of a logarithm does, whatever the probe: it converges from above."""
+    operator, _ = large
+    values = [operator.logdet(steps=steps).value for steps in (3, 5, 10, 180)]
+    assert values == sorted(values, reverse=True) and values[0] > values[-1] + 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("cause", ["few parameters", "one input twice", "no slope"])
+def test_the_logdet_of_a_singular_kernel_needs_a_ridge(dtype, cause, seeded):
+    net, x = nn.Linear(3, 2).to(dtype), torch.randn(6, 3, dtype=dtype)
+    if cause == "one input twice":
+        net, x = nn.Sequential(nn.Linear(3, 30), nn.Tanh(), nn.Linear(30, 1)).to(dtype), x[[0, 1, 2, 3, 4, 0]]
+    if cause == "no slope":
+        net, x = nn.Sequential(nn.Linear(3, 1), nn.Threshold(1e3, 0.0)).to(dtype), x[:2]
+    operator = NTKOperator(net, x)
+    for ridge in (0.0,) if cause == "no slope" else (0.0, 1e-30):
+        with pytest.raises(InvalidValue, match=r"ridge=.*singular"):
+            operator.logdet(ridge)
+    exact = np.linalg.slogdet(
+        operator @ np.eye(operator.shape[0], dtype=operator.dtype) + 0.1 * np.eye(len(x) * net(x).shape[1])
+    )[1]
+    estimate = operator.logdet(0.1)
+    assert abs(estimate.value - exact) <= 4 * estimate.error + 1e-6
+
+
 def test_estimates_repeat_with_their_seed():
     net, x = problem("FCN")
     operator = NTKOperator(net, x)

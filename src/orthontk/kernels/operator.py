@@ -15,6 +15,8 @@ from orthontk.kernels.problem import prepare
 from orthontk.kernels.refusals import complete_backward
 from orthontk.kernels.undisturbed import undisturbed
 
+ROUNDING = 16  # times ε·λ_max: what rounding makes of an eigenvalue that is 0
+
 
 class Estimate(NamedTuple):
     """A value and its error: one standard error of a random estimate, or the residual norm of an eigenvalue."""
@@ -140,8 +142,12 @@ class NTKOperator(LinearOperator):
     def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:
         """log det(Θ + ridge·I) by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017, algorithm 1).
 
-        The error covers the random probes, not the quadrature: raise `steps` until the value settles, which takes
-        longer the worse Θ + ridge·I is conditioned.
+        The error covers the random probes, not the quadrature, whose values are too large until it has converged (a
+        Gauss rule's are for a logarithm): raise `steps` until the value settles, which takes longer the worse
+        Θ + ridge·I is conditioned. 40 do for a condition number of some hundreds.
+
+        Raises:
+            InvalidValue: Θ + ridge·I is singular to rounding, as Θ is with fewer parameters than rows.
         """
         ridge = number("ridge", ridge, minimum=0)
         return _mean([self._quadrature(v, ridge, integer("steps", steps)) for v in self._signs(probes, seed)])
@@ -154,8 +160,10 @@ class NTKOperator(LinearOperator):
         """vᵀ log(Θ + ridge·I) v: Gauss quadrature from the Lanczos tridiagonal matrix started at v."""
         diagonal, beside = lanczos(self, v, min(steps, self.shape[0]))
         nodes, vectors = eigh_tridiagonal(diagonal, beside)
-        rounding = np.finfo(self.dtype).eps * nodes[-1]
-        return float(v @ v * np.sum(vectors[0] ** 2 * np.log(np.maximum(nodes, rounding) + ridge)))
+        if nodes[0] + ridge <= ROUNDING * np.finfo(self.dtype).eps * nodes[-1]:
+            accepted = f"a larger one: the kernel is singular to rounding beside its largest eigenvalue {nodes[-1]:.3g}"
+            raise InvalidValue("ridge", ridge, accepted)
+        return float(v @ v * np.sum(vectors[0] ** 2 * np.log(nodes + ridge)))
 
 
 def _leading(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
