@@ -127,6 +127,23 @@ def test_never_makes_numbered_siblings(small):
     assert names[1:] == [f"{names[0]}-2", f"{names[0]}-3"]
 
 
+def test_a_requeued_job_goes_on_where_never_began(small, interrupt, monkeypatch, tmp_path):
+    """In the directory that it held, not in that of another job; once that is finished, never is never again."""
+    settings = (*LONGER, "resume=never", "name=requeued")
+    whole = small(*LONGER, "resume=never").run_directory
+    for number, job in enumerate(("76", "77", "78")):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        interrupt(10 if number == 1 else 6)
+        small(*settings)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    again = small(*settings)
+    assert again.code == 0 and f"continuing from {again.run_directory}/checkpoints/step-00000008.ckpt" in again.out
+    assert again.run_directory == tmp_path / "outputs" / "requeued" / f"{whole.name}-2"
+    assert_same_run(whole, again.run_directory)
+    assert small(*settings).run_directory.name == f"{whole.name}-4"
+
+
 def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
     """Train longer from half of a run: the steps before it are the old run's, and the kernels' beginning is too."""
     old = small(*LONGER, "checkpoint.keep=all").run_directory

@@ -12,9 +12,19 @@ from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.run.directory import RunDirectory, is_unused, open_directory, siblings
-from orthontk.run.lock import Holder, InUse, ending_with_holder, holder_of, locked, own_job, wait_for_first_process
+from orthontk.run.directory import RunDirectory, existing_siblings, is_finished, is_unused, open_directory, siblings
+from orthontk.run.lock import (
+    Holder,
+    InUse,
+    ending_with_holder,
+    holder_of,
+    last_holder,
+    locked,
+    own_job,
+    wait_for_first_process,
+)
 from orthontk.run.provenance import config_folders, searching
+from orthontk.slurm import commands
 from orthontk.slurm.interruption import without_lightnings_handlers
 
 # How the first process of a run tells those that Lightning starts where the run is, and who started them.
@@ -48,7 +58,7 @@ def _held(config: DictConfig) -> Iterator[Path]:
         with ending_with_holder(path):
             yield path
     elif str(config.resume) == "never":
-        with _unused_sibling(path) as sibling:
+        with _own_sibling(path) as sibling:
             yield sibling
     else:
         with locked(path):
@@ -98,7 +108,12 @@ def _end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def _unused_sibling(path: Path) -> Iterator[Path]:
+def _own_sibling(path: Path) -> Iterator[Path]:
+    """An unused one, or that which this SLURM job began before it was requeued."""
+    if left := _left_before_requeue(path):
+        with locked(left):
+            yield left
+        return
     for sibling in siblings(path):
         if not is_unused(sibling):
             continue
@@ -115,7 +130,17 @@ def _directory_of_first_process(path: Path, resume: str) -> Path:
     if resume != "never":
         wait_for_first_process(path)
         return path
+    if left := _left_before_requeue(path):
+        return left
     return next(sibling for sibling in siblings(path) if _is_own(holder_of(sibling)) or _is_free(sibling))
+
+
+def _left_before_requeue(path: Path) -> Path | None:
+    """The last sibling that this SLURM job, which was requeued, has begun and not finished."""
+    if not commands.is_requeued():
+        return None
+    begun = [sibling for sibling in existing_siblings(path) if not is_unused(sibling) and not is_finished(sibling)]
+    return next((sibling for sibling in reversed(begun) if _is_own(last_holder(sibling))), None)
 
 
 def _is_own(holder: Holder | None) -> bool:

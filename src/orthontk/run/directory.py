@@ -48,9 +48,7 @@ def open_directory(path: Path, resume: str) -> RunDirectory:
     Raises:
         InvalidValue: there is nothing to resume from at the path.
     """
-    if resume == "never":
-        return RunDirectory(path)
-    if resume == "auto":
+    if resume in ("auto", "never"):  # with `never` it is an unused one, or what a requeued job left
         return RunDirectory(path, checkpoint_to_resume(path))
     return _continue_from(Path(resume), path)
 
@@ -64,9 +62,14 @@ def siblings(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.name}-{number}")
 
 
+def existing_siblings(path: Path) -> list[Path]:
+    """Those of them that are there."""
+    return list(itertools.takewhile(Path.exists, siblings(path)))
+
+
 def latest_sibling(path: Path) -> Path:
     """The last of those that are there: what `resume=never` began latest."""
-    return [path, *itertools.takewhile(Path.exists, siblings(path))][-1]
+    return [path, *existing_siblings(path)][-1]
 
 
 def is_unused(path: Path) -> bool:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from orthontk.run.directory import LOCK, is_finished
+from orthontk.slurm import commands
 from orthontk.slurm.interruption import is_leaving
 
 # `sweep status` looks at a lock by sharing it for an instant, which a start must outwait.
@@ -91,12 +92,20 @@ def holder_of(path: Path) -> Holder | None:
         try:
             if _lock(file, fcntl.LOCK_SH):
                 return None
-            return Holder(**json.loads(os.read(file, 4096)))
-        except (json.JSONDecodeError, TypeError):
-            time.sleep(0.05)
         finally:
             os.close(file)
+        if holder := last_holder(path):
+            return holder
+        time.sleep(0.05)
     return Holder("unknown", 0)
+
+
+def last_holder(path: Path) -> Holder | None:
+    """Who holds the directory, or held it latest; None if nobody did."""
+    try:
+        return Holder(**json.loads((path / LOCK).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def wait_for_first_process(path: Path) -> None:
@@ -183,4 +192,4 @@ def _this_process() -> Holder:
 
 
 def _patience() -> float:
-    return PATIENCE_AFTER_REQUEUE if os.environ.get("SLURM_RESTART_COUNT", "0") != "0" else PATIENCE
+    return PATIENCE_AFTER_REQUEUE if commands.is_requeued() else PATIENCE

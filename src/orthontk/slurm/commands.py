@@ -37,6 +37,11 @@ def own_task() -> int:
     return int(os.environ.get("SLURM_PROCID", "0"))
 
 
+def is_requeued() -> bool:
+    """Whether this process's job was begun before, and run again."""
+    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+
+
 def states(jobs: Iterable[str]) -> dict[str, str] | None:
     """The state of each job that the controller still knows, by its id; None if the controller does not answer.
 
