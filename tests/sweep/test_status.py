@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from orthontk.files import read_json
 from orthontk.run.lock import locked
@@ -84,10 +85,11 @@ def test_retry_where_the_folder_was_moved(small, tmp_path):
     from orthontk.sweep.retry import command_of
 
     assert small("-m", "seed=0,1").code == 0
-    moved = (tmp_path / "outputs").rename(tmp_path / "moved") / "default"
-    (only,) = sweeps_under(tmp_path / "moved")
+    moved = (tmp_path / "outputs").rename(tmp_path / "Ada's, moved") / "default"
+    (only,) = sweeps_under(moved)
     assert all((job / "summary.json").exists() for job in only.jobs)
-    assert command_of(only, None)[-1] == f"hydra.sweep.dir='{moved}'"
+    override = OverridesParser.create().parse_override(command_of(only, None)[-1])
+    assert override.key_or_group == "hydra.sweep.dir" and override.value() == str(moved)
     assert [job["overrides"][-2] for job in read_json(next(moved.glob(".sweeps/*.json")))["jobs"]] == [
         "seed=0",
         "seed=1",

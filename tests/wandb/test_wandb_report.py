@@ -112,6 +112,10 @@ def test_what_the_command_prints_is_the_list_of_blocks(build):
         ([], f"study=null: expected one of {', '.join(STUDIES)}"),
         (["study=lazy_sgd", "mode=on"], "mode=on: expected one of offline, online"),
         (["study=lazy_sgd", "scale=big"], "scale=big: expected one of quick, paper"),
+        (
+            ["study=lazy_sgd", "config_dir=nowhere"],
+            "config_dir=nowhere: expected a folder with presets of your own, in experiment/",
+        ),
     ],
 )
 def test_refusals(build, arguments, message):
@@ -121,14 +125,14 @@ def test_refusals(build, arguments, message):
 
 def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     """A preset elsewhere, whose study is known to no table here, gets the curves of its training."""
-    (tmp_path / "mine" / "experiment").mkdir(parents=True)
-    (tmp_path / "mine" / "experiment" / "moves.yaml").write_text(
+    (tmp_path / "mi ne,3" / "experiment").mkdir(parents=True)
+    (tmp_path / "mi ne,3" / "experiment" / "moves.yaml").write_text(
         "# @package _global_\ndefaults: [override /model: fcn]\nname: moves\nscale: quick\n"
         "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal'}]}}}\n"
     )
     (tmp_path / "moves_study.py").write_text('"""Claim: it moves."""\n\n\nclass Moves:\n    """Look at it."""\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mine")
+    code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mi ne,3")
     assert code == 0, errors
     (grid,) = grids_in(read_back(tmp_path / "moves" / "wandb_report-quick.json"))
     assert [runset.name for runset in grid.runsets] == ["gaussian", "orthogonal"]

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.identity import ENSEMBLE_AXES, replaced_settings
+from orthontk.overrides import quoted
 from orthontk.run.provenance import config_folders, searching
 
 STOPS = ("train_tau", "test_tau", "both")
@@ -99,7 +100,7 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
 
 def _composed(name: str) -> DictConfig:
     """The option of the group `init`, by Hydra itself, which follows its defaults list and all search paths."""
-    loader, overrides = GlobalHydra.instance().config_loader(), [f"init='{name}'", *searching(config_folders())]
+    loader, overrides = GlobalHydra.instance().config_loader(), [f"init={quoted(name)}", *searching(config_folders())]
     try:
         return loader.load_configuration(HydraConfig.get().job.config_name, overrides, RunMode.RUN).init
     except HydraException as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.files import read_json
+from orthontk.overrides import quoted
 from orthontk.report.gather import Run
 from orthontk.run.directory import CONFIG, PROVENANCE
 from orthontk.run.provenance import searching
@@ -21,7 +22,7 @@ def rerun_command(run: Run) -> str:
     arguments = _recorded(run.directory)
     if arguments is None:
         folder = run.directory.resolve()
-        arguments = [f"--config-path={folder}", f"--config-name={CONFIG}", f"hydra.run.dir={folder}"]
+        arguments = [f"--config-path={folder}", f"--config-name={CONFIG}", f"hydra.run.dir={quoted(folder)}"]
     again = ["resume=never"] if run.finished else []
     kept = [a for a in arguments if not a.startswith("resume=")] if again else arguments
     return shlex.join(["python", "train.py", *kept, *again])

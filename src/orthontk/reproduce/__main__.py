@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from orthontk.checks import InvalidValue
 from orthontk.cli import command
 from orthontk.grids import grids_at_scale
+from orthontk.overrides import quoted
 from orthontk.reproduce.progress import WholeProgress
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,9 +117,9 @@ def run_all(data: Path | None, out: Path, jobs: dict[str, int]) -> list[str]:
 
 def start_study(study: str, data: Path | None, out: Path) -> subprocess.Popen:
     """Start the study's multirun, a job a core, each with one thread."""
-    overrides = [f"experiment={study}", "scale=quick", f"paths.output_dir={out}", "hydra/launcher=joblib"]
+    overrides = [f"experiment={study}", "scale=quick", f"paths.output_dir={quoted(out)}", "hydra/launcher=joblib"]
     if data is not None and study not in ON_GAUSSIAN_INPUTS:
-        overrides += ["data=cifar10", f"data.path={data.resolve()}", *FOR_CIFAR10.get(study, [])]
+        overrides += ["data=cifar10", f"data.path={quoted(data.resolve())}", *FOR_CIFAR10.get(study, [])]
     overrides.append(f"hydra.launcher.n_jobs={len(os.sched_getaffinity(0))}")
     with open(out / f"{study}.log", "ab") as log:
         return subprocess.Popen(

@@ -11,6 +11,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from orthontk.overrides import quoted
+
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy", "scipy", "safetensors")
 
 
@@ -34,8 +36,12 @@ def config_folders() -> list[str]:
 
 
 def searching(folders: Iterable[str | Path]) -> list[str]:
-    """The override that lets Hydra look for configurations in these folders, too; none of no folders."""
-    places = ",".join(f"file://{folder}" for folder in folders)
+    """The override that lets Hydra look for configurations in these folders, too; none of no folders.
+
+    >>> searching(["/data/own", "/my own"])
+    ["hydra.searchpath=[file:///data/own,'file:///my own']"]
+    """
+    places = ",".join(quoted(f"file://{folder}") for folder in folders)
     return [f"hydra.searchpath=[{places}]"] if places else []
 
 

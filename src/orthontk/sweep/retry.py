@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orthontk.checks import InvalidValue
+from orthontk.overrides import quoted
 from orthontk.sweep.overview import Entry, Sweep
 from orthontk.sweep.record import without_launcher
 
@@ -41,7 +42,7 @@ def command_of(sweep: Sweep, launcher: str | None) -> list[str]:
     if launcher is not None:
         arguments = [*without_launcher(arguments), f"hydra/launcher={launcher}"]
     if sweep.directory.absolute() != Path(sweep.record.sweep_directory):  # it was moved
-        arguments.append(f"hydra.sweep.dir='{sweep.directory.absolute()}'")
+        arguments.append(f"hydra.sweep.dir={quoted(sweep.directory.absolute())}")
     return [sys.executable, script, *arguments]
 
 

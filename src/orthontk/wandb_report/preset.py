@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from orthontk.checks import InvalidValue
 from orthontk.grids import Grid, grids_at_scale
+from orthontk.run.provenance import searching
 
 CONFIGS = Path(__file__).resolve().parents[3] / "conf"
 # What of a preset's settings a reader wants to see; the rest is in each run's configuration.
@@ -60,14 +61,16 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
     """Compose the preset `name`, at its own scale unless one is given.
 
     Raises:
-        InvalidValue: there is no such preset, or it is no study.
+        InvalidValue: there is no such preset, it is no study, or there is no such folder.
     """
+    if config_dir and not Path(config_dir).is_dir():
+        raise InvalidValue("config_dir", config_dir, "a folder with presets of your own, in experiment/")
     folders = [CONFIGS, *([Path(config_dir).resolve()] if config_dir else [])]
     presets = {path.stem for folder in folders for path in folder.glob("experiment/*.yaml")}
     own = []
     if config_dir:
         sys.path.insert(0, "")  # where a study of one's own is found, as `python train.py` finds it
-        own.append(f"hydra.searchpath=[file://{folders[-1]}]")
+        own = searching(folders[1:])
     given = [f"experiment={name}", *own] + ([f"scale={scale}"] if scale else [])
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", given, return_hydra_config=True) if name in presets else None
