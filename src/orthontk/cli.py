@@ -56,8 +56,9 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         try:
             require_launcher(sys.argv[1:])
             return main()
-        except KeyboardInterrupt:
-            print("interrupted; the same command continues from its last checkpoint, if it has one", file=sys.stderr)
+        except KeyboardInterrupt as interrupt:
+            how = str(interrupt) or "the same command continues"
+            print(f"interrupted; {how} from its last checkpoint, if it has one", file=sys.stderr)
             sys.exit(130)
         except Exception as error:  # whatever its kind, this is where it ends
             _exit_with(error)

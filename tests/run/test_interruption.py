@@ -1,6 +1,8 @@
 """A run that is told to leave saves where it is, and continues from there to the same files."""
 
+import shlex
 import signal
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,22 +32,38 @@ def test_interrupted_equals_uninterrupted(small, monkeypatch, tmp_path, step, ke
     assert_same_run(whole, tmp_path / "left")
 
 
+@contextmanager
+def pressing_ctrl_c(monkeypatch, module, hook):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, hook, pressed)
+        yield
+    signal.signal(signal.SIGINT, handler)  # which Lightning ignores from then on
+
+
 @pytest.mark.parametrize("hook", ["training_step", "validation_step", "test_step"])
 @pytest.mark.parametrize(("module", "settings"), [(TrainingModule, ()), (EnsembleModule, ("ensemble.seeds=2",))])
 def test_ctrl_c_says_how_to_go_on(small, monkeypatch, tmp_path, module, settings, hook):
     """While it trains, in the validation that closes a training, and in the test after it."""
 
-    def pressed(*_):
-        raise KeyboardInterrupt
-
     settings = (*settings, "trainer.max_steps=5", "trainer.val_check_interval=100", f"hydra.run.dir={tmp_path}/run")
-    handler = signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, hook, pressed)
+    with pressing_ctrl_c(monkeypatch, module, hook):
         stopped = small(*settings)
-    signal.signal(signal.SIGINT, handler)  # which Lightning ignores from then on
     assert stopped.code == 130 and stopped.err.startswith("interrupted; the same command continues"), stopped.err
     assert small(*settings).code == 0
+
+
+def test_ctrl_c_of_a_run_begun_anew_says_where_it_goes_on(small, monkeypatch, tmp_path):
+    directory = small().run_directory
+    with pressing_ctrl_c(monkeypatch, TrainingModule, "test_step"):
+        stopped = small("resume=never")
+    words = shlex.split(stopped.err.splitlines()[-1])
+    assert stopped.code == 130 and words[2] == f"hydra.run.dir={directory}-2" and words[6:8] == ["resume=never", "the"]
+    again = small(words[2])
+    assert again.code == 0 and again.out.startswith(f"continuing from {directory}-2/checkpoints/"), again.err
 
 
 def test_nothing_is_listened_to_outside_slurm(monkeypatch):

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
+from orthontk.overrides import quoted
 from orthontk.run.directory import RunDirectory, existing_siblings, is_finished, is_unused, open_directory, siblings
 from orthontk.run.lock import (
     Holder,
@@ -58,7 +60,7 @@ def _held(config: DictConfig) -> Iterator[Path]:
         with ending_with_holder(path):
             yield path
     elif str(config.resume) == "never":
-        with _own_sibling(path) as sibling:
+        with _own_sibling(path) as sibling, _saying_where(sibling):
             yield sibling
     else:
         with locked(path):
@@ -124,6 +126,16 @@ def _own_sibling(path: Path) -> Iterator[Path]:
         except InUse as error:
             if error.path != sibling:  # from inside the block
                 raise
+
+
+@contextmanager
+def _saying_where(sibling: Path) -> Iterator[None]:
+    """Let Ctrl-C say how to go on there: the same command would begin anew."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        place = f"hydra.run.dir={quoted(sibling)}"
+        raise KeyboardInterrupt(f"with {shlex.quote(place)} in place of resume=never the command continues") from error
 
 
 def _directory_of_first_process(path: Path, resume: str) -> Path:

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from orthontk.cli import command
+from orthontk.overrides import quoted
 from orthontk.sweep.overview import describe_entries, entries_under, sweeps_under
 from orthontk.sweep.retry import retry
 
@@ -33,7 +35,9 @@ def main() -> None:
     left = [entry for entry in entries if entry.is_left_to_do]
     for entry in left:
         if not entry.recorded:
-            print(f"{entry.directory}: {entry.state.kind}, not a multirun's; its own command continues it")
+            here = shlex.quote(f"hydra.run.dir={quoted(entry.directory)}")
+            how = f"its own command continues it, with {here} in place of any resume=never"
+            print(f"{entry.directory}: {entry.state.kind}, not a multirun's; {how}")
     print(f"{len(entries)} jobs in {root}, {sum(entry.recorded for entry in left)} of them to start again", flush=True)
     sys.exit(retry(sweeps, entries, options.launcher))
 
