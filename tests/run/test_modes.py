@@ -57,6 +57,36 @@ def test_mode_test_repeats_the_final_test(small):
         assert metrics(tested)[name] == metrics(trained)[name]
 
 
+def test_mode_test_evaluates_the_network_that_was_trained(small):
+    """With the same shapes and another function, or other inputs, the numbers would be of no network that there is."""
+    (checkpoint,) = (small().run_directory / "checkpoints").iterdir()
+    for key, value, was in (
+        ("model.activation", "relu", "tanh"),
+        ("model.weight_var", "2", "1.05"),
+        ("model.parameterization", "standard", "ntk"),
+        ("data.normalize", "standardize", "none"),
+    ):
+        refused = small("mode=test", f"ckpt_path={checkpoint}", f"{key}={value}")
+        assert refused.code == 1
+        accepted = f"a checkpoint of a run with the same {key}, which was {was}"
+        assert refused.err == f"error: ckpt_path={checkpoint}: expected {accepted}\n"
+
+
+def test_a_checkpoint_without_settings_is_evaluated_with_the_commands(small, tmp_path):
+    (checkpoint,) = (small().run_directory / "checkpoints").iterdir()
+    content = torch.load(checkpoint, weights_only=True)
+    del content["config"]
+    torch.save(content, tmp_path / "bare.ckpt")
+    assert small("mode=test", f"ckpt_path={tmp_path}/bare.ckpt", "model.activation=relu").code == 0
+
+
+def test_images_of_another_training_set_are_standardized_by_others(small):
+    standardized = "data.normalize=standardize"
+    (checkpoint,) = (small(standardized).run_directory / "checkpoints").iterdir()
+    refused = small(standardized, "mode=test", f"ckpt_path={checkpoint}", "data.seed=1")
+    assert refused.code == 1 and refused.err.endswith("with the same data.seed, which was 0\n")
+
+
 def test_mode_test_leaves_an_unfinished_training_alone(small, tmp_path):
     """In its directory, given by hand, it is refused before anything is written."""
     here = f"hydra.run.dir={tmp_path}/run"

@@ -1,12 +1,10 @@
 """One run, from the top: refuse, resume, train, test, draw, report."""
 
 import logging
-import math
 import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -22,6 +20,12 @@ from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
 from orthontk.run.claim import begin, claimed, process_number
+from orthontk.run.continuing import (
+    require_same_beginning,
+    require_same_evaluation,
+    require_same_network,
+    require_steps_left,
+)
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
@@ -29,12 +33,6 @@ from orthontk.run.provenance import provenance
 from orthontk.run.same_settings import require_same_settings
 from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
-from orthontk.training import TrainingModule
-
-# Settings of the trainer that may change when a run goes on: how long, where, and what is shown of it.
-LENGTH, PLACE = {"max_steps", "max_epochs", "max_time"}, {"accelerator", "devices", "num_nodes", "strategy", "plugins"}
-SHOWN = {"val_check_interval", "log_every_n_steps", "enable_progress_bar", "profiler"}
-WITHOUT_EFFECT_ON_UPDATES = LENGTH | PLACE | SHOWN
 
 
 def run(config: DictConfig) -> None:
@@ -77,9 +75,9 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     experiment = assemble(config, directory)
     if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
         before = read_checkpoint(directory.checkpoint, "resume")
-        _require_same_network(experiment.module, before, directory.checkpoint, "resume")
-        _require_same_beginning(experiment.module, before["config"], directory.checkpoint)
-        _require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
+        require_same_network(experiment.module, before, directory.checkpoint, "resume")
+        require_same_beginning(experiment.module, before["config"], directory.checkpoint)
+        require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
     # With what assembling found the learning rate to be.
     write_settings(config, directory.path, continues=directory.checkpoint is not None)
     failed = True
@@ -164,21 +162,10 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
 
 
 def _test_checkpoint(experiment: Experiment, checkpoint: Path) -> None:
-    _require_same_network(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint, "ckpt_path")
+    require_same_evaluation(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint)
     experiment.trainer.test(
         experiment.module, datamodule=experiment.data, ckpt_path=checkpoint, verbose=False, weights_only=True
     )
-
-
-def _require_same_network(module: pl.LightningModule, content: dict[str, Any], checkpoint: Path, key: str) -> None:
-    stored = {name: tuple(value.shape) for name, value in content["state_dict"].items()}
-    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    if "ensemble" in content:
-        raise InvalidValue(key, checkpoint, "a checkpoint of a single run, and this one is an ensemble's")
-    for name in sorted(stored.keys() | expected.keys()):
-        if stored.get(name) != expected.get(name):
-            shapes = f"{name} of shape {expected.get(name)} (model=…), not {stored.get(name)}"
-            raise InvalidValue(key, checkpoint, f"a checkpoint of this network, {shapes}")
 
 
 def _require_own_directory(config: DictConfig, path: Path) -> None:
@@ -194,33 +181,6 @@ def _require_own_directory(config: DictConfig, path: Path) -> None:
     if was != is_now:
         accepted = f"another directory for {is_now} than that of {was} which is not finished"
         raise InvalidValue("hydra.run.dir", path, f"{accepted} (resume=never starts beside it)")
-
-
-def _require_same_beginning(module: TrainingModule, before: dict[str, Any], checkpoint: Path) -> None:
-    """A run continued elsewhere may be longer, but what it is measured against and updated by must be the same.
-
-    Θ_t and W_t are compared with Θ_0 and W_0 on the run's probe, and Lightning restores the optimizer's own settings.
-    """
-    for key in ("model", "init", "seed", "data", "loss", "optimizer", "schedule", "callbacks"):
-        if before[key] != module.config[key]:
-            accepted = f"a checkpoint of a run with the same {key}"
-            raise InvalidValue("resume", checkpoint, accepted)
-    trainers = before["trainer"], module.config["trainer"]
-    for key in sorted({key for trainer in trainers for key in trainer} - WITHOUT_EFFECT_ON_UPDATES):
-        was, is_now = (trainer.get(key) or None for trainer in trainers)  # nothing, 0 and false are one
-        if was != is_now:
-            raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
-
-
-def _require_steps_left(settings: DictConfig, experiment: Experiment, done: int, checkpoint: Path) -> None:
-    """Refuse a run that would have made more updates than its settings say."""
-    if done <= experiment.trainer.max_steps:
-        return
-    name, least = "max_steps", done
-    if settings.max_steps != experiment.trainer.max_steps:
-        name, least = "max_epochs", math.ceil(done / experiment.data.steps_per_epoch)
-    accepted = f"at least {least}, as {checkpoint} has made {done} updates already"
-    raise InvalidValue(f"trainer.{name}", settings[name], accepted)
 
 
 def _finish_loggers(trainer: pl.Trainer, failed: bool) -> None:
