@@ -1,7 +1,9 @@
 """Files that are either whole or not there."""
 
+import hashlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +28,16 @@ def read_json(path: str | Path) -> Any:
         raise json.JSONDecodeError(f"{path}: {error.msg}", error.doc, error.pos) from error
     except UnicodeDecodeError as error:
         raise json.JSONDecodeError(f"{path}: not a text", "", 0) from error
+
+
+def sha256_of(path: str | Path) -> str:
+    """The digest of a file's content, read again only once the file has changed. Raises OSError if it is not there."""
+    path = Path(path).absolute()
+    status = path.stat()
+    return _digest(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _digest(path: Path, changed: int, size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

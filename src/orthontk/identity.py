@@ -9,11 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
+from orthontk.files import sha256_of
 from orthontk.grids import at_scale
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
 ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
+EVALUATED = "ckpt_content"  # in the settings that a run of mode=test writes: the content of `ckpt_path` then
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 
@@ -27,9 +29,20 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         _drop_replaced(identity)
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
         identity["resume"] = str(config.get("resume"))
+    stored = identity.pop(EVALUATED, None)
+    if identity.get("mode") == "test" and identity.get("ckpt_path") is not None:
+        identity["ckpt_path"] = stored or content_of(identity["ckpt_path"])
     for key in WITHOUT_EFFECT_IN_TRAINER:
         (identity.get("trainer") or {}).pop(key, None)
     return identity
+
+
+def content_of(path: Any) -> str:
+    """What a checkpoint is, wherever it lies; where it lies, if it cannot be read."""
+    try:
+        return f"sha256:{sha256_of(str(path))[:16]}"
+    except OSError:
+        return str(Path(str(path)).absolute())
 
 
 def replaced_settings(ensemble: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Training and testing through the command: data, precision, losses, divergence, figures."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -55,6 +56,22 @@ def test_mode_test_repeats_the_final_test(small):
     tested = small("mode=test", f"ckpt_path={checkpoint}")
     for name in ("test/loss", "test/accuracy"):
         assert metrics(tested)[name] == metrics(trained)[name]
+
+
+def test_mode_test_evaluates_a_checkpoint_that_has_changed(small, tmp_path, monkeypatch):
+    """It is known by its content: a finished evaluation of another one at the same path is no result of it."""
+    first, second = (next((small(seed).run_directory / "checkpoints").iterdir()) for seed in ("seed=0", "seed=1"))
+    monkeypatch.chdir(tmp_path)
+    evaluation = ("mode=test", "ckpt_path=here.ckpt", "seed=0")
+    shutil.copy(first, "here.ckpt")
+    tested = small(*evaluation)
+    assert small(*evaluation, f"ckpt_path={first}").out.startswith("finished already")
+    by_hand = small(*evaluation, f"hydra.run.dir={tmp_path}/run")
+    shutil.copy(second, "here.ckpt")
+    again = small(*evaluation)
+    assert metrics(again)["test/loss"] != metrics(tested)["test/loss"]
+    refused = small(*evaluation, f"hydra.run.dir={tmp_path}/run")
+    assert by_hand.code == 0 and refused.code == 1 and refused.err.startswith("error: ckpt_path=sha256:")
 
 
 def test_mode_test_evaluates_the_network_that_was_trained(small):

@@ -16,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
+from orthontk.identity import EVALUATED, content_of
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
@@ -73,7 +74,12 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         run_ensemble(config, directory, start)
         return
     experiment = assemble(config, directory)
-    if config.mode == "fit" and directory.checkpoint is not None:  # before a refused launch leaves its own settings
+    # Before a refused launch leaves its own settings.
+    if config.mode == "test":
+        checkpoint = Path(config.ckpt_path)
+        require_same_evaluation(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint)
+        OmegaConf.update(config, EVALUATED, content_of(checkpoint), force_add=True)
+    elif directory.checkpoint is not None:
         before = read_checkpoint(directory.checkpoint, "resume")
         require_same_network(experiment.module, before, directory.checkpoint, "resume")
         require_same_beginning(experiment.module, before["config"], directory.checkpoint)
@@ -162,7 +168,6 @@ def _fit_and_test(experiment: Experiment, directory: RunDirectory) -> None:
 
 
 def _test_checkpoint(experiment: Experiment, checkpoint: Path) -> None:
-    require_same_evaluation(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint)
     experiment.trainer.test(
         experiment.module, datamodule=experiment.data, ckpt_path=checkpoint, verbose=False, weights_only=True
     )
