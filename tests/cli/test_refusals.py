@@ -108,6 +108,7 @@ PAIRS = [
     ("trainer.accelerator=abacus", "trainer", "trainer.accelerator=auto"),
     ("+trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches=2", "+trainer.gradient_clip_val=1.0"),
     ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0", "data.train_size=20"),
+    ("+trainer.max_time='00:00:01:00'", "trainer.max_time=00:00:01:00", "+trainer.max_time=null"),
     ("+trainer.fast_dev_run=1", "trainer.fast_dev_run=1", "+trainer.detect_anomaly=true"),
     ("trainer.enable_progress_bar=no", "trainer.enable_progress_bar=no", "trainer.enable_progress_bar=true"),
     ("figures=no", "figures=no", "figures=false"),

@@ -14,7 +14,7 @@ from orthontk.run.assemble import Experiment
 from orthontk.training import TrainingModule
 
 # Settings of the trainer that may change when a run goes on: how long, where, and what is shown of it.
-LENGTH, PLACE = {"max_steps", "max_epochs", "max_time"}, {"accelerator", "devices", "num_nodes", "strategy", "plugins"}
+LENGTH, PLACE = {"max_steps", "max_epochs"}, {"accelerator", "devices", "num_nodes", "strategy", "plugins"}
 SHOWN = {"val_check_interval", "log_every_n_steps", "enable_progress_bar", "profiler"}
 WITHOUT_EFFECT_ON_UPDATES = LENGTH | PLACE | SHOWN
 # Settings of the data that decide what inputs a network is given, and those that the statistics of training images do.

@@ -28,6 +28,9 @@ def check_trainer(trainer: DictConfig) -> None:
     for key, instead in INSTEAD.items():
         if key in trainer:
             raise InvalidValue(f"trainer.{key}", trainer[key], f"nothing; {instead} does what it would")
+    if trainer.get("max_time") is not None:
+        accepted = "null: what a run gives would depend on the machine's load; Ctrl-C leaves a checkpoint to go on from"
+        raise InvalidValue("trainer.max_time", trainer.max_time, accepted)
     if trainer.max_steps is None and trainer.max_epochs is None:
         raise InvalidValue("trainer.max_steps", None, "an integer of at least 0, or trainer.max_epochs")
     for name, minimum in (("max_steps", 0), ("max_epochs", 1)):
