@@ -8,7 +8,6 @@ from orthontk.init import SCHEMES
 from orthontk.kernels import InfiniteKernels, infinite_kernels
 from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.kernels.infinite.layers import linear_steps
-from orthontk.networks import CNN, FCN
 from orthontk.training import TrainingModule
 
 
@@ -20,7 +19,7 @@ def init_scheme(module: TrainingModule) -> str | None:
 
 def has_infinite_kernels(module: TrainingModule) -> bool:
     """Whether `infinite_kernels` knows the limit of this network under its initialization."""
-    if not isinstance(module.network, FCN | CNN) or init_scheme(module) is None:
+    if init_scheme(module) is None:
         return False
     try:
         linear_steps(module.network, init_scheme(module))

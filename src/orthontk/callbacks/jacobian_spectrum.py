@@ -10,6 +10,7 @@ from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.recording import RecordingCallback
 from orthontk.checks import InvalidValue, integer
 from orthontk.data import TensorDataModule
+from orthontk.inheritance import runs_as
 from orthontk.meanfield import measured_spectrum, predicted_spectrum
 from orthontk.networks import CNN, FCN
 from orthontk.run.directory import JACOBIAN
@@ -40,7 +41,7 @@ class JacobianSpectrum(RecordingCallback):
             raise InvalidValue("inputs", self.inputs, f"at most {len(data.train)}, the training inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
-        if not isinstance(module.network, FCN | CNN) or len(module.network.layers) < 3:
+        if not runs_as(module.network, FCN, CNN) or len(module.network.layers) < 3:
             raise InvalidValue("inputs", self.inputs, "an FCN or CNN of at least three weight layers")
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

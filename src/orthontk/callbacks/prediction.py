@@ -15,6 +15,7 @@ from orthontk.callbacks.schedule import measured_steps
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.dynamics import CrossEntropyTraining, MSETraining
+from orthontk.inheritance import runs_as
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.outputs import outputs_of
 from orthontk.training import OneHotMSE, TrainingModule
@@ -78,7 +79,7 @@ class Prediction(RecordingCallback):
             raise InvalidValue("kernel", self.kernel, "schedule=constant for a prediction")
         if (module.config or {}).get("trainer", {}).get("gradient_clip_val") is not None:
             raise InvalidValue("kernel", self.kernel, "trainer.gradient_clip_val=null for a prediction")
-        if not isinstance(module.loss, OneHotMSE) and not (
+        if not runs_as(module.loss, OneHotMSE) and not (
             is_mean_cross_entropy(module.loss) and module.loss.label_smoothing == 0
         ):
             raise InvalidValue("kernel", self.kernel, "loss=mse or loss=cross_entropy for a prediction")
@@ -123,7 +124,7 @@ class Prediction(RecordingCallback):
             kernels = [empirical_ntk(network, *inputs, outputs=self.kernel) for inputs in ((train,), (test, train))]
         kernel, test_kernel = (kernel.to(train.device) for kernel in kernels)
         optimizer = heavy_ball(module.optimizer_factory(network.parameters()))
-        if isinstance(module.loss, OneHotMSE):
+        if runs_as(module.loss, OneHotMSE):
             training = MSETraining(
                 kernel, f0, regression_targets(self.labels["train"], f0.shape[1]), test_kernel, test_f0
             )

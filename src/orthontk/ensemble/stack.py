@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from orthontk.ensemble.batched_fcn import batched_fcn
+from orthontk.inheritance import runs_as
 from orthontk.kernels.parameters import places_of
 from orthontk.networks import FCN
 from orthontk.training.losses import OneHotMSE, is_mean_cross_entropy
@@ -179,7 +180,7 @@ def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def replica_losses(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     """The loss of each replica: outputs (R, N, O), labels (N,) or (R, N) -> (R,)."""
-    if isinstance(loss, OneHotMSE):
+    if runs_as(loss, OneHotMSE):
         return loss(outputs, labels)
     labels = labels.expand(outputs.shape[:2])
     if is_mean_cross_entropy(loss):

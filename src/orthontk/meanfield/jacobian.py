@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+from orthontk.inheritance import runs_as
 from orthontk.kernels.infinite.layers import activations, as_images, linear_steps
 from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import CNN, FCN
@@ -29,9 +30,9 @@ def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
     In full-precision arithmetic, whatever the training's is.
 
     Raises:
-        InvalidValue: fewer than two hidden layers.
+        InvalidValue: fewer than two hidden layers, or another network than FCN and CNN.
     """
-    _check_depth(net)
+    _check_network(net)
 
     def last_hidden(z: Tensor) -> Tensor:
         for layer, activation in zip(net.layers[1:-1], net.activations, strict=False):
@@ -71,7 +72,7 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
 
     Source: Pennington et al. 2017, eq. 22; SPEC §4.
     """
-    _check_depth(net)
+    _check_network(net)
     steps, phis = linear_steps(net, init), activations(net)
     images = as_images(net, x[None])
     moment = images.square().mean(1)  # (1, H, W)
@@ -98,6 +99,8 @@ def _s_1(init: str, kernel_size: int) -> float:
     }[init]
 
 
-def _check_depth(net: FCN | CNN) -> None:
+def _check_network(net: FCN | CNN) -> None:
+    if not runs_as(net, FCN, CNN):
+        raise InvalidValue("net", type(net).__name__, "an FCN or a CNN, with no forward pass of its own")
     if len(net.layers) < 3:
         raise InvalidValue("depth", len(net.layers), "at least 3, for two hidden layers")

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
+from orthontk.inheritance import runs_as
 from orthontk.kernels import NTKOperator
 from orthontk.run.settings import naming
 from orthontk.training import OneHotMSE
@@ -66,7 +67,7 @@ def largest_stable_lr_of(
 
 
 def _factor(loss: nn.Module) -> int:
-    if isinstance(loss, OneHotMSE):
+    if runs_as(loss, OneHotMSE):
         return 1
     if is_mean_cross_entropy(loss):
         return 4

@@ -6,6 +6,7 @@ import torch
 from torch.optim import Optimizer
 
 from orthontk.checks import InvalidValue
+from orthontk.inheritance import runs_as
 
 # What torch's SGD adds to θ ← θ − ηv, v ← βv + ∇, with the values that add nothing.
 ADDITIONS = {"nesterov": False, "dampening": 0, "weight_decay": 0, "maximize": False}
@@ -27,7 +28,7 @@ def heavy_ball(optimizer: Optimizer) -> HeavyBall:
     >>> heavy_ball(torch.optim.SGD([torch.zeros(1)], lr=0.5, momentum=0.9))
     HeavyBall(lr=0.5, momentum=0.9)
     """
-    if not isinstance(optimizer, torch.optim.SGD):
+    if not runs_as(optimizer, torch.optim.SGD):
         accepted = "sgd or momentum: adaptive steps are no linear function of the gradient"
         raise InvalidValue("optimizer", type(optimizer).__name__.lower(), accepted)
     (group,) = optimizer.param_groups

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orthontk.inheritance import runs_as
+
 
 class OneHotMSE(nn.Module):
     """Mean over samples of Σₐ (fₐ(x) − yₐ)², with y the one-hot label; SPEC §4.
@@ -25,7 +27,7 @@ def is_mean_cross_entropy(loss: nn.Module) -> bool:
     >>> is_mean_cross_entropy(nn.CrossEntropyLoss()), is_mean_cross_entropy(nn.CrossEntropyLoss(ignore_index=3))
     (True, False)
     """
-    whole = type(loss) is nn.CrossEntropyLoss and loss.reduction == "mean"
+    whole = runs_as(loss, nn.CrossEntropyLoss) and loss.reduction == "mean"
     return whole and loss.weight is None and loss.ignore_index < 0
 
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, one_of
+from orthontk.inheritance import runs_as
 from orthontk.init import SCHEMES
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.kernels.infinite.positions import tap_sum
-from orthontk.networks import CNN, FCN, Conv, WeightLayer
+from orthontk.networks import CNN, FCN, Conv, Dense, WeightLayer
 from orthontk.networks.fcn import flatten_images
 
 PLACES = torch.linspace(-9, 9, 4001, dtype=torch.float64).sinh()  # close together near 0, and as far as ±4,000
@@ -58,11 +59,12 @@ def linear_steps(net: FCN | CNN, init: str) -> list[LinearStep]:
     """The layers of `net`.
 
     Raises:
-        InvalidValue: an unknown scheme, one that cannot initialize `net`, or another network than FCN and CNN.
+        InvalidValue: an unknown scheme, one that cannot initialize `net`, or another network than FCN and CNN, such
+            as a subclass with a forward pass of its own.
     """
     one_of("init", init, SCHEMES)
-    if not isinstance(net, FCN | CNN):
-        raise InvalidValue("net", type(net).__name__, "an FCN or a CNN")
+    if not runs_as(net, FCN, CNN) or not all(runs_as(layer, Dense, Conv) for layer in net.layers):
+        raise InvalidValue("net", type(net).__name__, "an FCN or a CNN, with no forward pass of its own")
     convolutions = [layer for layer in net.layers if isinstance(layer, Conv)]
     if init == "delta_orthogonal" and not convolutions:
         raise InvalidValue("init", init, "a network with convolutions, or another scheme")

@@ -63,9 +63,10 @@ def infinite_kernels(
 
     Raises:
         InvalidValue: an unknown `init` or one that cannot initialize `net`, inputs of another shape than the network's,
-            an activation with trainable parameters or one that grows too fast for a layer's variance (exp(u) from 68
-            on), a variance above 1e16 where the activation has no closed form, or above 1e4 where it never tends to a
-            constant or a power of u (as sin(u)), or a limit too small for one pair of inputs.
+            a subclass with a forward pass of its own, an activation with trainable parameters or one that grows too
+            fast for a layer's variance (exp(u) from 68 on), a variance above 1e16 where the activation has no closed
+            form, or above 1e4 where it never tends to a constant or a power of u (as sin(u)), or a limit too small for
+            one pair of inputs.
 
     Sources: Jacot et al. 2018; Arora et al. 2019 (CNTK); Novak et al. 2019; Xiao et al. 2018 (delta-orthogonal).
 
