@@ -13,6 +13,10 @@ CROSS_ENTROPY = "loss._target_=torch.nn.CrossEntropyLoss"
 WEIGHTS = ("+loss.weight._target_=torch.tensor", "+loss.weight.data=[1.0,2.0,3.0,0.0,5.0,6.0,7.0,8.0,9.0,10.0]")
 
 
+class OwnCrossEntropy(nn.CrossEntropyLoss):
+    """A user's, such as one with other defaults, which computes what torch's does."""
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -47,6 +51,8 @@ def test_the_batches_of_a_split_are_weighed_as_the_loss_weighs_them(seeded):
         nn.NLLLoss(class_weights, ignore_index=1),
         nn.CrossEntropyLoss(reduction="sum"),
         nn.MultiMarginLoss(weight=class_weights),
+        OwnCrossEntropy(class_weights),
+        OwnCrossEntropy(reduction="sum"),
         OneHotMSE(),
     ):
         batches = [(outputs[:, rows], labels[rows].expand(2, -1)) for rows in torch.arange(12).split(1)]

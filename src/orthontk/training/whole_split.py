@@ -7,6 +7,8 @@ a class that is there divides its two terms by different sums. Its batches are w
 import torch
 from torch import Tensor, nn
 
+from orthontk.inheritance import runs_as
+
 WEIGHING = (nn.CrossEntropyLoss, nn.NLLLoss)  # those whose mean is over the weights of the examples' classes
 
 
@@ -31,12 +33,13 @@ def loss_of_terms(loss: nn.Module, shares: Tensor, weights: Tensor) -> Tensor:
 
 
 def _adds_up(loss: nn.Module) -> bool:
-    return type(loss).__module__ == nn.modules.loss.__name__ and loss.reduction == "sum"
+    torchs = (kind for kind in type(loss).__mro__ if kind.__module__ == nn.modules.loss.__name__)
+    return runs_as(loss, *torchs) and loss.reduction == "sum"
 
 
 def _weights(loss: nn.Module, labels: Tensor) -> Tensor:
     """How much each example counts in the mean: shaped like the labels, in float64."""
-    if type(loss) not in WEIGHING:
+    if not runs_as(loss, *WEIGHING):
         return torch.ones_like(labels, dtype=torch.float64)
     counts = labels != loss.ignore_index
     if loss.weight is None:
