@@ -27,6 +27,18 @@ def test_stacked_kernels_are_those_of_single_networks(scheme, parameterization):
         assert theta[draw].item() == pytest.approx(empirical_ntk(net, x).item(), rel=1e-10)
 
 
+def test_a_kernel_is_that_of_all_trainable_parameters_also_of_those_that_are_not_drawn():
+    net = FCN(4, 1, width=6, depth=3, activation="PReLU").double()
+    net.layers[0].requires_grad_(False)
+    x = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    stacked = draw_stacked(net, "gaussian", 3, torch.Generator().manual_seed(1))
+    theta = self_kernels(net, stacked, x)
+    assert not theta.requires_grad
+    for draw in range(3):
+        net.load_state_dict({name: value[draw] for name, value in stacked.items()}, strict=False)
+        assert theta[draw].item() == pytest.approx(empirical_ntk(net, x).item(), rel=1e-10)
+
+
 def test_stacked_draws_have_the_law_of_single_ones():
     net = FCN(6, 1, width=6, depth=3, weight_var=2.0, parameterization="standard")
     weight = draw_stacked(net, "orthogonal", 50, torch.Generator().manual_seed(0))["layers.1.weight"]

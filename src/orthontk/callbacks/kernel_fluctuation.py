@@ -57,11 +57,18 @@ class KernelFluctuation(ScheduledCallback):
             write_tensors(Path(trainer.default_root_dir) / NTK_DRAWS, {"theta": theta}, {"draws": self.draws})
 
 
-def self_kernels(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Θ(x, x) of each of the stacked networks with one output. x is (1, …); parameters (D, …), result (D,)."""
+def self_kernels(network: nn.Module, drawn: dict[str, Tensor], x: Tensor) -> Tensor:
+    """Θ(x, x), of all trainable parameters, of each of the stacked networks with one output.
+
+    x is (1, …) and what is drawn (D, …); the networks have the other parameters in common. The result is (D,).
+    """
+    trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    common = {name: parameter.detach() for name, parameter in network.named_parameters()}
 
     def theta(own: dict[str, Tensor]) -> Tensor:
-        gradients = grad(lambda p: functional_call(network, p, (x,)).squeeze())(own)
+        values = common | own
+        trained = {name: values[name] for name in trainable}
+        gradients = grad(lambda p: functional_call(network, values | p, (x,)).squeeze())(trained)
         return torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum()
 
-    return vmap(theta)(parameters)
+    return vmap(theta)(drawn)
