@@ -52,6 +52,8 @@ class Tau(pl.Callback):
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: TrainingModule, loss: Tensor) -> None:
         """After the step's outputs are known and before its update."""
+        if not pl_module.first_of_step:
+            return
         accuracies, examples = pl_module.accuracies_of_step()
         accuracies = accuracies.tolist()
         above = [row for row in self._open("train", pl_module) if accuracies[row] > self.threshold]

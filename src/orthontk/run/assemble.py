@@ -159,7 +159,7 @@ def build_optimization(config: DictConfig, network: nn.Module) -> tuple[Any, Any
     with naming("schedule"):
         schedule = instantiate(config.schedule)
         trial_schedule = schedule(trial)
-        trial.step()  # without gradients, so nothing moves
+        trial.step(lambda: torch.zeros(()))  # without gradients, so nothing moves
         trial_schedule.step()
     return optimizer, schedule
 

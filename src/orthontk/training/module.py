@@ -53,6 +53,8 @@ class TrainingModule(pl.LightningModule):
         self.loaded_steps = 0
         self.evaluations = nn.ModuleDict({split: evaluation_sums() for split in ("val", "test")})
         self.finite: Tensor | None = None  # whether every loss so far was, None before the first one
+        # An optimizer such as LBFGS evaluates a step's loss again with parameters that it has moved: none that count.
+        self.first_of_step, self.evaluated_step = True, -1
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)
@@ -70,6 +72,9 @@ class TrainingModule(pl.LightningModule):
         x, y = batch
         outputs = self.network(x)
         loss = self.loss(outputs, y)
+        self.first_of_step, self.evaluated_step = self.evaluated_step != self.global_step, self.global_step
+        if not self.first_of_step:
+            return loss
         self.minibatch = outputs.detach(), y
         self._note_finite(loss.detach())
         if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
@@ -79,6 +84,7 @@ class TrainingModule(pl.LightningModule):
         return loss
 
     def on_train_start(self) -> None:
+        self.evaluated_step = -1
         if self.global_step > 0 and self.finite is not None and self._looks_at_losses(self.global_step - 1):
             self._end_diverged()  # resumed from the checkpoint of a training that ended so
 
