@@ -4,6 +4,10 @@ import pytest
 import torch
 
 SMALL_IMAGES = "data=gaussian data.shape=[3,8,8]"
+ONE_CYCLE = (
+    "schedule=step ~schedule.step_size ~schedule.gamma"
+    " schedule._target_=torch.optim.lr_scheduler.OneCycleLR +schedule.max_lr=1.0"
+)
 
 # (refused, its key as the message names it, a valid neighbour)
 PAIRS = [
@@ -68,6 +72,7 @@ PAIRS = [
     ("optimizer=momentum optimizer.momentum=-1", "optimizer", "optimizer=momentum optimizer.momentum=0"),
     ("optimizer=adam optimizer.betas=[2,0.9]", "optimizer", "optimizer=adam optimizer.betas=[0.5,0.9]"),
     ("schedule=step schedule.gamma=fast", "schedule.gamma=fast", "schedule=step schedule.gamma=0.1"),
+    (f"{ONE_CYCLE} +schedule.total_steps=5", "schedule: Tried to step", f"{ONE_CYCLE} +schedule.total_steps=6"),
     ("schedule=step schedule.step_size=0", "schedule", "schedule=step schedule.step_size=1"),
     ("callbacks.ntk.probe_size=61", "callbacks.ntk.probe_size=61", "callbacks.ntk.probe_size=60"),
     ("callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum", "callbacks.ntk.outputs=sum_of_logits"),
@@ -135,6 +140,21 @@ PAIRS = [
         "loss._target_=torch.nn.CrossEntropyLoss +loss.reduction=none",
         "loss.reduction=none",
         "loss._target_=torch.nn.CrossEntropyLoss +loss.reduction=sum",
+    ),
+    (
+        "model.out_features=1 data.keep_classes=[0,1] trainer.max_steps=0",
+        "loss=CrossEntropyLoss: expected mse",
+        "model.out_features=1 data.keep_classes=[0,1] loss=mse",
+    ),
+    (
+        "data=gaussian data.classes=1 data.shape=[8] callbacks.ntk.probe_size=10",
+        "loss=CrossEntropyLoss: expected mse",
+        "data=gaussian data.classes=1 data.shape=[8] trainer.max_steps=0",
+    ),
+    (
+        "data=gaussian data.classes=1 data.shape=[8] ensemble.seeds=2 loss._target_=torch.nn.NLLLoss",
+        "loss=NLLLoss: expected mse",
+        "data=gaussian data.classes=1 data.shape=[8] ensemble.seeds=2 loss=mse",
     ),
     ("trainer.tf32=high", "trainer.tf32=high", "trainer.tf32=true"),
     ("callbacks.ntk.memory_limit=1", "callbacks.ntk.memory_limit=1", "callbacks.ntk.memory_limit=100000000"),

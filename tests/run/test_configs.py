@@ -47,7 +47,7 @@ def test_composes_and_assembles(composed, group, name, image_folder, tmp_path):
         check_settings(config)
     data = build_data(config)
     network = build_network(config, data)
-    module = build_module(config, network)
+    module = build_module(config, network, data)
     x, _, _ = data.probe(10)
     assert module(x).shape == (10, 10)
     if name not in ("gpu", "ddp"):  # made only where there are such devices

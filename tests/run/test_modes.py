@@ -177,6 +177,21 @@ def test_learning_rate_schedule_is_stepped_after_every_update(small):
     assert all(math.isfinite(change) for change in changes)
 
 
+@pytest.mark.parametrize("length", [("trainer.max_epochs=2",), ("trainer.max_steps=null", "trainer.max_epochs=2")])
+def test_a_cosine_ends_where_the_training_does(small, length):
+    """After 2 epochs of 2 updates, which are fewer than `max_steps`."""
+    settings = ("schedule=cosine", "data.batch_size=30", "callbacks.ntk.steps=[]", "checkpoint.keep=last")
+    run = small(*settings, *length)
+    assert run.code == 0, run.err
+    (path,) = (run.run_directory / "checkpoints").iterdir()
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.0], abs=1e-12)
+    assert checkpoint["config"]["schedule"]["T_max"] == 4
+    assert small(*settings, *length, "schedule.T_max=9", f"resume={path}").code == 1  # which is kept
+    longer = small(*settings, "trainer.max_epochs=3", f"resume={path}")
+    assert longer.code == 1 and "a checkpoint of a run with the same schedule" in longer.err
+
+
 def test_inputs_rescaled_to_the_fixed_point(small):
     """Under qstar the first pre-activations have second moment q*, that of every later layer at infinite width."""
     from orthontk.data import TensorDataModule

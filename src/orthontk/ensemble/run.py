@@ -40,14 +40,13 @@ from orthontk.kernels.refusals import no_random_numbers
 from orthontk.run.assemble import (
     build_data,
     build_network,
-    build_optimization,
     interruptible,
     make_trainer,
     read_checkpoint,
-    total_steps,
 )
 from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG, RunDirectory
+from orthontk.run.optimization import build_loss, build_optimization, total_steps
 from orthontk.run.settings import naming
 
 
@@ -63,10 +62,9 @@ class EnsembleRun:
         )
         self.plain_settings_of = cache(lambda replica: OmegaConf.to_container(self.settings_of(replica), resolve=True))
         self.data = self._build_data()
-        with naming("loss"):
-            self.loss = instantiate(config.loss)
+        self.loss = build_loss(config, self.data.first)
         self.template = self._build_network(self.replicas[0])
-        self.optimizer, self.schedule = build_optimization(config, self.template)
+        self.optimizer, self.schedule = build_optimization(config, self.template, self.data.first)
         self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}

@@ -21,7 +21,8 @@ from orthontk.loggers import MetricsCSV
 from orthontk.run.arithmetic import without_tf32
 from orthontk.run.directory import RunDirectory
 from orthontk.run.isolation import seed_global_generators
-from orthontk.run.learning_rate import lr_of_fraction, without_fraction
+from orthontk.run.learning_rate import lr_of_fraction
+from orthontk.run.optimization import build_loss, build_optimization, resolved_schedule, total_steps
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
 
@@ -40,7 +41,7 @@ def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
     data = build_data(config)
     network = build_network(config, data)
     resolve_lr(config, network, data, directory)
-    module = build_module(config, network)
+    module = build_module(config, network, data)
     trainer = build_trainer(config, directory, data, module)
     return Experiment(trainer, module, data)
 
@@ -142,26 +143,11 @@ def resolve_lr(config: DictConfig, network: nn.Module, data: TensorDataModule, d
     config.optimizer.lr = lr_of_fraction(config, network, data)
 
 
-def build_module(config: DictConfig, network: nn.Module) -> TrainingModule:
-    with naming("loss"):
-        loss = instantiate(config.loss)
+def build_module(config: DictConfig, network: nn.Module, data: TensorDataModule) -> TrainingModule:
+    loss = build_loss(config, data)
     settings = OmegaConf.to_container(config, resolve=True)
-    return TrainingModule(network, loss, *build_optimization(config, network), settings)
-
-
-def build_optimization(config: DictConfig, network: nn.Module) -> tuple[Any, Any]:
-    """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
-    with naming("optimizer"):
-        optimizer = instantiate(without_fraction(config.optimizer))
-        trial = optimizer(network.parameters())
-    if not config.schedule:
-        return optimizer, None
-    with naming("schedule"):
-        schedule = instantiate(config.schedule)
-        trial_schedule = schedule(trial)
-        trial.step(lambda: torch.zeros(()))  # without gradients, so nothing moves
-        trial_schedule.step()
-    return optimizer, schedule
+    settings["schedule"] = OmegaConf.to_container(resolved_schedule(config, data))  # which a longer training changes
+    return TrainingModule(network, loss, *build_optimization(config, network, data), settings)
 
 
 def build_trainer(
@@ -214,14 +200,6 @@ def interruptible() -> Iterator[None]:
         yield
     except SystemExit:
         raise KeyboardInterrupt from None
-
-
-def total_steps(trainer: DictConfig, data: TensorDataModule) -> int:
-    """Updates until `trainer.max_steps` or `trainer.max_epochs`, whichever comes first."""
-    limits = [] if trainer.max_steps is None else [trainer.max_steps]
-    if trainer.max_epochs is not None:
-        limits.append(trainer.max_epochs * data.steps_per_epoch)
-    return min(limits)
 
 
 def _steps_in(directory: RunDirectory) -> int:

@@ -41,7 +41,8 @@ def check_settings(config: DictConfig) -> None:
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
-            number(f"{group}.{name}", config[group][name])
+            if (name, config[group][name]) != ("T_max", None):  # which is the length of the training
+                number(f"{group}.{name}", config[group][name])
     if str(config.loss.get("_target_")).startswith("torch.") and config.loss.get("reduction") == "none":
         raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
     if not isinstance(config.figures, bool):

@@ -1,0 +1,60 @@
+"""What a training minimizes and what it is updated by: the loss, the optimizer, the schedule."""
+
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from orthontk.checks import InvalidValue
+from orthontk.data import TensorDataModule
+from orthontk.inheritance import runs_as
+from orthontk.run.learning_rate import without_fraction
+from orthontk.run.settings import naming
+
+
+def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
+    """The loss; of a single output, a softmax would be 1 whatever the network says.
+
+    Data of a single class may have it all the same where nothing is trained, as in studies of kernels.
+    """
+    with naming("loss"):
+        loss = instantiate(config.loss)
+    single = 1 in (config.model.get("out_features"), data.classes)
+    has_use = data.classes > 1 or total_steps(config.trainer, data) > 0
+    if single and has_use and runs_as(loss, nn.CrossEntropyLoss, nn.NLLLoss):
+        raise InvalidValue("loss", type(loss).__name__, "mse, as a single output has no softmax")
+    return loss
+
+
+def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
+    """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
+    with naming("optimizer"):
+        optimizer = instantiate(without_fraction(config.optimizer))
+        trial = optimizer(network.parameters())
+    if not config.schedule:
+        return optimizer, None
+    with naming("schedule"):
+        schedule = instantiate(resolved_schedule(config, data))
+        trial_schedule = schedule(trial)
+        trial.step(lambda: torch.zeros(()))  # without gradients, so nothing moves
+        for _ in range(max(total_steps(config.trainer, data), 1)):  # some schedules have an end
+            trial_schedule.step()
+    return optimizer, schedule
+
+
+def resolved_schedule(config: DictConfig, data: TensorDataModule) -> DictConfig:
+    """A copy of the schedule's settings whose `T_max`, where it has one that is null, is the length of the training."""
+    schedule = OmegaConf.create(OmegaConf.to_container(config.schedule, resolve=True))
+    if "T_max" in schedule and schedule.T_max is None:
+        schedule.T_max = max(total_steps(config.trainer, data), 1)
+    return schedule
+
+
+def total_steps(trainer: DictConfig, data: TensorDataModule) -> int:
+    """Updates until `trainer.max_steps` or `trainer.max_epochs`, whichever comes first."""
+    limits = [] if trainer.max_steps is None else [trainer.max_steps]
+    if trainer.max_epochs is not None:
+        limits.append(trainer.max_epochs * data.steps_per_epoch)
+    return min(limits)
