@@ -37,8 +37,7 @@ class JacobianSpectrum(RecordingCallback):
 
     def check_data(self, data: TensorDataModule) -> None:
         """Refuse more inputs than there are."""
-        if self.inputs > len(data.train):
-            raise InvalidValue("inputs", self.inputs, f"at most {len(data.train)}, the training inputs")
+        data.probe(self.inputs, name="inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
         if not runs_as(module.network, FCN, CNN) or len(module.network.layers) < 3:

@@ -35,8 +35,7 @@ class KernelConvergence(ScheduledCallback):
         self.draws, self.inputs = integer("draws", draws), integer("inputs", inputs)
 
     def check_data(self, data: TensorDataModule) -> None:
-        if self.inputs > len(data.train):
-            raise InvalidValue("inputs", self.inputs, f"at most {len(data.train)}, the training examples")
+        data.probe(self.inputs, name="inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
         if not infinite_limit.has_infinite_kernels(module):

@@ -65,8 +65,7 @@ class Prediction(RecordingCallback):
         if data.batch_size != "full":
             raise InvalidValue("kernel", self.kernel, f"data.batch_size=full for a prediction, not {data.batch_size}")
         self._require_rows(len(data.train))
-        if self.test_size > len(data.test):
-            raise InvalidValue("test_size", self.test_size, f"at most {len(data.test)}, the test inputs")
+        data.probe(self.test_size, "test", name="test_size")
 
     def check_module(self, module: TrainingModule) -> None:
         """Refuse a training that has no prediction."""

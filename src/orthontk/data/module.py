@@ -138,17 +138,18 @@ class TensorDataModule(pl.LightningDataModule):
             device = self.trainer.strategy.root_device
             self.splits = {name: split.to(device) for name, split in splits.items()}
 
-    def probe(self, size: int, split: str = "train") -> tuple[Tensor, Tensor, Tensor]:
+    def probe(self, size: int, split: str = "train", name: str = "probe_size") -> tuple[Tensor, Tensor, Tensor]:
         """A fixed, class-balanced sample (x, y, indices into the source) of `split`, drawn by `seed`.
 
         Raises:
-            InvalidValue: `size` is above what the split has, or there is no such split.
+            InvalidValue: `size` is above what the split or one of its classes has, which is refused by the `name` that
+                it is known by, or there is no such split.
         """
         chosen = self.splits[one_of("split", split, self.splits)]
-        if integer("probe_size", size) > len(chosen):
-            raise InvalidValue("probe_size", size, f"at most {len(chosen)}, the examples of {split}")
+        if integer(name, size) > len(chosen):
+            raise InvalidValue(name, size, f"at most {len(chosen)}, the examples of {split}")
         labels = chosen.labels.cpu().numpy()
-        rows = torch.from_numpy(balanced_rows("probe_size", size, labels, self.classes, self._generator(PROBE)))
+        rows = torch.from_numpy(balanced_rows(name, size, labels, self.classes, self._generator(PROBE)))
         rows = rows.to(chosen.labels.device)
         return chosen.images[rows], chosen.labels[rows], chosen.indices[rows]
 

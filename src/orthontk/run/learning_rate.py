@@ -36,7 +36,7 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
 
     N/λ_max(Θ)·(1+β) for MSE, and the bound 4N/λ_max(Θ)·(1+β) for cross-entropy, Θ on the N training inputs. λ_max/N
     hardly depends on N, and a minibatch's own is no smaller on average: with minibatches it is taken from a
-    class-balanced sample of at least 1,000 inputs.
+    sample of at least 1,000 inputs, class-balanced where the classes are large enough.
 
     Raises:
         InvalidValue: Adam and others that no such rate is known of, or another loss.
@@ -75,10 +75,14 @@ def _factor(loss: nn.Module) -> int:
 
 
 def inputs_of(data: TensorDataModule) -> Tensor:
-    """All training inputs under full-batch gradient descent, otherwise a sample of them."""
+    """All training inputs under full-batch gradient descent, or a sample of them, class-balanced where it can be."""
     if data.batch_size == "full":
         return data.train.images
-    return data.probe(min(len(data.train), max(SAMPLE, data.batch_size)))[0]
+    size = min(len(data.train), max(SAMPLE, data.batch_size))
+    try:
+        return data.probe(size)[0]
+    except InvalidValue:  # some class has too few
+        return data.part("train", slice(size)).images
 
 
 def mean_top_eigenvalue(network: nn.Module, x: Tensor) -> float:
