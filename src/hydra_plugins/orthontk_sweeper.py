@@ -48,6 +48,8 @@ class OrthontkSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         refuse_several(arguments)
+        if not self.config.hydra.sweep.dir:  # which the current folder would be taken for
+            raise InvalidValue("hydra.sweep.dir", "", "a folder")
         self.launcher = launcher = _PendingOnly(self.launcher)
         self.places = launcher.places
         returns = super().sweep(arguments)

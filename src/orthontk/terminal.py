@@ -6,6 +6,6 @@ WIDE = 1000  # a log or a pipe has no edge at which a row would have to be folde
 
 
 def console() -> Console:
-    """As wide as the terminal; where there is none, as wide as the widest row."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDE)
+    """As wide as the terminal; where there is none, as wide as the widest row. Brackets, as in a path, are text."""
+    found = Console(markup=False)
+    return found if found.is_terminal else Console(width=WIDE, markup=False)

@@ -32,7 +32,7 @@ def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Pat
         console.print(comparison)
     for path, reason in skipped.items():
         console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False)
+    console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False, markup=False)
 
 
 def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> str:

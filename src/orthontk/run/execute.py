@@ -44,6 +44,8 @@ def run(config: DictConfig) -> None:
     """
     _quiet_libraries()
     with alone_in_process(config.seed):
+        if not HydraConfig.get().run.dir:  # which the current folder would be taken for
+            raise InvalidValue("hydra.run.dir", "", "a folder")
         here = Path(HydraConfig.get().runtime.output_dir)
         if str(config.resume) != "never" and is_finished(here):
             require_same_settings(config, here)
