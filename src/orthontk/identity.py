@@ -160,14 +160,15 @@ def _seeds(seeds: Any, seed: Any) -> str | None:
     return f"{len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds}seeds"
 
 
-def _group_directory(root: str, config: DictConfig) -> Path:
-    """The folder of all runs of one name."""
+def group_directory(root: str, config: DictConfig) -> Path:
+    """The folder of all runs of one name. Raises InvalidValue for a name that no folder can have."""
     if not root:
         raise InvalidValue("paths.output_dir", "", "a folder")
-    name = str(config.name)
-    if name != _as_file_name(name) or not name.strip("."):
-        raise InvalidValue("name", name, "a folder's name: letters, digits, '-', '_', '.' and '+'")
-    return Path(root) / name
+    name = config.name
+    is_text = isinstance(name, str | int) and not isinstance(name, bool)  # of 1.50 the second digit is gone
+    if not is_text or str(name) != _as_file_name(str(name)) or not str(name).strip("."):
+        raise InvalidValue("name", name, "a folder's name, in quotes if it reads as a number: letters, digits and -_.+")
+    return Path(root) / str(name)
 
 
 def _as_file_name(text: str) -> str:
@@ -185,10 +186,10 @@ def register_resolvers() -> None:
     """Make `${run_name:}`, `${group_directory:ROOT}`, `${run_directory:ROOT}` and `${at_scale:QUICK,PAPER}` known."""
 
     def group(root: str, *, _root_: DictConfig) -> str:
-        return str(_group_directory(root, _root_))
+        return str(group_directory(root, _root_))
 
     def directory(root: str, *, _root_: DictConfig) -> str:
-        return str(_group_directory(root, _root_) / run_name(_root_))
+        return str(group_directory(root, _root_) / run_name(_root_))
 
     def name(*, _root_: DictConfig) -> str:
         return run_name(_root_)
