@@ -41,15 +41,22 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
-def number(name: str, value: Any, *, above: float | None = None, minimum: float | None = None) -> float:
-    """`value` as a float, if it is finite and greater than `above` / at least `minimum`; otherwise InvalidValue.
+def number(
+    name: str, value: Any, *, above: float | None = None, minimum: float | None = None, below: float | None = None
+) -> float:
+    """`value` as a float, if it is finite, greater than `above`, at least `minimum`, less than `below`.
+
+    Raises:
+        InvalidValue: it is not.
 
     >>> number("lr", 1, above=0)
     1.0
     """
     bounds = "" if above is None else f" above {above:g}"
     bounds += "" if minimum is None else f" of at least {minimum:g}"
-    if not _is_finite(value) or (above is not None and value <= above) or (minimum is not None and value < minimum):
+    bounds += "" if below is None else f"{' and' * bool(bounds)} below {below:g}"
+    is_within = _is_finite(value) and (above is None or value > above) and (minimum is None or value >= minimum)
+    if not is_within or (below is not None and value >= below):
         raise InvalidValue(name, value, f"a finite number{bounds}")
     return float(value)
 

@@ -3,7 +3,7 @@
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.checks import InvalidValue, integer, number, one_of
 
 DECIDED = {"callbacks", "check_val_every_n_epoch", "default_root_dir", "enable_model_summary", "fast_dev_run"}
 DECIDED |= {"limit_val_batches", "logger", "num_sanity_val_steps", "use_distributed_sampler"}
@@ -39,8 +39,10 @@ def check_trainer(trainer: DictConfig) -> None:
     integer("trainer.val_check_interval", trainer.val_check_interval)
     integer("trainer.log_every_n_steps", trainer.log_every_n_steps)
     one_of("trainer.precision", trainer.precision, PRECISIONS)
-    for name in ("tf32", "enable_progress_bar"):
-        if not isinstance(trainer[name], bool):
+    if trainer.get("gradient_clip_val") is not None:
+        number("trainer.gradient_clip_val", trainer.gradient_clip_val, minimum=0)
+    for name in ("tf32", "enable_progress_bar", "detect_anomaly"):
+        if not isinstance(trainer.get(name, False), bool):
             raise InvalidValue(f"trainer.{name}", trainer[name], "true or false")
     if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
         integer("trainer.devices", trainer.devices)
