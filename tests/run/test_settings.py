@@ -1,12 +1,16 @@
 """Settings that nothing of ours is built with are checked by themselves, and refused by their keys."""
 
+from types import SimpleNamespace
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from conftest import ROOT
 from orthontk.checks import InvalidValue
-from orthontk.identity import register_resolvers
+from orthontk.identity import group_directory, register_resolvers
+from orthontk.run.assemble import build_network
+from orthontk.run.known_keys import ENSEMBLE, TOP_LEVEL, check_added
 from orthontk.run.settings import check_settings
 
 
@@ -35,3 +39,74 @@ def test_what_lightning_would_be_told_for_nothing(override, instead):
     """Batches are drawn without asking Lightning, and a training ends by its largest number of steps alone."""
     assert refusal(override).startswith(f"{override.lstrip('+')}: expected nothing; ")
     assert instead in refusal(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["callbacks=none", "+callbacks.foo.bar=1"], "callbacks.foo._target_=null: expected "),
+        (["experiment=kernel_drift", "callbacks=none"], "callbacks.ntk._target_=null: expected "),
+        (["logger=csv", "+logger.foo.bar=1"], "logger.foo._target_=null: expected "),
+        (["callbacks.ntk=null"], "callbacks.ntk=null: expected its settings; ~callbacks.ntk leaves it out"),
+        (["+callbacks.foo=1"], "callbacks.foo=1: expected its settings"),
+        (["+ensemble.share_batches=false"], "ensemble.share_batches=False: expected one of the keys seeds, inits, "),
+        (["ckpt_path=x"], "ckpt_path=x: expected null"),
+        (["schedule=step", "schedule.step_size=1.5"], "schedule.step_size=1.5: expected an integer of at least 1"),
+        (["schedule=step", "schedule.step_size=0"], "schedule.step_size=0: expected an integer of at least 1"),
+        (["schedule=step", "schedule.gamma=-1"], "schedule.gamma=-1: expected a finite number of at least 0"),
+        (["optimizer=momentum", "optimizer.momentum=2"], "optimizer.momentum=2: expected a finite number of at least"),
+        (["+trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val=-1: expected a finite number of at least 0"),
+        (["+trainer.detect_anomaly=foo"], "trainer.detect_anomaly=foo: expected true or false"),
+    ],
+)
+def test_refused_by_its_key(overrides, message):
+    assert refusal(*overrides).replace("=None:", "=null:").startswith(message)
+
+
+def test_left_out_callbacks_leave_the_others(overrides=("callbacks=ntk", "~callbacks.ntk")):
+    config = composed(*overrides)
+    check_settings(config)
+    assert config.callbacks.weights.steps == "log"
+
+
+def test_what_the_keys_are_is_what_the_configuration_has():
+    config = composed()
+    assert set(TOP_LEVEL) == set(config) and set(ENSEMBLE) == set(config.ensemble)
+
+
+def test_the_data_decide_a_networks_input_size():
+    data = SimpleNamespace(input_shape=(1, 2, 3), classes=10)
+    sizes = ["model.width=8", "model.depth=2"]
+    with pytest.raises(InvalidValue, match=r"^model.in_features=5: expected 6, as the data have it"):
+        build_network(composed(*sizes, "+model.in_features=5"), data)
+    build_network(composed(*sizes, "+model.in_features=6"), data)
+
+
+@pytest.mark.parametrize("override", ["+foo=1", "+checkpoints.every_n_steps=5", "++foo=1"])
+def test_an_added_key_that_nothing_reads(override):
+    with pytest.raises(InvalidValue, match=rf"^{override.lstrip('+')}: expected a key that is read, such as model, "):
+        check_added(composed(override), [override], groups=())
+
+
+@pytest.mark.parametrize("override", ["+trainer.detect_anomaly=true", "model.width=3", "+callbacks@foo=ntk"])
+def test_an_added_key_that_something_reads(override):
+    check_added(composed(override), [override], groups=())
+
+
+def test_an_added_key_that_another_setting_is_made_of():
+    overrides = ["+half=4", "model.width=${half}", "+mine.seed=5", "seed=${mine.seed}"]
+    check_added(composed(*overrides), overrides, groups=())
+
+
+def test_a_group_of_ones_own_may_be_for_code_of_ones_own():
+    check_added(composed("+mine=1"), ["+mine=1"], groups=("model", "mine"))
+
+
+@pytest.mark.parametrize("name", ["null", "true", "1.50", "''", "[a]"])
+def test_a_name_is_a_text(name):
+    with pytest.raises(InvalidValue, match=r"^name=.*: expected a folder's name"):
+        group_directory("outputs", composed(f"name={name}"))
+
+
+def test_a_name_may_be_a_number():
+    assert group_directory("outputs", composed("name=7")).name == "7"

@@ -100,7 +100,11 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     seed_global_generators(config.seed)  # which layers that are not ours draw from
     with naming("model"):
         family = instantiate(model, _partial_=True)
-        network = family(**_sizes(family.func, data, outputs))
+        sizes = _sizes(family.func, data, outputs)
+        for name, size in sizes.items():
+            if model.get(name) not in (None, list(size) if isinstance(size, tuple) else size):
+                raise InvalidValue(name, model[name], f"{size}, as the data have it")
+        network = family(**sizes)
     if config.trainer.precision == "64-true":
         network = network.double()
     with naming("init"):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,12 +13,14 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
+from orthontk.run.known_keys import check_added, check_known
 from orthontk.run.same_settings import DECIDES
 from orthontk.run.trainer_settings import check_trainer
 
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
-NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "step_size", "T_max", "eta_min"}
+NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "T_max", "eta_min"}
+BOUNDS = {"momentum": {"minimum": 0, "below": 1}, "gamma": {"minimum": 0}}
 
 
 class InvalidSetting(ValueError):
@@ -30,10 +33,15 @@ def check_settings(config: DictConfig) -> None:
     Raises:
         InvalidValue: naming the key and what is accepted.
     """
-    _check_nothing_is_null(config)
+    if config.checkpoint is None:
+        raise InvalidValue("checkpoint", None, "checkpoint.every_n_steps and checkpoint.keep")
+    check_known(config)
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
         raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
+    if config.mode == "fit" and config.ckpt_path is not None:
+        accepted = "null, since only mode=test evaluates it; resume continues a checkpoint's run"
+        raise InvalidValue("ckpt_path", config.ckpt_path, accepted)
     if config.scale is not None:
         one_of("scale", config.scale, SCALES)
     if integer("seed", config.seed, minimum=0) >= 2**63:
@@ -42,7 +50,9 @@ def check_settings(config: DictConfig) -> None:
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
             if (name, config[group][name]) != ("T_max", None):  # which is the length of the training
-                number(f"{group}.{name}", config[group][name])
+                number(f"{group}.{name}", config[group][name], **BOUNDS.get(name, {}))
+    if "step_size" in config.schedule:
+        integer("schedule.step_size", config.schedule.step_size)
     if str(config.loss.get("_target_")).startswith("torch.") and config.loss.get("reduction") == "none":
         raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
     if not isinstance(config.figures, bool):
@@ -58,6 +68,7 @@ def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
     Raises:
         InvalidValue: naming the key and what decides it.
     """
+    overrides = list(overrides)
     given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
     for name, value in given.items():
         if name.startswith("ensemble.") and value != "null" and not is_ensemble(config):
@@ -65,20 +76,12 @@ def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
             raise InvalidValue(name, value, f"null in a single run, or {axes} beside it, for replicas to have it")
     if is_ensemble(config):
         check_replaced(config, given)
+    check_added(config, overrides, HydraConfig.get().runtime.choices)
     for key, decided in DECIDES.items():
         value = OmegaConf.select(config, key)
         for name in decided:
             if value is not None and name in given:
                 raise InvalidValue(name, given[name], f"{key}=null, as {key}={value} decides it")
-
-
-def _check_nothing_is_null(config: DictConfig) -> None:
-    if config.checkpoint is None:
-        raise InvalidValue("checkpoint", None, "checkpoint.every_n_steps and checkpoint.keep")
-    for group in ("callbacks", "logger"):
-        for name, node in (config.get(group) or {}).items():
-            if node is None:
-                raise InvalidValue(f"{group}.{name}", None, f"its settings; ~{group}.{name} leaves it out")
 
 
 @contextmanager

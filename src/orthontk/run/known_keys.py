@@ -1,0 +1,59 @@
+"""Keys that something reads. Another, such as a mistyped one, would change a run's hash and nothing else."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from orthontk.checks import InvalidValue
+
+TOP_LEVEL = ("model", "init", "optimizer", "schedule", "loss", "data", "callbacks", "logger", "trainer", "ensemble")
+TOP_LEVEL += ("checkpoint", "name", "scale", "study", "mode", "seed", "ckpt_path", "resume", "figures", "paths")
+ENSEMBLE = ("seeds", "inits", "learning_rates", "shared_batches", "stop", "kernels", "chunk", "memory_limit")
+
+
+def check_known(config: DictConfig) -> None:
+    """Refuse what is given under a key that nothing reads, and an object that nothing is made of.
+
+    Raises:
+        InvalidValue: naming the key, and the keys that there are.
+    """
+    for key, value in (config.ensemble or {}).items():
+        if key not in ENSEMBLE:
+            raise InvalidValue(f"ensemble.{key}", value, f"one of the keys {', '.join(ENSEMBLE)}")
+    for group in ("callbacks", "logger"):
+        for name, node in (config.get(group) or {}).items():
+            key, leaves_out = f"{group}.{name}", f"~{group}.{name} leaves it out"
+            if not OmegaConf.is_dict(node):
+                raise InvalidValue(key, node, f"its settings; {leaves_out}")
+            if node.get("_target_") is None:
+                raise InvalidValue(f"{key}._target_", None, f"a class, as {group}=NAME brings with it; {leaves_out}")
+
+
+def check_added(config: DictConfig, overrides: Iterable[str], groups: Collection[str]) -> None:
+    """Refuse a `+KEY` of the command line at the top level that nothing reads, not even another setting.
+
+    Args:
+        groups: those that a choice was made from; one of a user's own may be for code of the user's own.
+
+    Raises:
+        InvalidValue: naming the key.
+    """
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        top = key.partition(".")[0]
+        if not override.startswith("+") or top in TOP_LEVEL or top in groups or top not in config:
+            continue
+        if not any(f"${{{top}}}" in text or f"${{{top}." in text for text in _texts(OmegaConf.to_container(config))):
+            raise InvalidValue(key, value, f"a key that is read, such as {', '.join(TOP_LEVEL)}")
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """Every text in a nested configuration."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
