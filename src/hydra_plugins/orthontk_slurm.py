@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from orthontk.checks import InvalidValue
-from orthontk.cli import JobFailed, describe
+from orthontk.errors import JobFailed, describe
 from orthontk.identity import register_resolvers
 
 

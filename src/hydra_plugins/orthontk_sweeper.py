@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
 from orthontk.checks import InvalidValue
-from orthontk.cli import JobsFailed, describe
+from orthontk.errors import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 from orthontk.run.directory import CONFIG, latest_sibling
 from orthontk.run.lock import InUse

@@ -1,0 +1,100 @@
+"""What an error is in one line, whoever raised it: the key that a user would change, and what is accepted."""
+
+import sys
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from orthontk.checks import InvalidValue
+
+
+class JobFailed(Exception):
+    """A job elsewhere that failed, with what is known of it: one line of a reason, then the last lines of its log."""
+
+
+class JobsFailed(Exception):
+    """Jobs of a multirun that are not done, by their overrides.
+
+    Args:
+        failures: those that failed, each with its one-line reason.
+        total: the number of all jobs.
+        running: those that another launch is running, each with the process that does.
+    """
+
+    def __init__(self, failures: dict[str, str], total: int, running: dict[str, str] | None = None) -> None:
+        lines = []
+        if failures:
+            lines += [f"{len(failures)} of {total} jobs failed; the results of the others stand"]
+            lines += [f"  {overrides}: {reason}" for overrides, reason in failures.items()]
+        if running:
+            lines += [f"{len(running)} of {total} jobs are left to another launch"]
+            lines += [f"  {overrides}: being run by another process ({who})" for overrides, who in running.items()]
+        super().__init__("\n".join(lines))
+
+
+def describe(error: BaseException) -> str:
+    """One line that names the key and what is accepted.
+
+    >>> describe(InvalidValue("width", 0, "an integer of at least 1").within("model"))
+    'model.width=0: expected an integer of at least 1'
+    """
+    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+
+    if isinstance(error, JobFailed | JobsFailed):
+        return str(error)
+    if refusal := _refusal_behind(error):
+        value = "null" if refusal.value is None else refusal.value  # as the command line gives it
+        return str(InvalidValue(refusal.name, value, refusal.accepted))
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}; expected a YAML file"
+    if isinstance(error, MissingConfigException):
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = error.options or sorted(p.stem for p in Path(sys.argv[0]).parent.glob(f"conf/{group}/*.yaml"))
+        return str(InvalidValue(group, name, "one of " + ", ".join(options)))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
+        return _describe_key(error.__cause__)
+    if isinstance(error, ConfigCompositionException):
+        return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
+    if isinstance(error, OmegaConfBaseException):
+        return _describe_key(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        places = "; expected paths.output_dir or hydra.run.dir to name a writable folder"
+        return f"{error.filename}: {error.strerror}{'' if isinstance(error, FileNotFoundError) else places}"
+    return _one_line(error)
+
+
+def _refusal_behind(error: BaseException | None) -> InvalidValue | None:
+    """The refusal that an error comes from: Hydra and OmegaConf wrap what a resolver raises in errors of their own."""
+    while error is not None and not isinstance(error, InvalidValue):
+        is_wrapped = isinstance(error, OmegaConfBaseException)  # which is raised without a cause
+        error = error.__cause__ or (error.__context__ if is_wrapped else None)
+    return error
+
+
+def _describe_key(error: OmegaConfBaseException) -> str:
+    """Name the key, and the keys that there are where it was looked for."""
+    while isinstance(error.__cause__, OmegaConfBaseException):
+        error = error.__cause__
+    is_missing = isinstance(error, ConfigKeyError | ConfigAttributeError)
+    if is_missing and error.full_key and isinstance(error.parent_node, DictConfig):
+        there = [key for key in map(str, error.parent_node) if key != "hydra" and not key.startswith("_")]
+        parent, _, _ = str(error.full_key).rpartition(".")
+        where = parent or "the configuration"
+        accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
+        return f"{error.full_key}: {accepted}"
+    return _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    message = lines[0] if lines else "no message"
+    known = type(error).__module__.split(".")[0] in ("orthontk", "hydra", "omegaconf") or isinstance(error, ValueError)
+    if message.startswith("Config group override"):  # such as model=null
+        empty = [argument for argument in sys.argv[1:] if argument.endswith("=null")]
+        return f"{' '.join(empty)}: expected the name of a configuration"
+    return message if known else f"{type(error).__name__}: {message} (ORTHONTK_DEBUG=1 shows where)"
