@@ -8,8 +8,8 @@ import re
 import time
 
 import pytest
-from made_runs import make_drift, make_run
 
+from made_runs import make_drift, make_run
 from orthontk.checks import InvalidValue
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report import gather as gathering

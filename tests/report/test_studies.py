@@ -1,8 +1,8 @@
 """Which runs make a study, and what becomes of one that cannot be judged."""
 
 import pytest
-from made_runs import DRIFT, make_drift
 
+from made_runs import DRIFT, make_drift
 from orthontk.report.write import Reporter
 from orthontk.studies import KernelDrift
 
