@@ -113,6 +113,14 @@ def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch):
     assert len(changed) == 1
 
 
+def test_brackets_in_a_folders_name_are_printed(tmp_path, capsys):
+    folder = tmp_path / "b[old]x[/y]"
+    make_run(folder / "a" / "run")
+    report(folder, folder / "report")
+    printed = capsys.readouterr().out
+    assert printed == f"Report: {folder}/report/index.html\n"  # and no empty table of claims
+
+
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     make_run(tmp_path / "a" / "begun", step=3)
     with pytest.raises(InvalidValue, match=r"expected a folder with finished runs \(skipped: begun: not finished"):

@@ -54,12 +54,15 @@ def show_ensemble(directory: Path) -> None:
         cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
     console = open_console()
-    console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False)
+    console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False, markup=False)
     console.print(table)
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
     seconds = summary["metrics"]["time/total"]
     console.print(
-        f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", soft_wrap=True, highlight=False
+        f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
     )
 
 

@@ -20,16 +20,17 @@ def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Pat
     """Print the claims, the comparison with published figures, and what was skipped."""
     console = Console()
     console = console if console.is_terminal else Console(width=200)
-    table = Table(*COLUMNS, show_lines=False)
-    for study in judged:
-        for claim in study.claims:
-            table.add_row(*_cells(study, claim), style=STYLES.get(claim.verdict, "yellow"))
-    console.print(table)
+    if any(study.claims for study in judged):
+        table = Table(*COLUMNS, show_lines=False)
+        for study in judged:
+            for claim in study.claims:
+                table.add_row(*_cells(study, claim), style=STYLES.get(claim.verdict, "yellow"))
+        console.print(table, markup=False)
     if rows := [row for study in judged for row in study.comparison]:
         comparison = Table("quantity", "authors", "here [95 %]", "seeds")
         for row in rows:
             comparison.add_row(row["quantity"], f"{row['authors']:.4g}", _interval(row), str(row["seeds"]))
-        console.print(comparison)
+        console.print(comparison, markup=False)
     for path, reason in skipped.items():
         console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False, markup=False)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from orthontk.report.sweeps import Sweep, sweeps_in
 from orthontk.report.write import Reporter
@@ -24,7 +25,7 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
             while True:
                 start = time.monotonic()
                 sweeps = _write(reporter, every)
-                status.update(_in_words(sweeps, reporter))
+                status.update(Text(_in_words(sweeps, reporter)))  # a path is no markup
                 told.tell(_in_words(sweeps, reporter))
                 if sweeps and all(sweep.is_over for sweep in sweeps):
                     break

@@ -101,11 +101,11 @@ def show_summary(directory: Path) -> None:
             value = summary["metrics"][name]
             table.add_row(label, "diverged" if value is None else f"{value:.4g}")
     console = open_console()
-    console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False)
+    console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False, markup=False)
     console.print(table)
     if (directory / KERNEL_REGRESSION).exists():
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
-    console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False)
+    console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False, markup=False)
