@@ -16,6 +16,7 @@ from orthontk.report import gather as gathering
 from orthontk.report.page import write_page
 from orthontk.report.prints import write_prints
 from orthontk.report.rerun import rerun_command
+from orthontk.report.thin import places
 from orthontk.report.write import Judged, Reporter, report
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -119,6 +120,12 @@ def test_brackets_in_a_folders_name_are_printed(tmp_path, capsys):
     report(folder, folder / "report")
     printed = capsys.readouterr().out
     assert printed == f"Report: {folder}/report/index.html\n"  # and no empty table of claims
+
+
+def test_a_thinned_curve_keeps_its_spikes():
+    values = [1.0] * 5000
+    values[1234], values[4321] = 100.0, -3.0
+    assert {0, 1234, 4321, 4999} <= set(places(values, 200)) and len(places(values, 200)) <= 200
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):

@@ -37,7 +37,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 
 def _series(series: Series, points: int) -> dict[str, Any]:
-    kept = places(len(series.x), points)
+    kept = places(series.y, points)
     data: dict[str, Any] = {
         "name": series.name,
         "x": rounded(series.x[place] for place in kept),

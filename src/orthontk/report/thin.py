@@ -1,7 +1,7 @@
 """Fewer points and digits than were measured: what a screen can show, and what a page of a thousand runs can hold."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,18 +35,20 @@ class Detail:
         return cls(max(60, round(200 * share)), max(20, round(48 * share)), max(5, round(10 * share)))
 
 
-def places(length: int, most: int) -> list[int]:
-    """At most `most` indices into a curve, for a linear and a logarithmic axis alike: half of them evenly spaced, half
-    more densely at the beginning.
+def places(values: Sequence[float], most: int) -> list[int]:
+    """At most `most` indices into a curve, for a linear and a logarithmic axis alike: half of them the least and the
+    largest values of even parts, so that no spike is lost, half more densely at the beginning.
 
-    >>> places(1000, 8)
-    [0, 9, 99, 333, 666, 999]
+    >>> places([0.0] * 700 + [9.0] + [0.0] * 299, 10)
+    [0, 3, 15, 62, 250, 500, 700, 999]
     """
-    if length <= most:
-        return list(range(length))
-    evenly = np.linspace(0, length - 1, most // 2)
-    early = np.geomspace(1, length, most - most // 2) - 1
-    return sorted({int(place) for place in np.rint(np.concatenate([evenly, early]))})
+    if len(values) <= most:
+        return list(range(len(values)))
+    numbers = np.nan_to_num(np.asarray(values, dtype=float))
+    parts = np.array_split(np.arange(len(numbers)), max(1, most // 4))
+    extreme = [part[choose(numbers[part])] for part in parts for choose in (np.argmin, np.argmax)]
+    early = np.geomspace(1, len(numbers), most - len(extreme)) - 1
+    return sorted({int(place) for place in np.rint(np.concatenate([extreme, early]))})
 
 
 def rounded(values: Iterable[float]) -> list[float | None]:
