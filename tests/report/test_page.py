@@ -4,15 +4,20 @@ import base64
 import csv
 import gzip
 import json
+import os
 import re
+import shutil
 import time
 
 import pytest
 
+import orthontk
 from made_runs import make_drift, make_run
 from orthontk.checks import InvalidValue
+from orthontk.figures.draw_panels import print_panels
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report import gather as gathering
+from orthontk.report import run_page
 from orthontk.report.page import write_page
 from orthontk.report.prints import write_prints
 from orthontk.report.rerun import rerun_command
@@ -112,6 +117,20 @@ def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch):
     write_page(reporter)
     changed = [file for file, before in kept.items() if file.stat().st_mtime_ns != before]
     assert len(changed) == 1
+    shutil.rmtree(tmp_path / "x" / "c")
+    reporter.update()
+    write_page(reporter)
+    assert [file for file in kept if not file.exists()] == changed  # nothing is kept of a run that is gone
+
+
+def test_pages_are_made_again_by_other_code(tmp_path, monkeypatch):
+    """Whatever part of the package has changed."""
+    (tmp_path / "package" / "kernels").mkdir(parents=True)
+    (file := tmp_path / "package" / "kernels" / "measures.py").write_text("")
+    monkeypatch.setattr(orthontk, "__file__", str(tmp_path / "package" / "__init__.py"))
+    before = run_page._code.__wrapped__()
+    os.utime(file, (1, 1))
+    assert run_page._code.__wrapped__() != before
 
 
 def test_brackets_in_a_folders_name_are_printed(tmp_path, capsys):
@@ -194,6 +213,13 @@ def test_prints_have_a_columns_width_and_their_fonts(tmp_path):
     width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)[1])
     assert path == tmp_path / "speed-quick" / "01-FCN.pdf" and width == 3.25 * 72
     assert b"/FontFile2" in content and b"/Subtype /Image" not in content  # outlines, nothing of dots
+
+
+def test_prints_of_other_titles_do_not_stay(tmp_path):
+    for title in ("depth 3", "depth 4"):
+        figure = PanelFigure([Panel(title, Axis("x"), Axis("y"), [Series("a", [0, 1], [0, 1])])])
+        print_panels(figure, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["01-depth_4.pdf"]
 
 
 @pytest.mark.slow

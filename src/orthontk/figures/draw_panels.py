@@ -46,8 +46,13 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
 
 
 def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
-    """Write each panel by itself, as a vector PDF of a column's width with its fonts in it."""
+    """Write each panel by itself, as a vector PDF of a column's width with its fonts in it.
+
+    Panels that an earlier call wrote there are replaced, whatever their titles were.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for before in folder.glob("[0-9][0-9]-*.pdf"):
+        before.unlink()
     written = []
     for number, panel in enumerate(content.panels, start=1):
         path = folder / f"{number:02d}-{_file_name(panel.title or panel.y.label)}.pdf"

@@ -14,7 +14,7 @@ from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
 from orthontk.report.figure_data import figure_data
 from orthontk.report.gather import NOT_FINISHED, Run
 from orthontk.report.pack import packed_json, packed_plotly
-from orthontk.report.run_page import packed_run
+from orthontk.report.run_page import forget_others, packed_run
 from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
 from orthontk.report.sweeps import Sweep, sweeps_in
 from orthontk.report.thin import Detail
@@ -46,6 +46,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
         plotly=packed_plotly(),
         marks=MARKS,
     )  # fmt: skip
+    forget_others(runs, reporter.out / KEPT)
     path = reporter.out / "index.html"
     write_text(path, text)
     return path

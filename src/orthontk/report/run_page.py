@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from orthontk import figures
+import orthontk
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
 from orthontk.figures.run import KERNELS, run_figures
@@ -28,7 +29,7 @@ from orthontk.report.thin import Detail
 def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
     """The run's page as packed JSON, from `kept` where it was put by an earlier call and nothing has changed."""
     state = json.dumps([_code(), label, asdict(detail), fingerprint(run.directory)])
-    file = kept / f"{hashlib.sha256(str(run.directory.resolve()).encode()).hexdigest()[:16]}.json"
+    file = _file_of(run, kept)
     try:
         before = read_json(file)
         if before["state"] == state:
@@ -41,11 +42,23 @@ def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
     return page
 
 
+def forget_others(runs: Sequence[Run], kept: Path) -> None:
+    """Remove what was kept of runs that are no longer there."""
+    files = {_file_of(run, kept) for run in runs}
+    for file in kept.glob("*.json"):
+        if file not in files:
+            file.unlink(missing_ok=True)
+
+
+def _file_of(run: Run, kept: Path) -> Path:
+    return kept / f"{hashlib.sha256(str(run.directory.resolve()).encode()).hexdigest()[:16]}.json"
+
+
 @cache
 def _code() -> str:
-    """Changes with the code that makes these pages: another version makes them anew."""
-    folders = [Path(figures.__file__).parent, Path(__file__).parent]
-    states = [(file.name, file.stat().st_mtime_ns) for folder in folders for file in sorted(folder.glob("*.py"))]
+    """Changes with the package, any part of which may have a share in these pages: another version makes them anew."""
+    files = sorted(Path(orthontk.__file__).parent.rglob("*.py"))
+    states = [(str(file), file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 
