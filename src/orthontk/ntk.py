@@ -2,27 +2,25 @@
 
 import argparse
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from orthontk.checks import InvalidValue, integer
+from orthontk.checks import InvalidValue
 from orthontk.cli import command
-from orthontk.data import TensorDataModule
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.kernels.problem import OUTPUTS
-from orthontk.run.assemble import build_data, build_network, read_checkpoint
+from orthontk.probe import Probes
+from orthontk.run.assemble import build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG, RECOMPUTED
 from orthontk.tensor_files import DamagedFile
@@ -35,7 +33,12 @@ def arguments() -> argparse.Namespace:
         "of an ensemble for each replica. Interrupted, the same command goes on after the last finished checkpoint.",
     )
     parser.add_argument("directory", type=Path, metavar="RUN_DIRECTORY")
-    parser.add_argument("settings", nargs="*", metavar="data.KEY=VALUE", help="another probe: e.g. data.seed=1")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="data.KEY=VALUE",
+        help="another probe: e.g. data.seed=1; with data.normalize=standardize by the training's mean and deviation",
+    )
     parser.add_argument("--probe-size", type=int, default=40, help="inputs, class-balanced (default: 40)")
     parser.add_argument("--split", default="train", choices=("train", "val", "test"), help="where they come from")
     parser.add_argument("--inputs", type=Path, help="a .npy file of inputs (N, …) instead, used as they are")
@@ -64,14 +67,14 @@ class Network:
 @command
 def main() -> None:
     options = arguments()
-    config = read_config(options.directory, options.settings)
+    config = read_config(options.directory)
+    probes = Probes(config, options.settings, options.probe_size, options.split, options.inputs)
     checkpoints = checkpoints_of(options.directory)
-    data = build_data(config)
-    module = build_network(config, data).eval().to(device_named(options.device))
+    module = build_network(config, probes.own_data(config.data.seed)).eval().to(device_named(options.device))
     if is_ensemble(config):
-        networks = networks_of_ensemble(options, config, data)
+        networks = networks_of_ensemble(options, config, probes)
     else:
-        networks = {0: single_network(options, data)}
+        networks = {0: single_network(options, probes.of(config.data.seed))}
     dtype = next(module.parameters()).dtype
     damaged: list[Path] = []
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
@@ -142,33 +145,22 @@ def checkpoints_of(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (saved_step(path), path))
 
 
-def single_network(options: argparse.Namespace, data: TensorDataModule) -> Network:
+def single_network(options: argparse.Namespace, probe: tuple[Tensor, dict[str, Tensor]]) -> Network:
     if options.replica:
         raise InvalidValue("replica", options.replica[0], "none, as this run is no ensemble")
-    return network_of(options, probe_of(options, data), options.out or options.directory / RECOMPUTED)
+    return network_of(options, probe, options.out or options.directory / RECOMPUTED)
 
 
-def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, data: TensorDataModule) -> dict[int, Network]:
-    """By number, each with a folder of its own; replicas with data of their own have probes of their own.
-
-    Args:
-        data: those of the configuration's own seed.
-    """
+def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, probes: Probes) -> dict[int, Network]:
+    """By number, each with a folder of its own; replicas with data of their own have probes of their own."""
     if options.out is not None and not options.out.is_dir():
         raise InvalidValue("out", options.out, "a folder that exists, for the kernels of an ensemble")
-    seed_is_given = config.ensemble.shared_batches or any(key.startswith("data.seed=") for key in options.settings)
-
-    @cache
-    def probe(seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        own = data if seed == config.data.seed else build_data(OmegaConf.merge(config, {"data": {"seed": seed}}))
-        return probe_of(options, own)
-
     networks = {}
     for replica in replicas_named(config, options.replica):
         folder = (options.out or options.directory / "replicas") / replica.name
         folder.mkdir(parents=True, exist_ok=True)
-        own = probe(config.data.seed if seed_is_given else replica.seed)
-        networks[replica.number] = network_of(options, own, folder / RECOMPUTED, replica=replica.name)
+        probe = probes.of(config.data.seed if config.ensemble.shared_batches else replica.seed)
+        networks[replica.number] = network_of(options, probe, folder / RECOMPUTED, replica=replica.name)
     return networks
 
 
@@ -180,31 +172,11 @@ def network_of(
     return Network(probe[0], open_series(out, probe[1], settings))
 
 
-def read_config(directory: Path, settings: list[str]) -> DictConfig:
-    """The run's own configuration, with the probe's `data.*` settings in place of its own."""
+def read_config(directory: Path) -> DictConfig:
     path = directory / CONFIG
     if not path.is_file():
         raise InvalidValue("RUN_DIRECTORY", directory, f"a run's directory, with its {CONFIG}")
-    config = OmegaConf.load(path)
-    for setting in settings:
-        key = setting.partition("=")[0]
-        if not key.startswith("data.") or "=" not in setting:
-            raise InvalidValue("settings", setting, "data.KEY=VALUE")
-    return OmegaConf.merge(config, OmegaConf.from_dotlist(settings))
-
-
-def probe_of(options: argparse.Namespace, data: TensorDataModule) -> tuple[Tensor, dict[str, Tensor]]:
-    """The inputs, and what identifies them in the file."""
-    if options.inputs is None:
-        x, labels, indices = data.probe(integer("probe_size", options.probe_size), options.split)
-        return x, {"indices": indices, "labels": labels}
-    try:
-        x = torch.from_numpy(np.load(options.inputs, allow_pickle=False))
-    except (OSError, ValueError, TypeError) as error:
-        raise InvalidValue("inputs", options.inputs, "a .npy file of numbers") from error
-    if x.shape[1:] != data.input_shape:
-        raise InvalidValue("inputs", tuple(x.shape), f"inputs of shape (N, {', '.join(map(str, data.input_shape))})")
-    return x, {"inputs": x}
+    return OmegaConf.load(path)
 
 
 def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object]) -> KernelSeries:

@@ -6,10 +6,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from orthontk import probe
+from orthontk.checks import InvalidValue
 from orthontk.csv_rows import read_rows
+from orthontk.data import TensorDataModule
+from orthontk.data.normalize import channel_statistics
 from orthontk.kernels.kernel_series import KernelSeries
-from orthontk.run import assemble
+from orthontk.probe import read_inputs
 
 
 @pytest.fixture
@@ -45,8 +50,8 @@ def test_same_kernels_as_while_training(run, recompute):
 @pytest.mark.parametrize("made", ["run", "ensemble"])
 def test_data_are_loaded_once(made, request, recompute, monkeypatch):
     directory, built = request.getfixturevalue(made), []
-    build = assemble.build_data
-    monkeypatch.setattr(assemble, "build_data", lambda config: built.append(config.data.seed) or build(config))
+    build = probe.build_data
+    monkeypatch.setattr(probe, "build_data", lambda config: built.append(config.data.seed) or build(config))
     code, printed = recompute(directory, "--probe-size", 10)
     assert code == 0, printed.err
     assert built == ([0] if made == "run" else [0, 1])
@@ -173,3 +178,87 @@ def test_refusals(run, recompute, tmp_path):
     recompute(run, "--probe-size", 10)
     code, printed = recompute(run, "--probe-size", 20)
     assert code == 1 and "another run or probe" in printed.err
+
+
+def kernels(path):
+    series = KernelSeries.read(path)
+    return series.probe, series.kernels[-1]
+
+
+def test_the_probes_data_may_differ_from_the_trainings(run, recompute, tmp_path):
+    """Other classes, another source, fewer inputs than a batch has: the network stays the run's own."""
+    for number, settings in enumerate(
+        [
+            ["data.keep_classes=[0,1]"],
+            ["data.source=gaussian", "data.shape=[1,28,28]", "data.classes=4"],
+            ["data.train_size=9", "data.keep_classes=[3,4,5]"],
+        ]
+    ):
+        out = tmp_path / f"{number}.safetensors"
+        code, printed = recompute(run, *settings, "--probe-size", 9, "--out", out)
+        assert code == 0, printed.err
+        assert kernels(out)[1].shape == (9, 9, 10, 10)
+    code, printed = recompute(run, "data.seed=1", "data.pool=4", "--probe-size", 9)
+    expected = "inputs of the shape that the network has, (1, 28, 28), not (1, 7, 7)"
+    assert code == 1 and printed.err == f"error: data.pool=4: expected {expected}\n"
+
+
+@pytest.mark.slow
+def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, tmp_path):
+    """The same digits, whichever subset they were drawn from, have the same kernels."""
+    run = small("data.normalize=standardize", "checkpoint.keep=all").run_directory
+    out = tmp_path / "other.safetensors"
+    code, printed = recompute(run, "data.seed=1", "data.test_size=null", "--split", "test", "--out", out)
+    assert code == 0, printed.err
+    chosen, kernel = kernels(out)
+    own = TensorDataModule("mnist_5k", train_size=60, val_size=20, batch_size=10)
+    mean, std = channel_statistics(own.train.images)
+    digits = TensorDataModule("mnist_5k").test
+    inputs = (digits.images[chosen["indices"]] - mean.float()) / std.float()
+    np.save(tmp_path / "x.npy", inputs.numpy())
+    code, _ = recompute(run, "--inputs", tmp_path / "x.npy", "--out", tmp_path / "own.safetensors")
+    assert code == 0
+    torch.testing.assert_close(kernels(tmp_path / "own.safetensors")[1], kernel)
+
+
+def test_data_that_are_at_another_place_now(small, recompute, image_folder, tmp_path):
+    settings = "data=mnist", f"data.path={image_folder}", "data.train_size=60", "data.val_size=0", "data.test_size=20"
+    run = small(*settings, "checkpoint.keep=all", "callbacks.ntk.steps=[]").run_directory
+    (tmp_path / "moved").mkdir()
+    for name in ("train", "test"):
+        (image_folder / f"{name}.parquet").rename(tmp_path / "moved" / f"{name}.parquet")
+    gone = OmegaConf.load(run / "config.yaml")
+    gone.data.path = str(tmp_path / "gone")
+    OmegaConf.save(gone, run / "config.yaml")
+    code, printed = recompute(run, "--probe-size", 10)
+    assert code == 1 and "data.path=" in printed.err
+    code, printed = recompute(run, f"data.path={tmp_path}/moved", "--probe-size", 10)
+    assert code == 0, printed.err
+
+
+@pytest.mark.parametrize(
+    "array, accepted",
+    [
+        (np.zeros((2, 3), complex), "real numbers"),
+        (np.array([["a"] * 3]), "real numbers"),
+        (np.array([[1, 2, np.nan]]), "finite numbers"),
+        (np.zeros((0, 3)), "one or more inputs of shape"),
+        (np.zeros(()), "one or more inputs of shape"),
+        (np.zeros((2, 4)), "one or more inputs of shape"),
+    ],
+    ids=str,
+)
+def test_inputs_of_a_file_are_real_finite_and_of_the_networks_shape(tmp_path, array, accepted):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(InvalidValue, match=f"^inputs=.*: expected .*{accepted}"):
+        read_inputs(tmp_path / "x.npy", (3,))
+    np.save(tmp_path / "x.npy", np.ones((2, 3), dtype="uint8"))
+    assert torch.equal(read_inputs(tmp_path / "x.npy", (3,)), torch.ones(2, 3, dtype=torch.float64))
+
+
+def test_files_that_are_no_arrays(tmp_path):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "several.npz", a=np.ones(3), b=np.ones(3))
+    for name in ("empty.npy", "several.npz"):
+        with pytest.raises(InvalidValue, match=r"^inputs=.*: expected a .npy file of real numbers"):
+            read_inputs(tmp_path / name, (3,))
