@@ -120,6 +120,13 @@ def test_the_factor_comes_from_the_draw(n_out, n_in, k, seed):
         assert_factor(draw[:, :, k // 2, k // 2], delta_orthogonal(draw)[:, :, k // 2, k // 2] / k)
 
 
+def test_a_delta_orthogonal_kernel_need_not_be_square():
+    """Its total variance counts both sides: ‖W‖² is n_in·k₁k₂·max(n_out, n_in)."""
+    weight = delta_orthogonal(normal(6, 4, 3, 5, seed=0))
+    assert weight.square().sum().item() == pytest.approx(4 * 15 * 6, rel=1e-12)
+    assert weight[:, :, 1, 2].square().sum().item() == pytest.approx(4 * 15 * 6, rel=1e-12)
+
+
 def assert_factor(draw, weight):
     n_out, n_in = draw.shape[-2:]
     q = weight / math.sqrt(max(n_out, n_in))

@@ -42,13 +42,14 @@ def delta_orthogonal(draw: Tensor) -> Tensor:
     """
     if draw.dim() == 2:
         return orthogonal(draw)
-    n_out, n_in, k, _ = draw.shape
+    n_out, n_in, height, width = draw.shape
     if n_in > n_out:
         raise InvalidValue(
             "scheme", "delta_orthogonal", f"n_in ≤ n_out in every convolution, not {n_in} inputs to {n_out} outputs"
         )
     weight = torch.zeros_like(draw)
-    weight[:, :, k // 2, k // 2] = k * _scaled_haar(draw[:, :, k // 2, k // 2])
+    centre = ..., height // 2, width // 2
+    weight[centre] = math.sqrt(height * width) * _scaled_haar(draw[centre])
     return weight
 
 
