@@ -59,7 +59,8 @@ def kernel_regression(
         raise InvalidValue("ridges", list(ridges), "numbers above 0")
     eigenvalues, basis = torch.linalg.eigh(kernel)
     eigenvalues = eigenvalues.clamp(min=0)  # rounding may leave the least ones below
-    candidates = [share * float(eigenvalues.mean()) for share in ridges]
+    scale = float(eigenvalues.mean()) or 1.0  # of a kernel that is zero, which predicts zero with any ridge
+    candidates = [share * scale for share in ridges]
     residuals = [_left_out_residuals(eigenvalues + ridge, basis, targets) for ridge in candidates]
     errors = torch.stack([r.square().sum(1).mean() for r in residuals])
     best = int(errors.argmin())

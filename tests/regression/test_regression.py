@@ -47,6 +47,12 @@ def test_singular_kernels_are_fitted(problem):
     assert torch.allclose(fit.predictions[0], targets.mean(0), atol=0.1)
 
 
+def test_a_zero_kernel_predicts_zero(problem):
+    fit = kernel_regression(torch.zeros(14, 14), problem[1], torch.zeros(2, 14))
+    assert torch.equal(fit.predictions, torch.zeros_like(fit.predictions))
+    assert float(fit.leave_one_out.min()) == pytest.approx(float(problem[1].square().sum(1).mean()))
+
+
 def test_refusals(problem):
     kernel, targets, test_kernel = problem
     with pytest.raises(InvalidValue, match="above 0"):
