@@ -47,6 +47,11 @@ PAIRS = [
     ("data.batch_size=61", "data.batch_size=61", "data.batch_size=60"),
     ("data.batch_size=all", "data.batch_size=all", "data.batch_size=full"),
     ("data.normalize=whiten", "data.normalize=whiten", "data.normalize=qstar"),
+    (
+        "data.normalize=qstar ~model.activation",
+        "data.normalize=qstar: expected a network with model.activation, model.weight_var and model.bias_var",
+        "data.normalize=unit_norm ~model.activation",
+    ),
     ("data=gaussian model=cnn data.shape=[8]", "model", "data=gaussian model=cnn data.shape=[1,8,8]"),
     ("optimizer.lr=0", "optimizer.lr=0", "optimizer.lr=1e-12"),
     ("optimizer.lr=inf", "optimizer.lr=inf", "optimizer.lr=100"),

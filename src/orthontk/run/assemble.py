@@ -47,10 +47,11 @@ def assemble(config: DictConfig, directory: RunDirectory) -> Experiment:
 
 
 def build_data(config: DictConfig) -> TensorDataModule:
+    first_layer = _first_layer(config.model) if config.data.get("normalize") == "qstar" else None
     with naming("data"):
         data = instantiate(config.data)
-        if config.data.get("normalize") == "qstar":
-            data.set_first_layer(**_first_layer(config.model))
+        if first_layer is not None:
+            data.set_first_layer(**first_layer)
         data.setup("fit")
     return data
 
@@ -59,6 +60,9 @@ def _first_layer(model: DictConfig) -> dict[str, float]:
     """What inputs are rescaled by under `data.normalize=qstar`: σ_w², σ_b² and the fixed point q*."""
     from orthontk.meanfield import fixed_point
 
+    if not {"activation", "weight_var", "bias_var"} <= set(model):
+        accepted = "a network with model.activation, model.weight_var and model.bias_var, or another normalization"
+        raise InvalidValue("data.normalize", "qstar", accepted)
     model = resolved_model(model)
     with naming("model"):
         q_star = fixed_point(_activation(model), model.weight_var, model.bias_var)
