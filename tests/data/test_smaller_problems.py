@@ -16,7 +16,9 @@ def test_only_the_kept_classes_in_their_order():
         assert torch.equal(data.test.images[data.test.labels == number], test.images[test.labels == label])
 
 
-@pytest.mark.parametrize("kept", [[3], [3, 3], [3, 10], "3", 3, []])
+@pytest.mark.parametrize(
+    "kept", [[3], [3, 3], [3, 10], [-1, 3], "3", 3, 3.5, [], [[0], [1]], [True, False], [0, 1.0], ["0", "1"], [0, None]]
+)
 def test_refused_classes(kept):
     with pytest.raises(InvalidValue, match="two or more of the labels 0 to 9"):
         TensorDataModule("mnist_5k", keep_classes=kept)
@@ -34,10 +36,17 @@ def test_pixels_are_averaged():
     assert torch.allclose(small.train.images[:, :, 0, 1], corner, atol=1e-6)
 
 
-@pytest.mark.parametrize("pool", [0, 29, 1.5])
+@pytest.mark.parametrize("pool", [0, 29, 1.5, 15, 3])
 def test_refused_pools(pool):
     with pytest.raises(InvalidValue, match="pool="):
         TensorDataModule("mnist_5k", train_size=10, pool=pool, batch_size="full").train  # noqa: B018, read at its first use
+
+
+def test_a_pool_that_leaves_pixels_over_is_refused_with_those_that_do_not():
+    with pytest.raises(InvalidValue, match=r"^pool=15: expected one of 1, 2, 4, 7, 14, 28, "):
+        TensorDataModule("mnist_5k", train_size=10, pool=15, batch_size="full").setup()
+    oblong = TensorDataModule("gaussian", shape=(1, 4, 6), classes=2, train_size=4, test_size=4, batch_size=4, pool=2)
+    assert oblong.input_shape == (1, 2, 3)
 
 
 def test_one_output_for_two_classes(small):

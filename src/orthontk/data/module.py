@@ -1,6 +1,7 @@
 """The data of a run: subsets, normalization, probe and batches."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class TensorDataModule(pl.LightningDataModule):
         shape, classes: of `gaussian` inputs: (d,) or (C, H, W), and the number of classes.
         train_size, val_size, test_size: examples of class-balanced subsets (counts differ by at most one); null: all.
             Validation examples are taken from the source's training set first; 0: none. `gaussian` needs all three.
-        pool: images are averaged over squares of that side; 4 turns 28 × 28 pixels into 7 × 7.
+        pool: images are averaged over squares of that side, which divides theirs; 4 turns 28 × 28 pixels into 7 × 7.
         keep_classes: the labels to keep, which then count from 0 in this order; null: all. Not for `gaussian`.
         batch_size: examples of one step over all processes, or "full" for full-batch gradient descent.
         eval_batch_size: examples a process evaluates at once.
@@ -78,9 +79,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.pool = integer("pool", pool)
         self.shape, self.classes = shape, classes or len(self.keep_classes or range(hub.CLASSES))
         self.train_size = self._check_size("train_size", train_size)
-        self.val_size = (
-            0 if val_size == 0 and not isinstance(val_size, bool) else self._check_size("val_size", val_size)
-        )
+        self.val_size = self._check_size("val_size", val_size)
         self.test_size = self._check_size("test_size", test_size)
         check_batch_size(batch_size, train_size or np.iinfo(np.int64).max)
         self.batch_size = batch_size
@@ -187,19 +186,18 @@ class TensorDataModule(pl.LightningDataModule):
     def _check_size(self, name: str, size: int | None) -> int | None:
         if size is None and self.name != "gaussian" and name != "val_size":
             return None
-        none = name == "val_size" and type(size) is int and size == 0
-        if not none and (type(size) is not int or size < self.classes):
-            accepted = f"an integer of at least {self.classes}, the number of classes"
-            raise InvalidValue(name, size, accepted + (", or 0" if name == "val_size" else ""))
-        return size
+        may_be_none = name == "val_size"
+        if type(size) is int and (size >= self.classes or (may_be_none and size == 0)):
+            return size
+        accepted = f"an integer of at least {self.classes}, the number of classes"
+        raise InvalidValue(name, size, accepted + (", or 0" if may_be_none else ""))
 
     def _check_kept(self, kept: Sequence[int] | None) -> list[int] | None:
         if kept is None:
             return None
-        classes = [] if isinstance(kept, str | int) else list(kept)
-        if self.name == "gaussian" or len(set(classes)) != len(classes) or not set(classes) <= set(range(hub.CLASSES)):
-            classes = []
-        if len(classes) < 2:
+        classes = list(kept) if isinstance(kept, Iterable) and not isinstance(kept, str) else []
+        labels = all(type(label) is int and label in range(hub.CLASSES) for label in classes)
+        if self.name == "gaussian" or not labels or len(set(classes)) < max(len(classes), 2):
             accepted = f"null, or two or more of the labels 0 to {hub.CLASSES - 1} of an image set"
             raise InvalidValue("keep_classes", kept, accepted)
         return classes
@@ -243,7 +241,9 @@ class TensorDataModule(pl.LightningDataModule):
     def _read(self, examples: sources.Examples, rows: np.ndarray) -> Split:
         images, labels = torch.from_numpy(examples.images(rows)), torch.from_numpy(examples.labels[rows])
         if self.pool > 1:
-            if images.dim() != 4 or self.pool > min(images.shape[-2:]):
-                raise InvalidValue("pool", self.pool, "1, or at most the side of the images")
+            common = math.gcd(*images.shape[-2:]) if images.dim() == 4 else 1
+            if common % self.pool:
+                divisors = ", ".join(str(side) for side in range(1, common + 1) if common % side == 0)
+                raise InvalidValue("pool", self.pool, f"one of {divisors}, which leave no pixels over")
             images = F.avg_pool2d(images, self.pool)
         return Split(images, labels, torch.from_numpy(rows))
