@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
@@ -10,7 +11,9 @@ from orthontk.checks import InvalidValue, one_of
 
 Grid = Mapping[str, Any]  # keys to values as the command line gives them: "32,64" sweeps
 SCALES = ("quick", "paper")
-ONE_AT_A_TIME = ("experiment", "scale")
+# Keys that a sweep has one value of, and why.
+ONE_AT_A_TIME = dict.fromkeys(("experiment", "scale"), "each has its own grid")
+ONE_AT_A_TIME |= dict.fromkeys(("name", "paths.output_dir"), "a multirun is recorded in one folder")
 
 
 def at_scale(quick: Any, paper: Any, *, _root_: DictConfig) -> Any:
@@ -19,16 +22,17 @@ def at_scale(quick: Any, paper: Any, *, _root_: DictConfig) -> Any:
 
 
 def refuse_several(arguments: Sequence[str]) -> None:
-    """Refuse several presets or scales in one sweep: each brings a grid, and Hydra would drop them all.
+    """Refuse several presets or scales in one sweep, whose grids Hydra would drop, and several folders.
 
     >>> refuse_several(["experiment=kernel_drift,lazy_sgd"])
     Traceback (most recent call last):
     orthontk.checks.InvalidValue: experiment=kernel_drift,lazy_sgd: expected one at a time, since each has its own grid
     """
-    for argument in arguments:
-        key, _, value = argument.lstrip("+").partition("=")
-        if key in ONE_AT_A_TIME and ("," in value or "(" in value):
-            raise InvalidValue(key, value, "one at a time, since each has its own grid")
+    for override in OverridesParser.create().parse_overrides(list(arguments)):
+        key = override.key_or_group
+        if key in ONE_AT_A_TIME and override.is_sweep_override():
+            _, _, value = str(override.input_line).partition("=")
+            raise InvalidValue(key, value, f"one at a time, since {ONE_AT_A_TIME[key]}")
 
 
 def grids_at_scale(grids: Mapping[str, Sequence[Grid]] | None, scale: str | None) -> list[Grid]:

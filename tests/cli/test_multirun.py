@@ -10,6 +10,7 @@ import pytest
 
 import orthontk.extras
 from hydra_plugins import orthontk_sweeper
+from orthontk.grids import refuse_several
 from orthontk.run.lock import locked
 from small_run import SMALL
 
@@ -159,6 +160,18 @@ def test_finished_jobs_in_directories_named_by_hand_are_those_of_their_settings_
         refused.err.startswith("error: optimizer.lr=0.7: expected 2, ") and f"finished run {directory} " in refused.err
     )
     assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argument", ["name=a,b", "paths.output_dir=a,b"])
+def test_a_multirun_is_in_one_folder(small, argument):
+    """Where `sweep status` and `sweep retry` find its jobs."""
+    refused = small("-m", argument)
+    accepted = "one at a time, since a multirun is recorded in one folder"
+    assert refused.code == 1 and refused.err == f"error: {argument}: expected {accepted}\n"
+
+
+def test_a_comma_in_a_folders_name_sweeps_nothing():
+    refuse_several(["paths.output_dir='/a,b'", "name=a", "seed=0,1"])
 
 
 def test_a_directory_named_by_hand_is_of_one_run(small):
