@@ -11,6 +11,7 @@ import pytest
 import orthontk.extras
 from hydra_plugins import orthontk_sweeper
 from orthontk.grids import refuse_several
+from orthontk.run import execute
 from orthontk.run.lock import locked
 from small_run import SMALL
 
@@ -172,6 +173,14 @@ def test_a_multirun_is_in_one_folder(small, argument):
 
 def test_a_comma_in_a_folders_name_sweeps_nothing():
     refuse_several(["paths.output_dir='/a,b'", "name=a", "seed=0,1"])
+
+
+def test_a_launch_that_waited_for_another_reports_to_its_agent(small, monkeypatch):
+    """As one does that finds the run finished at once."""
+    run, reported, answers = small(), [], iter([False, True])
+    monkeypatch.setattr(execute, "is_finished", lambda path: next(answers))
+    monkeypatch.setattr(execute, "_report_to_agent", lambda config, path: reported.append(path))
+    assert small().out.startswith("finished already") and reported == [run.run_directory]
 
 
 def test_a_directory_named_by_hand_is_of_one_run(small):

@@ -76,6 +76,6 @@ def test_a_task_of_an_array_is_named_by_its_array(monkeypatch):
     """Requeuing the last task by its own number, which is the array's too, would requeue all."""
     for name, value in {"PROCID": "1", "JOB_ID": "7", "ARRAY_JOB_ID": "7", "ARRAY_TASK_ID": "3"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    assert commands.own_job() == "7_3" and commands.own_task() == 1
+    assert commands.job_to_requeue() == "7_3" and commands.own_task() == 1
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
-    assert commands.own_job() == "7"
+    assert commands.job_to_requeue() == "7"

@@ -43,26 +43,23 @@ def run(config: DictConfig) -> None:
         InvalidValue: a setting outside what is accepted.
     """
     _quiet_libraries()
+    path = Path(HydraConfig.get().runtime.output_dir)
     with alone_in_process(config.seed):
         if not HydraConfig.get().run.dir:  # which the current folder would be taken for
             raise InvalidValue("hydra.run.dir", "", "a folder")
-        here = Path(HydraConfig.get().runtime.output_dir)
-        if str(config.resume) != "never" and is_finished(here):
-            require_same_settings(config, here)
-            check_overrides(config, HydraConfig.get().overrides.task)
-            _show_finished(config, here)
-            _report_to_agent(config, here)
-            return
-        with claimed(config) as path, recording_failure(path, config, process_number(config)):
-            check_settings(config)
-            check_overrides(config, HydraConfig.get().overrides.task)
-            if is_finished(path):  # by another launch, which this one has waited for
-                require_same_settings(config, path)
-                _show_finished(config, path)
-            else:
-                _require_own_directory(config, path)
-                with training_arithmetic(config.trainer.tf32):
-                    _carry_out(config, begin(config, path))
+        if str(config.resume) == "never" or not is_finished(path):
+            with claimed(config) as path, recording_failure(path, config, process_number(config)):
+                check_settings(config)
+                check_overrides(config, HydraConfig.get().overrides.task)
+                if not is_finished(path):  # by another launch, which this one has waited for
+                    _require_own_directory(config, path)
+                    with training_arithmetic(config.trainer.tf32):
+                        _carry_out(config, begin(config, path))
+                    return
+        require_same_settings(config, path)
+        check_overrides(config, HydraConfig.get().overrides.task)
+        _show_finished(config, path)
+        _report_to_agent(config, path)
 
 
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:

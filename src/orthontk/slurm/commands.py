@@ -20,7 +20,7 @@ OVER = (
 )
 
 
-def own_job() -> str | None:
+def job_to_requeue() -> str | None:
     """The job that this process is a task of, as `scontrol requeue` takes it; None outside a job step.
 
     A task of an array is named by its array, since the last task's own number is also that of the whole array.

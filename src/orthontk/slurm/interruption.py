@@ -80,7 +80,7 @@ def surviving(task: Callable[[], Result]) -> Result:
     Lightning installs no handlers of its own: those save to files that any later run in the directory would load, and
     send messages between processes that may be in the middle of others.
     """
-    if commands.own_job() is None or threading.current_thread() is not threading.main_thread():
+    if commands.job_to_requeue() is None or threading.current_thread() is not threading.main_thread():
         return task()
     global _is_listening
     listen()
@@ -108,7 +108,7 @@ def _carry_out(task: Callable[[], Result], outcome: Future[Result]) -> None:
 
 def _leave(saved: bool) -> None:
     """End this process, and let its job run again if SLURM has not decided about that already."""
-    job = commands.own_job()
+    job = commands.job_to_requeue()
     print("saved; " if saved else "not saved in time; the last checkpoint stands; ", end="", file=sys.stderr)
     handed_back = True
     if commands.own_task() == 0 and commands.is_running(job):

@@ -14,7 +14,7 @@ from pathlib import Path
 from orthontk.files import read_json, write_json
 
 FOLDER = ".sweeps"
-LAUNCHER_KEYS = ("hydra/launcher=", "+hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
+LAUNCHER_KEYS = tuple(sign + key for sign in ("", "+", "++") for key in ("hydra/launcher=", "hydra.launcher."))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_records(sweep_directory: Path) -> list[Record]:
 def without_launcher(arguments: Sequence[str]) -> list[str]:
     """A command's arguments less those that choose or set up a launcher.
 
-    >>> without_launcher(["-m", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    >>> without_launcher(["-m", "seed=0,1", "++hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     ['-m', 'seed=0,1']
     """
     return [argument for argument in arguments if not argument.startswith(LAUNCHER_KEYS)]
