@@ -33,12 +33,16 @@ def retry(sweeps: Sequence[Sweep], entries: Sequence[Entry], launcher: str | Non
 def command_of(sweep: Sweep, launcher: str | None) -> list[str]:
     """The recorded command, in the folder where the record lies now, with another launcher if one is given.
 
+    Without `resume=never`, which would begin its finished jobs once more.
+
     >>> from orthontk.sweep.record import Record
-    >>> record = Record(["/a/train.py", "-m", "seed=0,1", "hydra/launcher=joblib"], "/a", "/a/outputs/x", "", [])
+    >>> command = ["/a/train.py", "-m", "seed=0,1", "resume=never", "hydra/launcher=joblib"]
+    >>> record = Record(command, "/a", "/a/outputs/x", "", [])
     >>> command_of(Sweep(Path("/a/outputs/x"), record, []), "basic")[1:]
     ['/a/train.py', '-m', 'seed=0,1', 'hydra/launcher=basic']
     """
     script, *arguments = sweep.record.command
+    arguments = [argument for argument in arguments if argument.lstrip("+") != "resume=never"]
     if launcher is not None:
         arguments = [*without_launcher(arguments), f"hydra/launcher={launcher}"]
     if sweep.directory.absolute() != Path(sweep.record.sweep_directory):  # it was moved
