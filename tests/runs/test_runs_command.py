@@ -33,12 +33,12 @@ def folder(tmp_path_factory):
     settings = ["model=fcn", *SMALL, f"paths.output_dir={root}"]
     for own in (
         ["-m", "model.width=8,9,10", "init=gaussian,orthogonal"],
-        ["name=refused", "+trainer.gradient_clip_val=high"],
+        ["-m", "name=refused", "+trainer.gradient_clip_val=high"],
         ["name=grid", "ensemble.seeds=2", "ensemble.learning_rates=[0.1,1e30]", "callbacks=[ntk,tau]", "loss=mse"],
     ):
         subprocess.run(
             [sys.executable, "train.py", *own[:1], *settings, *own[1:]],
-            check=own[0] != "name=refused",
+            check="name=refused" not in own,
             capture_output=True,
         )
     found = sorted((root / "default").glob("*n10*"))

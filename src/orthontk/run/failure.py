@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from orthontk.cli import describe
 from orthontk.files import write_text
-from orthontk.run.directory import FAILURES
+from orthontk.run.directory import FAILURES, is_unused
 from orthontk.run.same_settings import is_of_other_settings
 
 
@@ -18,7 +20,8 @@ def recording_failure(path: Path, config: DictConfig, process: int = 0) -> Itera
     """Leave an error's one-line reason and its traceback in the directory; an earlier one's are removed first.
 
     A launch with other settings than those of the run in the directory is none of that run's failures, unless it has
-    taken the run over, and written its own there, before it failed.
+    taken the run over, and written its own there, before it failed. A single run that was refused before it began
+    leaves nothing: it is a command to be corrected, not a run that failed.
 
     Args:
         process: its number in a distributed run; each has a file of its own.
@@ -29,10 +32,20 @@ def recording_failure(path: Path, config: DictConfig, process: int = 0) -> Itera
     try:
         yield
     except Exception as error:
-        if not is_of_other_settings(path, config):
+        is_single = HydraConfig.get().mode == RunMode.RUN
+        if isinstance(error, ValueError) and is_single and process == 0 and is_unused(path):
+            _remove(path)
+        elif not is_of_other_settings(path, config):
             with suppress(OSError):  # a full disk must not hide the error itself
                 write_text(file, f"{describe(error)}\n\n{''.join(traceback.format_exception(error))}")
         raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # such as another process's file, which has come meanwhile
+        for file in path.iterdir():
+            file.unlink()
+        path.rmdir()
 
 
 def read_failure(path: Path) -> tuple[str, Path] | None:

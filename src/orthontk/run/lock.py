@@ -71,10 +71,8 @@ def locked(path: Path, patience: float | None = None) -> Iterator[None]:
     Raises:
         InUse: another process holds it.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    file = _open_held(path, _patience() if patience is None else patience)
     try:
-        _acquire(file, path, _patience() if patience is None else patience)
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(asdict(_this_process())).encode(), 0)
         yield
@@ -158,6 +156,26 @@ def _own_holder(path: Path) -> Holder | None:
     """The first process of this distributed run, if it holds the directory."""
     holder = holder_of(path)
     return holder if holder is not None and holder.job == own_job() else None
+
+
+def _open_held(path: Path, patience: float) -> int:
+    """The lock's file, held by this process; a refused run may have removed the one that was waited for."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # removed with its directory just now
+            continue
+        try:
+            _acquire(file, path, patience)
+            if os.path.samestat(os.fstat(file), os.stat(path / LOCK)):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
 
 
 def _acquire(file: int, path: Path, patience: float) -> None:
