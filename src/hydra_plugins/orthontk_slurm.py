@@ -18,9 +18,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, integer, number
 from orthontk.errors import JobFailed, describe
 from orthontk.identity import register_resolvers
+
+AT_LEAST = {"nodes": 1, "tasks_per_node": 1, "gpus_per_node": 0, "cpus_per_task": 1, "timeout_min": 1}
+AT_LEAST |= {"signal_delay_s": 0, "array_parallelism": 1}
 
 
 class SlurmLauncher(Launcher):
@@ -31,11 +34,20 @@ class SlurmLauncher(Launcher):
         dry_run: only print what would be submitted.
         poll_seconds: between two looks at the queue.
         parameters: of the jobs; see the configuration.
+
+    Raises:
+        InvalidValue: a number that is none, or that no job could have.
     """
 
     def __init__(self, submitit_folder: str, dry_run: bool, poll_seconds: float, **parameters: Any) -> None:
         self.folder, self.dry_run, self.poll_seconds = submitit_folder, dry_run, poll_seconds
         self.parameters = parameters
+        number("hydra.launcher.poll_seconds", poll_seconds, above=0)
+        if parameters.get("mem_gb") is not None:
+            number("hydra.launcher.mem_gb", parameters["mem_gb"], above=0)
+        for name, minimum in AT_LEAST.items():
+            if parameters.get(name) is not None:
+                integer(f"hydra.launcher.{name}", parameters[name], minimum)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config

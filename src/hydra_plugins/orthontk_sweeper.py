@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, integer
 from orthontk.errors import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 from orthontk.run.directory import CONFIG, latest_sibling
@@ -43,6 +43,8 @@ class OrthontkSweeper(BasicSweeper):
         grids: Mapping[str, Sequence[Grid]] | None = None,
         scale: str | None = None,
     ) -> None:
+        if max_batch_size is not None:
+            integer("hydra.sweeper.max_batch_size", max_batch_size)
         super().__init__(max_batch_size, params)
         self.grids, self.scale = grids, scale
 
@@ -103,6 +105,10 @@ def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[s
     """Every job of the grids, the command line's `overrides` in place of a grid's own values."""
     parser = OverridesParser.create()
     jobs = []
+    for override in overrides:
+        if override.is_interval_sweep():
+            key, _, value = str(override.input_line).partition("=")
+            raise InvalidValue(key, value, "values or a range, as an interval has no next value")
     for grid in with_choices(grids, overrides):
         own = parser.parse_overrides([f"{key}={as_override(value)}" for key, value in grid.items()])
         for override in (*own, *overrides):

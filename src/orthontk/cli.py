@@ -3,9 +3,10 @@
 import functools
 import gc
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,13 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors in its own way and exits
         try:
             require_launcher(sys.argv[1:])
-            return main()
+            _require_flags_first(sys.argv[1:])
+            result = main()
+            sys.stdout.flush()  # while an error of it can be caught
+            return result
+        except BrokenPipeError:  # whoever read this, such as `head`, has what it wants
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to be flushed
+            sys.exit(128 + signal.SIGPIPE)
         except KeyboardInterrupt as interrupt:
             how = str(interrupt) or "the same command continues"
             print(f"interrupted; {how} from its last checkpoint, if it has one", file=sys.stderr)
@@ -89,6 +96,23 @@ def require_folder_of_runs(path: Path) -> None:
     """
     if not path.is_dir():
         raise InvalidValue("DIR", path, "a folder of runs, such as outputs")
+
+
+def _require_flags_first(arguments: Sequence[str]) -> None:
+    """Refuse a flag between settings: Hydra's parser takes none of those that follow it, and only prints its usage.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    is_flag = [argument.startswith("-") for argument in arguments]
+    settings = [argument for argument in arguments if not argument.startswith("-")]
+    if not all("=" in setting or setting.startswith("~") for setting in settings):  # a command with arguments of another kind
+        return
+    first, last = (order.index(False) if settings else 0 for order in (is_flag, is_flag[::-1]))
+    between = [argument for argument in arguments[first : len(arguments) - last] if argument.startswith("-")]
+    if between:
+        first_flags = " ".join([*between, *settings])
+        raise ValueError(f"{between[0]}: expected before all KEY=VALUE, so as: {first_flags}")
 
 
 def _exit_with(error: Exception) -> None:

@@ -1,6 +1,9 @@
 """What an error is in one line, whoever raised it: the key that a user would change, and what is accepted."""
 
+import itertools
+import re
 import sys
+import traceback
 from pathlib import Path
 
 import yaml
@@ -51,9 +54,11 @@ def describe(error: BaseException) -> str:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}; expected a YAML file"
     if isinstance(error, MissingConfigException):
+        if error.missing_cfg_file is None:
+            return str(InvalidValue("--config-path", _value_of("--config-path"), "a folder of configurations"))
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = error.options or sorted(p.stem for p in Path(sys.argv[0]).parent.glob(f"conf/{group}/*.yaml"))
-        return str(InvalidValue(group, name, "one of " + ", ".join(options)))
+        return str(InvalidValue(group or "--config-name", name, "one of " + ", ".join(options)))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
@@ -64,8 +69,23 @@ def describe(error: BaseException) -> str:
         return _describe_key(error)
     if isinstance(error, OSError) and error.filename is not None:
         places = "; expected paths.output_dir or hydra.run.dir to name a writable folder"
-        return f"{error.filename}: {error.strerror}{'' if isinstance(error, FileNotFoundError) else places}"
+        is_read = isinstance(error, FileNotFoundError) and not _is_of_a_folder_being_made(error)
+        return f"{error.filename}: {error.strerror}{'' if is_read else places}"
     return _one_line(error)
+
+
+def _value_of(flag: str) -> str:
+    """What the command line gives for a flag, as `--flag=VALUE` or `--flag VALUE`."""
+    for argument, following in itertools.zip_longest(sys.argv, sys.argv[1:], fillvalue=""):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            return value if equals else following
+    return ""
+
+
+def _is_of_a_folder_being_made(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].name in ("mkdir", "makedirs")
 
 
 def _refusal_behind(error: BaseException | None) -> InvalidValue | None:
@@ -87,6 +107,8 @@ def _describe_key(error: OmegaConfBaseException) -> str:
         where = parent or "the configuration"
         accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
         return f"{error.full_key}: {accepted}"
+    if match := re.search(r"Error trying to access (\S+): node `(\S+)` is not a container", str(error)):
+        return f"{match[2]}: expected settings, as {match[1]} is one of them"
     return _one_line(error)
 
 

@@ -36,9 +36,15 @@ def refuse_several(arguments: Sequence[str]) -> None:
 
 
 def grids_at_scale(grids: Mapping[str, Sequence[Grid]] | None, scale: str | None) -> list[Grid]:
-    """The grids to run; a preset without any leaves the command line's, as if it were one empty grid."""
+    """The grids to run; a preset without any leaves the command line's, as if it were one empty grid.
+
+    Raises:
+        InvalidValue: there are none at this scale, or they are something else.
+    """
     if grids is None:
         return [{}]
+    if not isinstance(grids, Mapping) or not all(isinstance(one, Sequence) for one in grids.values()):
+        raise InvalidValue("hydra.sweeper.grids", grids, "null, or for each scale a list of grids")
     return [dict(grid) for grid in grids[one_of("scale", scale, grids)]]
 
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from orthontk.cli import describe
+from orthontk.errors import describe
 from orthontk.files import write_text
 from orthontk.run.directory import FAILURES, is_unused
 from orthontk.run.same_settings import is_of_other_settings

@@ -42,6 +42,8 @@ def check_settings(config: DictConfig) -> None:
     if config.mode == "fit" and config.ckpt_path is not None:
         accepted = "null, since only mode=test evaluates it; resume continues a checkpoint's run"
         raise InvalidValue("ckpt_path", config.ckpt_path, accepted)
+    if config.resume is None:
+        raise InvalidValue("resume", None, "auto, never, or the path of a checkpoint or a run directory with one")
     if config.scale is not None:
         one_of("scale", config.scale, SCALES)
     if integer("seed", config.seed, minimum=0) >= 2**63:
@@ -53,8 +55,9 @@ def check_settings(config: DictConfig) -> None:
                 number(f"{group}.{name}", config[group][name], **BOUNDS.get(name, {}))
     if "step_size" in config.schedule:
         integer("schedule.step_size", config.schedule.step_size)
-    if str(config.loss.get("_target_")).startswith("torch.") and config.loss.get("reduction") == "none":
-        raise InvalidValue("loss.reduction", "none", "mean or sum, as a loss is one number")
+    if str(config.loss.get("_target_")).startswith("torch."):  # whose losses look at these when they are first used
+        one_of("loss.reduction", config.loss.get("reduction", "mean"), ("mean", "sum"))
+        number("loss.label_smoothing", config.loss.get("label_smoothing", 0), minimum=0, below=1)
     if not isinstance(config.figures, bool):
         raise InvalidValue("figures", config.figures, "true or false")
     check_trainer(config.trainer)

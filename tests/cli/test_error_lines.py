@@ -1,0 +1,95 @@
+"""What is wrong with a command is said in one line, which begins with the key as it was typed."""
+
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from orthontk import cli
+from orthontk.errors import describe
+
+ROOT_FLAGS = {
+    "--config-name=foo": "--config-name=foo: expected one of config",
+    "--config-path=/nonexistent": "--config-path=/nonexistent: expected a folder of configurations",
+}
+MULTIRUN = {
+    "hydra.sweeper.grids=foo": "hydra.sweeper.grids=foo: expected null, or for each scale a list of grids",
+    "hydra.sweeper.max_batch_size=0": "hydra.sweeper.max_batch_size=0: expected an integer of at least 1",
+    "hydra.sweeper.max_batch_size=abc": "hydra.sweeper.max_batch_size=abc: expected an integer of at least 1",
+    "seed=interval(0,1)": "seed=interval(0,1): expected values or a range, as an interval has no next value",
+}
+SLURM = {
+    "poll_seconds=abc": "a finite number above 0",
+    "nodes=0": "an integer of at least 1",
+    "timeout_min=abc": "an integer of at least 1",
+    "signal_delay_s=abc": "an integer of at least 0",
+    "cpus_per_task=abc": "an integer of at least 1",
+    "mem_gb=abc": "a finite number above 0",
+}
+SINGLE = {
+    "resume=null": "resume=null: expected auto, never, or the path of a checkpoint or a run directory",
+    "hydra.run.dir=/proc/foo": "/proc/foo: No such file or directory; expected paths.output_dir or hydra.run.dir to",
+    "+loss.reduction=foo loss._target_=torch.nn.CrossEntropyLoss": "loss.reduction=foo: expected one of mean, sum",
+    "+loss.label_smoothing=2 loss._target_=torch.nn.CrossEntropyLoss": "loss.label_smoothing=2: expected a finite",
+}
+
+
+def assert_says(result, message):
+    assert result.code == 1 and result.err.count("\n") == 1
+    assert result.err.startswith(f"error: {message}"), result.err
+
+
+@pytest.mark.parametrize("arguments", SINGLE)
+def test_of_a_single_run(small, arguments):
+    assert_says(small(*arguments.split()), SINGLE[arguments])
+
+
+def test_of_a_group_that_is_null():
+    with pytest.raises(OmegaConfBaseException) as raised:
+        OmegaConf.create({"paths": None, "run": "${paths.output_dir}"}).run  # noqa: B018
+    assert describe(raised.value) == "paths: expected settings, as paths.output_dir is one of them"
+
+
+@pytest.mark.parametrize("flag", ROOT_FLAGS)
+def test_of_where_the_configuration_is(train, flag):
+    assert_says(train(flag), ROOT_FLAGS[flag])
+
+
+@pytest.mark.parametrize("override", MULTIRUN)
+def test_of_a_sweep(small, override):
+    assert_says(small("-m", override), MULTIRUN[override])
+
+
+@pytest.mark.parametrize("setting", SLURM)
+def test_of_a_slurm_array(small, setting):
+    result = small("-m", "hydra/launcher=slurm", "hydra.launcher.dry_run=true", f"hydra.launcher.{setting}", "seed=0,1")
+    assert_says(result, f"hydra.launcher.{setting}: expected {SLURM[setting]}")
+
+
+def test_of_a_flag_between_settings(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "model=fcn", "-m", "seed=0,1"])
+    with pytest.raises(SystemExit) as end:
+        cli.command(lambda: None)()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: -m: expected before all KEY=VALUE, so as: -m model=fcn seed=0,1\n"
+    monkeypatch.setattr(sys, "argv", ["train.py", "model=fcn", "seed=0,1", "-m"])
+    cli.command(lambda: None)()
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config-dir", "mine", "-m", "seed=0,1"])
+    cli.command(lambda: None)()
+
+
+def test_nobody_who_reads_any_more_is_no_error(monkeypatch, capfd):
+    """As `head` has what it wants: whether the pipe breaks while the command prints, or with its last words."""
+
+    def breaks():
+        raise BrokenPipeError(32, "Broken pipe")
+
+    for main, flush in ((breaks, sys.stdout.flush), (lambda: None, breaks)):
+        monkeypatch.setattr(sys, "argv", ["status"])
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.stdout, "flush", flush)
+            with pytest.raises(SystemExit) as end:
+                cli.command(main)()
+        assert end.value.code == 141
+    assert capfd.readouterr().err == ""
