@@ -106,8 +106,8 @@ def _require_flags_first(arguments: Sequence[str]) -> None:
     """
     is_flag = [argument.startswith("-") for argument in arguments]
     settings = [argument for argument in arguments if not argument.startswith("-")]
-    if not all("=" in setting or setting.startswith("~") for setting in settings):  # a command with arguments of another kind
-        return
+    if not all("=" in setting or setting.startswith("~") for setting in settings):
+        return  # a command with arguments of another kind
     first, last = (order.index(False) if settings else 0 for order in (is_flag, is_flag[::-1]))
     between = [argument for argument in arguments[first : len(arguments) - last] if argument.startswith("-")]
     if between:

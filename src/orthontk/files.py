@@ -3,17 +3,36 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which it takes the place of; if that fails, it is removed.
+
+    Raises:
+        OSError: with `path`, where the system names no file, as on a full disk.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Replace `path` by `text` in one step, so that a reader or a killed writer never leaves half of it."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(Path(path)) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:

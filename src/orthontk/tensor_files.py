@@ -1,7 +1,7 @@
 """Tensors and plain settings in one safetensors file, which is either whole or not there."""
 
+import errno
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from orthontk.files import replacing
+
 
 class DamagedFile(SafetensorError):
     """safetensors' own error, with the file's path."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None) -> None:
-    """Replace `path` in one step."""
-    partial = path.with_suffix(".partial")
+    """Replace `path` in one step. Raises OSError with the path, such as of a full disk."""
     metadata = {"settings": json.dumps(settings or {}, sort_keys=True)}
-    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial, metadata)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        try:
+            save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial, metadata)
+        except SafetensorError as error:  # which says what the system said
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.files import read_json, write_json
+from orthontk.files import read_json, replacing, write_json
 from orthontk.run.directory import lost_history
 from orthontk.splits import TAU_SPLITS
 
@@ -89,14 +88,12 @@ def _concatenate(parts: Sequence[Path], path: Path) -> None:
         with open(part, newline="", encoding="utf-8") as file:
             columns |= dict.fromkeys(next(csv.reader(file)))
     ordered = [*COLUMNS, *sorted(set(columns) - {*COLUMNS})]
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="", encoding="utf-8") as out:
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, ordered, lineterminator="\n")
         writer.writeheader()
         for part in parts:
             with open(part, newline="", encoding="utf-8") as file:
                 writer.writerows(csv.DictReader(file))
-    os.replace(partial, path)
 
 
 def summarize(results: Sequence[Result]) -> list[Result]:

@@ -1,11 +1,11 @@
 """The report's tidy tables: `runs.csv`, a row a run or kind of replica, and `curves.csv`, a row a measurement."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orthontk.files import replacing
 from orthontk.report.gather import Run, short
 from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
 
@@ -41,10 +41,8 @@ def _measurements(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[dict[s
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> Path:
     """A row at a time, as there may be millions; whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
     return path

@@ -1,0 +1,45 @@
+"""A file that cannot be written is named, and leaves nothing behind."""
+
+import errno
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from orthontk import tensor_files
+from orthontk.files import write_text
+from orthontk.tensor_files import write_tensors
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def half_written(tensors, path, metadata):
+    path.write_bytes(b"half")
+    raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+
+def test_a_text_on_a_full_disk(tmp_path, monkeypatch):
+    path = tmp_path / "summary.json"
+    write_text(path, "before")
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_text(path, "after")
+    assert error.value.filename == str(path)
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_tensors_on_a_full_disk(tmp_path, monkeypatch):
+    path = tmp_path / "ntk.safetensors"
+    monkeypatch.setattr(tensor_files, "save_file", half_written)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_tensors(path, {"x": torch.ones(3)})
+    assert error.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_error_keeps_its_own_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        write_text(tmp_path / "nowhere" / "summary.json", "text")
+    assert error.value.filename == str(tmp_path / "nowhere" / ".summary.json.partial")
