@@ -104,12 +104,11 @@ def _require_flags_first(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: naming the flag.
     """
-    is_flag = [argument.startswith("-") for argument in arguments]
     settings = [argument for argument in arguments if not argument.startswith("-")]
-    if not all("=" in setting or setting.startswith("~") for setting in settings):
+    if not settings or not all("=" in setting or setting.startswith("~") for setting in settings):
         return  # a command with arguments of another kind
-    first, last = (order.index(False) if settings else 0 for order in (is_flag, is_flag[::-1]))
-    between = [argument for argument in arguments[first : len(arguments) - last] if argument.startswith("-")]
+    places = [place for place, argument in enumerate(arguments) if argument in settings]
+    between = [argument for argument in arguments[places[0] : places[-1]] if argument.startswith("-")]
     if between:
         first_flags = " ".join([*between, *settings])
         raise ValueError(f"{between[0]}: expected before all KEY=VALUE, so as: {first_flags}")

@@ -73,10 +73,15 @@ def test_of_a_flag_between_settings(monkeypatch, capsys):
         cli.command(lambda: None)()
     assert end.value.code == 1
     assert capsys.readouterr().err == "error: -m: expected before all KEY=VALUE, so as: -m model=fcn seed=0,1\n"
-    monkeypatch.setattr(sys, "argv", ["train.py", "model=fcn", "seed=0,1", "-m"])
-    cli.command(lambda: None)()
-    monkeypatch.setattr(sys, "argv", ["train.py", "--config-dir", "mine", "-m", "seed=0,1"])
-    cli.command(lambda: None)()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "--cfg job", "model=fcn seed=0,1 -m", "-m seed=0,1", "--config-dir mine -m seed=0,1", "DIR a=b -n c=d"],
+)
+def test_flags_anywhere_else_are_none_of_this(monkeypatch, arguments):
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
+    assert cli.command(lambda: "ran")() == "ran"
 
 
 def test_nobody_who_reads_any_more_is_no_error(monkeypatch, capfd):
