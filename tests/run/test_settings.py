@@ -53,6 +53,7 @@ def test_what_lightning_would_be_told_for_nothing(override, instead):
         (["ckpt_path=x"], "ckpt_path=x: expected null"),
         (["schedule=step", "schedule.step_size=1.5"], "schedule.step_size=1.5: expected an integer of at least 1"),
         (["schedule=step", "schedule.step_size=0"], "schedule.step_size=0: expected an integer of at least 1"),
+        (["schedule=cosine", "schedule.T_max=0"], "schedule.T_max=0: expected a finite number above 0"),
         (["schedule=step", "schedule.gamma=-1"], "schedule.gamma=-1: expected a finite number of at least 0"),
         (["optimizer=momentum", "optimizer.momentum=2"], "optimizer.momentum=2: expected a finite number of at least"),
         (["+trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val=-1: expected a finite number of at least 0"),

@@ -20,7 +20,7 @@ from orthontk.run.trainer_settings import check_trainer
 MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "T_max", "eta_min"}
-BOUNDS = {"momentum": {"minimum": 0, "below": 1}, "gamma": {"minimum": 0}}
+BOUNDS = {"momentum": {"minimum": 0, "below": 1}, "gamma": {"minimum": 0}, "T_max": {"above": 0}}
 
 
 class InvalidSetting(ValueError):
