@@ -42,6 +42,30 @@ def test_a_divergence_is_no_likeness(study):
     assert all_of_them.verdict == UNDECIDED
 
 
+def test_an_infinite_loss_is_no_finite_one(study):
+    """It would make the mean over seeds, and with it the claim, infinite."""
+    table = curves()
+    table.loc[(table.init == "orthogonal") & (table.seed == 0) & (table.step == 300), "value"] = np.inf
+    (claim,) = study.claims(table)
+    assert claim.verdict == SUPPORTED and claim.interval.seeds == 7
+    assert claim.note == "1 seeds left out, without a finite loss of both at every step"
+
+
+def test_widths_of_one_initialization_alone_are_not_compared(study):
+    wider = curves().assign(width=800)
+    for alone in (wider[wider.init == "gaussian"], wider.assign(seed=wider.seed + 10 * (wider.init == "gaussian"))):
+        (claim,) = study.claims(pd.concat([curves(), alone]))
+        assert claim.where.endswith("n=400") and claim.verdict == SUPPORTED and claim.note == ""
+        assert study.claims(alone) == []
+
+
+def test_the_figure_shows_the_width_that_is_judged(study):
+    wider = curves().assign(width=800)
+    figure = study.figure(pd.concat([curves(), wider[wider.init == "gaussian"]]))
+    assert figure.panels[0].title.endswith("n=400")
+    assert [series.name for series in figure.panels[0].series] == ["gaussian", "orthogonal"]
+
+
 def test_data_sets_are_judged_by_themselves(study):
     both = pd.concat([curves(), curves(data="mnist")])
     claims = study.claims(both)

@@ -61,33 +61,37 @@ class LazyTraining(Study):
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         losses = part[part.curve.isin(("train/loss", "val/loss")) & (part.step > 0)]
-        widths = sorted(losses.width.unique())
         for curve, own in by(losses, "curve"):
             for init in others(own):
-                gaps = [_gaps(own[own.width == width], init) for width in widths]
+                shared = _shared(own, init)
+                if not shared:
+                    continue
+                gaps = [_gaps(rows, init) for _, rows in shared]
+                width, widest = shared[-1]
                 notes = ["delta-orthogonal networks have another kernel"] if init == "delta_orthogonal" else []
-                if left_out := own[own.width == widths[-1]].seed.nunique() - len(gaps[-1]):
+                if left_out := widest.seed.nunique() - len(gaps[-1]):
                     notes.append(f"{left_out} seeds left out, without a finite loss of both at every step")
                 yield sameness(
                     f"lazy: {init} and Gaussian weights train alike",
-                    f"{where} n={widths[-1]}",
+                    f"{where} n={width}",
                     f"log({init}/Gaussian {LABELS[curve]}), mean over steps",
                     bootstrap(np.mean, gaps[-1]),
                     self.loss_margin,
-                    shrinking=_shrinking(gaps) if len(widths) > 1 else None,
+                    shrinking=_shrinking(gaps) if len(gaps) > 1 else None,
                     reason=self.margin_reason,
                     note="; ".join(notes),
                 )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        widest = table[table.width == table.groupby(self.panel_columns(table)).width.transform("max")]
         panels = []
-        for where, part in self.panels(widest):
+        for where, part in self.panels(table):
+            widths = [width for init in others(part) for width, _ in _shared(part, init)]
+            width = max(widths, default=part.width.max())
+            widest = part[part.width.isin([width])]
             for curve in CURVES:
-                own = part[part.curve == curve]
+                own = widest[widest.curve == curve]
                 series = [mean_curve(one, "step", "value", COLOURS[init], init) for init, one in by(own, "init")]
-                title = f"{where} n={part.width.iloc[0]}"
-                panels.append(Panel(title, Axis(STEPS), Axis(LABELS[curve]), series))
+                panels.append(Panel(f"{where} n={width}", Axis(STEPS), Axis(LABELS[curve]), series))
         return PanelFigure(panels, columns=len(CURVES), intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -105,12 +109,16 @@ class LazyTraining(Study):
         return rows
 
 
+def _shared(table: pd.DataFrame, init: str) -> list[tuple[int, pd.DataFrame]]:
+    """The widths, ascending, at which seeds have been trained from `init` and from Gaussian weights, and their rows."""
+    rows = table[table.init.isin((init, BASELINE))]
+    return [(width, part) for width, part in by(rows, "width") if part.groupby("seed").init.nunique().max() > 1]
+
+
 def _gaps(part: pd.DataFrame, init: str) -> np.ndarray:
-    """One for each seed of which both trainings have a loss at every step: over fewer they are not alike."""
-    logs = part.assign(log=np.log(part.value.where(part.value > 0)))
+    """One for each seed of which both trainings have a finite loss at every step: over fewer they are not alike."""
+    logs = part.assign(log=np.log(part.value.where((part.value > 0) & np.isfinite(part.value))))
     curves = logs.pivot_table(index="seed", columns=["init", "step"], values="log", dropna=False)
-    if not {init, BASELINE} <= set(part.init):
-        return np.empty(0)
     return (curves[init] - curves[BASELINE]).dropna().mean(axis=1).to_numpy()
 
 
