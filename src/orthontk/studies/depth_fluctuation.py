@@ -45,9 +45,8 @@ class DepthFluctuation(Study):
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         deepest = part[part.depth_over_width == part.depth_over_width.max()]
-        shallowest = part[part.depth_over_width == part.depth_over_width.min()]
-        for init, own in by(deepest, "init"):
-            at = f"{where} {init} L={own.depth.iloc[0]} n={own.width.iloc[0]}"
+        for (init, depth, width), own in deepest.groupby(["init", "depth", "width"]):
+            at = f"{where} {init} L={depth} n={width}"
             interval = bootstrap(relative_variance, own.theta.to_numpy())
             reason = "the bounds lie far outside what two estimates of this heavy-tailed ratio differ by"
             if init == "gaussian":
@@ -56,13 +55,19 @@ class DepthFluctuation(Study):
             elif init in ORTHOGONAL:
                 claim = "deep and narrow, the NTK of orthogonal weights hardly fluctuates"
                 yield below(claim, at, "Var[Θ(x,x)]/E²", interval, self.orthogonal_below, reason=reason)
-            first = shallowest[shallowest.init == init].theta.to_numpy()
-            if init == "gaussian" and own.depth.iloc[0] != shallowest.depth.iloc[0] and len(first):
+            if init == "gaussian":
+                yield from self._growth(at, own, part[part.init == init])
+
+    def _growth(self, at: str, deep: pd.DataFrame, part: pd.DataFrame) -> Iterator[Claim]:
+        """Against the networks of the least L/n; of several, each by itself."""
+        least = part[part.depth_over_width == part.depth_over_width.min()]
+        for (depth, width), shallow in least.groupby(["depth", "width"]):
+            if shallow.depth_over_width.iloc[0] < deep.depth_over_width.iloc[0]:
                 yield difference(
                     "fluctuations of Gaussian weights grow with depth/width",
-                    f"{at} against L={shallowest.depth.iloc[0]}",
+                    f"{at} against L={depth} n={width}",
                     "Var[log Θ(x,x)], deepest − shallowest",
-                    bootstrap(difference_of(log_variance), own.theta.to_numpy(), first),
+                    bootstrap(difference_of(log_variance), deep.theta.to_numpy(), shallow.theta.to_numpy()),
                     0.0,
                 )
 
