@@ -83,7 +83,7 @@ class LearningSpeed(Study):
         if best is not None:
             settings["note"] += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, "log(τ Gaussian/other), each at its best η", best, threshold, **settings)
-        if same.shape[-1] > 1:
+        if same.size and same.shape[-1] > 1:
             slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
             statistic = "slope of log(τ Gaussian/other) in log η"
             yield difference("the more so, the larger the learning rate", where, statistic, slopes, 0.0, note=note)
