@@ -40,5 +40,18 @@ def test_a_seed_that_is_censored_at_a_share_that_counts_is_left_out():
     np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), [0, 0])
 
 
+def test_a_seed_run_at_fewer_rates_is_not_continued_beyond_them():
+    """Its τ at the last of them, held, would make it slow at larger ones."""
+    rates = (0.01, 0.03, 0.1, 0.3)
+    rows = [
+        {"seed": seed, "init": init, "fraction": rate, "tau": 10 / rate}
+        for seed in range(3)
+        for init in ("gaussian", "orthogonal")
+        for rate in rates
+        if (seed, init) != (1, "gaussian") or rate < 0.1
+    ]
+    np.testing.assert_allclose(log_ratios_at_shares(pd.DataFrame(rows), "orthogonal"), [0, 0], atol=1e-12)
+
+
 def test_a_tau_of_0_counts_as_1_in_means(table):
     assert best_rates(table, "orthogonal", most_censored=0).estimate == pytest.approx(np.log(4.5 / 3))

@@ -48,22 +48,26 @@ def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
     """The mean over η/η_max of log(τ Gaussian/τ other), one for each seed; empty where η_max is not known.
 
     log τ is interpolated linearly in log η between the learning rates that were run. A seed that is censored at one
-    that counts is left out.
+    that counts, or was not run up to both ends of the range, is left out.
     """
     known = table.dropna(subset=["fraction"])
+    known = known.assign(share=np.log(known.fraction))
     reached = known.dropna(subset=["tau"])
     if not {BASELINE, init} <= set(reached.init):
         return np.empty(0)
-    ranges = reached.groupby("init").fraction.agg(["min", "max"])
+    ranges = reached.groupby("init").share.agg(["min", "max"])
     low, high = ranges["min"].max(), ranges["max"].min()
     if low >= high:
         return np.empty(0)
-    at = np.linspace(np.log(low), np.log(high), SHARES)
+    at = np.linspace(low, high, SHARES)
     found = []
     for _, own in known.groupby("seed"):
-        curves = [own[own.init == name].sort_values("fraction") for name in (BASELINE, init)]
+        curves = [own[own.init == name].sort_values("share") for name in (BASELINE, init)]
         if all(len(curve) > 1 for curve in curves):
-            one, other = (np.interp(at, np.log(curve.fraction), np.log(curve.tau.clip(lower=1))) for curve in curves)
+            one, other = (
+                np.interp(at, curve.share, np.log(curve.tau.clip(lower=1)), left=np.nan, right=np.nan)
+                for curve in curves
+            )
             found.append((one - other).mean())  # NaN where a τ is
     found = np.array(found)
     return found[np.isfinite(found)]
