@@ -139,3 +139,14 @@ def test_buffers_that_a_forward_pass_writes_to_are_the_trainings(tmp_path, seede
     recorder.measure(SimpleNamespace(loggers=[], is_global_zero=True, callback_metrics={}), module, 0)
     assert all(torch.equal(value, before[name]) for name, value in module.network.state_dict().items())
     assert torch.equal(recorder.series.kernels[0], empirical_ntk(module.network, recorder.x))
+
+
+def test_a_series_of_which_nothing_is_kept_has_no_file(tmp_path):
+    series = KernelSeries(tmp_path / "ntk.safetensors", {}, {})
+    series.write()
+    series.add(5, torch.eye(2))
+    series.write()
+    assert KernelSeries.read(series.path).steps == [5]
+    series.keep_until(3)
+    series.write()
+    assert list(tmp_path.iterdir()) == []

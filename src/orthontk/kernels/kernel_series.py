@@ -42,8 +42,9 @@ class KernelSeries:
         del self.steps[kept:], self.kernels[kept:]
 
     def write(self) -> None:
-        """Replace the file by this series, once it holds a kernel."""
+        """Replace the file by this series; one without a kernel has none."""
         if not self.kernels:
+            self.path.unlink(missing_ok=True)  # of what is to be computed again
             return
         tensors = {f"probe/{name}": value for name, value in self.probe.items()}
         tensors |= {"steps": torch.tensor(self.steps), "kernels": torch.stack(self.kernels)}
