@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.style import GREY
 from orthontk.report.claims import Claim, below, difference, sameness
 from orthontk.report.gather import Run
@@ -91,7 +91,8 @@ class KernelConvergence(Study):
     def _panel(self, title: str, kernel: str, part: pd.DataFrame) -> Panel:
         series = []
         for init, own in by(part, "init"):
-            for averaged, line in ((1, "-"), (own.averaged.max(), ":")):
+            lines: dict[int, Line] = {own.averaged.max(): ":", 1: "-"}  # a single draw is a mean of itself
+            for averaged, line in lines.items():
                 name = f"{init}, mean of {averaged:g} draws" if averaged > 1 else init
                 series.append(mean_curve(own[own.averaged == averaged], "width", "error", COLOURS[init], name, line))
         widths = np.array(sorted(part.width.unique()))
