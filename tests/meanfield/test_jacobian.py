@@ -72,3 +72,13 @@ def test_mean_of_a_cnn_off_the_fixed_point(init, padding):
 def test_two_hidden_layers_are_needed():
     with pytest.raises(InvalidValue, match="at least 3"):
         hidden_jacobian(FCN(3, 1, 4, 2), torch.ones(3))
+
+
+def test_positions_of_unequal_lengths_spread_the_spectrum():
+    """One diagonal of slopes has the relative variance E[φ'⁴]/E[φ'²]² − 1 over all of its entries."""
+    generator = torch.Generator().manual_seed(0)
+    net = CNN(3, 6, 2, width=24, depth=3, weight_var=1.8, bias_var=0.05).double()
+    x = torch.randn(3, 6, 6, generator=generator) * torch.exp(2 * torch.randn(6, 6, generator=generator))
+    x = x.double()
+    spreads = [measured_spectrum(initialize(net, "gaussian", generator), x)[1].relative_variance for _ in range(3)]
+    assert sum(spreads) / 3 == pytest.approx(predicted_spectrum(net, x).relative_variance, rel=0.2)

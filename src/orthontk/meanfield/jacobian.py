@@ -64,7 +64,8 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
     The mean, ∏ χ(qˡ), is the same for every initialization; qˡ starts from `x`, and a CNN's positions each carry their
     own. Per layer the relative variance grows by μ₂/μ₁² − 1 − s₁, μ_k = E[φ'^{2k}], with s₁ = −1 for Gaussian weights,
     0 for orthogonal and delta-orthogonal ones, and −(1−1/k²) for orthogonal taps and flat orthogonal convolutions. At
-    the fixed point that makes L·(μ₂/μ₁² − 1 − s₁), L counting the layers between the two ends. It neglects that zero
+    the fixed point that makes L·(μ₂/μ₁² − 1 − s₁), L counting the layers between the two ends. Both μ are means over a
+    CNN's positions, which are as good as units of different lengths. It neglects that zero
     padding and unequal positions make a CNN's layers no longer alike.
 
     Raises:
@@ -82,7 +83,7 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
         moment = phi.expectation(lambda u, phi=phi: phi.value(u) ** 2, q)
         mu_1, mu_2 = (phi.expectation(lambda u, p=p, phi=phi: phi.derivative(u) ** p, q) for p in (2, 4))
         slopes.append(mu_1)
-        spread += float(mu_2.mean() / mu_1.square().mean()) - 1 - _s_1(init, following.kernel_size)
+        spread += float(mu_2.mean() / mu_1.mean().square()) - 1 - _s_1(init, following.kernel_size)
     passed = torch.ones_like(moment)  # how much of a gradient's variance reaches each position
     for following, mu_1 in zip(reversed(steps[1:-1]), reversed(slopes), strict=True):
         passed = mu_1 * following.passed(passed)
