@@ -1,5 +1,6 @@
 """Kernel ridge regression, its ridge chosen by leave-one-out error in closed form."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ class Regression(NamedTuple):
         predictions: (M, O) at the test inputs.
         ridge: the chosen one, an absolute number (added to the kernel's diagonal).
         leave_one_out: (R,), the mean over images of the summed squared leave-one-out error, for every ridge tried.
-        leave_one_out_accuracy: share of training images whose largest left-out prediction is their class.
+        leave_one_out_accuracy: share of training images whose largest left-out prediction is their class; NaN for a
+            single output.
     """
 
     predictions: Tensor
@@ -42,7 +44,7 @@ def kernel_regression(
         ridges: candidates, as shares of K's mean eigenvalue, above 0.
 
     Raises:
-        InvalidValue: shapes that do not fit, or a ridge of 0 or less.
+        InvalidValue: shapes that do not fit, no ridge, or one that is not finite or not above 0.
 
     Source: Rasmussen and Williams 2006, §5.4.2.
 
@@ -55,8 +57,8 @@ def kernel_regression(
     if kernel.shape != (len(targets), len(targets)) or test_kernel.shape[1:] != (len(targets),):
         shapes = f"(N, N) and (M, N) with N = {len(targets)}"
         raise InvalidValue("kernel", f"{tuple(kernel.shape)}, {tuple(test_kernel.shape)}", shapes)
-    if min(ridges) <= 0:
-        raise InvalidValue("ridges", list(ridges), "numbers above 0")
+    if not len(ridges) or not all(0 < ridge < math.inf for ridge in ridges):
+        raise InvalidValue("ridges", list(ridges), "one or more finite numbers above 0")
     eigenvalues, basis = torch.linalg.eigh(kernel)
     eigenvalues = eigenvalues.clamp(min=0)  # rounding may leave the least ones below
     scale = float(eigenvalues.mean()) or 1.0  # of a kernel that is zero, which predicts zero with any ridge
@@ -66,7 +68,8 @@ def kernel_regression(
     best = int(errors.argmin())
     dual_weights = basis @ ((basis.mT @ targets) / (eigenvalues + candidates[best])[:, None])  # (N, O)
     accuracy = ((targets - residuals[best]).argmax(1) == targets.argmax(1)).double().mean()
-    return Regression(test_kernel @ dual_weights, candidates[best], errors, float(accuracy))
+    accuracy = float(accuracy) if targets.shape[1] > 1 else math.nan
+    return Regression(test_kernel @ dual_weights, candidates[best], errors, accuracy)
 
 
 def _left_out_residuals(spectrum: Tensor, basis: Tensor, targets: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Kernel regression against fits made one by one."""
 
+import math
+
 import pytest
 import torch
 
@@ -53,9 +55,16 @@ def test_a_zero_kernel_predicts_zero(problem):
     assert float(fit.leave_one_out.min()) == pytest.approx(float(problem[1].square().sum(1).mean()))
 
 
+def test_a_single_output_has_no_accuracy(problem):
+    """The largest of one prediction is always its own."""
+    kernel, targets, test_kernel = problem
+    assert math.isnan(kernel_regression(kernel, targets[:, :1], test_kernel).leave_one_out_accuracy)
+
+
 def test_refusals(problem):
     kernel, targets, test_kernel = problem
-    with pytest.raises(InvalidValue, match="above 0"):
-        kernel_regression(kernel, targets, test_kernel, [0.0])
+    for ridges in ([0.0], [], [1.0, math.nan], [math.inf]):
+        with pytest.raises(InvalidValue, match=r"ridges=.*above 0"):
+            kernel_regression(kernel, targets, test_kernel, ridges)
     with pytest.raises(InvalidValue, match="kernel"):
         kernel_regression(kernel, targets[:3], test_kernel)
