@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.backend_bases import FigureCanvasBase
 from rich.console import Console
 from rich.table import Table
 
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, integer
 from orthontk.files import write_text
 from orthontk.kernels.infinite import infinite_kernels
+from orthontk.kernels.infinite.gaussian import as_activation
+from orthontk.kernels.measures import condition_number, effective_rank, eigenvalues
 from orthontk.meanfield.correlation import correlation_fixed_point, correlation_length
 from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import fixed_point
@@ -28,10 +31,11 @@ from orthontk.networks import FCN
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
+        as_activation(options.activation)  # refused here, it is no setting without a fixed point
         if options.phase_diagram is None:
             _print_setting(options)
         else:
-            _draw_phase_diagram(options.activation, options.phase_diagram)
+            _draw_phase_diagram(options.activation, _image(options.phase_diagram))
     except InvalidValue as refusal:
         sys.exit(f"error: {refusal}")
 
@@ -42,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Fixed points of a setting, and spectrum and condition number of its infinite-width NTK by depth.",
     )
     parser.add_argument("--activation", default="tanh")
-    parser.add_argument("--weight-var", type=float, default=1.05)
-    parser.add_argument("--bias-var", type=float, default=2.01e-5)
+    parser.add_argument("--weight-var", type=float, help="sigma_w^2 (default 1.05)")
+    parser.add_argument("--bias-var", type=float, help="sigma_b^2 (default 2.01e-5)")
     parser.add_argument(
         "--critical", type=float, metavar="Q", help="the critical point with q* = Q, instead of the two"
     )
@@ -52,9 +56,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--features", type=int, default=784, help="entries of an input (default 784)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--phase-diagram", type=Path, metavar="FILE.png", help="draw q*, chi_1 and xi_c over both variances instead"
+        "--phase-diagram",
+        type=Path,
+        metavar="FILE.png",
+        help="draw chi_1 and xi_c over both variances instead; FILE.csv has q*, too",
     )
     return parser
+
+
+def _image(path: Path) -> Path:
+    """The path with its ending, if an image can be written there."""
+    path = path if path.suffix else path.with_suffix(".png")
+    formats = sorted(FigureCanvasBase.get_supported_filetypes())
+    if not path.parent.is_dir():
+        raise InvalidValue("--phase-diagram", path, "a file in a folder that exists")
+    if path.suffix[1:].lower() not in formats:
+        raise InvalidValue("--phase-diagram", path, "an image that Matplotlib writes: " + ", ".join(formats))
+    return path
 
 
 def _draw_phase_diagram(activation: str, path: Path) -> None:
@@ -74,22 +92,30 @@ def _draw_phase_diagram(activation: str, path: Path) -> None:
 
 def _print_setting(options: argparse.Namespace) -> None:
     console = Console()
-    weight_var, bias_var = options.weight_var, options.bias_var
-    if options.critical is not None:
-        weight_var, bias_var = critical_point(options.activation, options.critical)
+    inputs, features = integer("--inputs", options.inputs), integer("--features", options.features)
+    weight_var, bias_var = _variances(options)
     console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
     try:
         console.print(_fixed_points(options.activation, weight_var, bias_var))
     except InvalidValue as refusal:  # the kernels exist all the same
         console.print(f"no fixed point: {refusal}")
     generator = torch.Generator().manual_seed(options.seed)
-    x = torch.randn(options.inputs, options.features, generator=generator, dtype=torch.float64)
-    x *= (options.features**0.5) / x.norm(dim=1, keepdim=True)
+    x = torch.randn(inputs, features, generator=generator, dtype=torch.float64)
+    x *= (features**0.5) / x.norm(dim=1, keepdim=True)
     table = Table("depth", "NTK(x,x)", "largest", "median", "smallest eigenvalue", "condition number", "effective rank")
     for depth in options.depths:
-        net = FCN(options.features, 1, 1, depth, options.activation, weight_var, bias_var)
+        net = FCN(features, 1, 1, depth, options.activation, weight_var, bias_var)
         table.add_row(str(depth), *_spectrum(infinite_kernels(net, x).ntk))
     console.print(table)
+
+
+def _variances(options: argparse.Namespace) -> tuple[float, float]:
+    if options.critical is None:
+        weight_var = 1.05 if options.weight_var is None else options.weight_var
+        return weight_var, 2.01e-5 if options.bias_var is None else options.bias_var
+    if options.weight_var is not None or options.bias_var is not None:
+        raise InvalidValue("--critical", options.critical, "without --weight-var and --bias-var, which follow from it")
+    return critical_point(options.activation, options.critical)
 
 
 def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:
@@ -101,11 +127,9 @@ def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:
 
 
 def _spectrum(ntk: torch.Tensor) -> list[str]:
-    eigenvalues = torch.linalg.eigvalsh(ntk)
-    share = eigenvalues.clamp(min=1e-300) / eigenvalues.sum()
-    rank = torch.exp(-(share * share.log()).sum())
-    values = ntk.diag().mean(), eigenvalues[-1], eigenvalues.median(), eigenvalues[0], eigenvalues[-1] / eigenvalues[0]
-    return [*(f"{float(v):.4g}" for v in values), f"{float(rank):.1f}"]
+    spectrum = eigenvalues(ntk)
+    values = ntk.diag().mean(), spectrum[-1], spectrum.median(), spectrum[0], condition_number(spectrum, ntk.dtype)
+    return [*(f"{float(v):.4g}" for v in values), f"{effective_rank(spectrum):.1f}"]
 
 
 if __name__ == "__main__":

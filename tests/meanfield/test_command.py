@@ -1,0 +1,54 @@
+"""`python -m orthontk.meanfield`: what it refuses, and where it writes."""
+
+import numpy as np
+import pytest
+import torch
+
+from orthontk.meanfield import __main__ as command
+from orthontk.meanfield import phase_diagram
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A diagram of few points."""
+    few = phase_diagram("tanh", np.array([0.9, 1.5, 3.0]), np.array([0.0, 0.1]))
+    monkeypatch.setattr(command, "phase_diagram", lambda *grid: few)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (["--inputs", "0"], "--inputs=0: expected an integer of at least 1"),
+        (["--inputs", "-3"], "--inputs=-3: expected an integer of at least 1"),
+        (["--features", "0"], "--features=0: expected an integer of at least 1"),
+        (["--critical", "0.01", "--weight-var", "3"], "--critical=0.01: expected without --weight-var and --bias-var"),
+        (["--critical", "0.01", "--bias-var", "0"], "--critical=0.01: expected without --weight-var and --bias-var"),
+        (["--phase-diagram", "nofolder/x.png"], "--phase-diagram=nofolder/x.png: expected a file in a folder that"),
+        (["--phase-diagram", "x.csv"], "--phase-diagram=x.csv: expected an image that Matplotlib writes: "),
+        (["--phase-diagram", "foo.xyz"], "--phase-diagram=foo.xyz: expected an image that Matplotlib writes: "),
+    ],
+)
+def test_refused_before_anything_is_computed(arguments, refusal, monkeypatch, capsys):
+    monkeypatch.setattr(command, "phase_diagram", None)
+    with pytest.raises(SystemExit) as end:
+        command.main(arguments)
+    assert str(end.value).startswith(f"error: {refusal}") and capsys.readouterr().out == ""
+
+
+def test_an_unknown_activation_is_named_once(capsys):
+    with pytest.raises(SystemExit, match="activation=tanhh"):
+        command.main(["--activation", "tanhh"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["diagram", "diagram.pdf"])
+def test_the_files_that_are_named_are_those_written(quick, tmp_path, name, capsys):
+    command.main(["--phase-diagram", str(tmp_path / name)])
+    written = [tmp_path / (name if "." in name else f"{name}.png"), tmp_path / "diagram.csv"]
+    assert capsys.readouterr().out.split() == [str(path) for path in written]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+def test_the_spectrum_of_a_singular_kernel_has_no_condition_number():
+    values = command._spectrum(torch.ones(3, 3, dtype=torch.float64))
+    assert values[-2:] == ["inf", "1.0"]
