@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels import infinite_kernels
 from orthontk.networks import CNN, FCN
 
@@ -23,6 +24,14 @@ def test_never_nan(activation, bias_var, parameterization):
         assert torch.equal(kernel, kernel.mT)
         assert torch.linalg.eigvalsh(kernel)[0] > -1e-12 * kernel.trace()
         assert torch.allclose(kernel[0], kernel[5], rtol=1e-12)  # equal inputs
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_no_inputs_are_refused(activation):
+    net = FCN(6, 1, 4, 3, activation)
+    for arguments in ((X[:0],), (X, X[:0])):
+        with pytest.raises(InvalidValue, match="at least one input"):
+            infinite_kernels(net, *arguments)
 
 
 def test_zero_image_regions():

@@ -62,11 +62,11 @@ def infinite_kernels(
             position) in every layer: its variance, and of activations without a closed form up to some hundred numbers.
 
     Raises:
-        InvalidValue: an unknown `init` or one that cannot initialize `net`, inputs of another shape than the network's,
-            a subclass with a forward pass of its own, an activation with trainable parameters or one that grows too
-            fast for a layer's variance (exp(u) from 68 on), a variance above 1e16 where the activation has no closed
-            form, or above 1e4 where it never tends to a constant or a power of u (as sin(u)), or a limit too small for
-            one pair of inputs.
+        InvalidValue: an unknown `init` or one that cannot initialize `net`, inputs of another shape than the network's
+            or none, a subclass with a forward pass of its own, an activation with trainable parameters or one that
+            grows too fast for a layer's variance (exp(u) from 68 on), a variance above 1e16 where the activation has
+            no closed form, or above 1e4 where it never tends to a constant or a power of u (as sin(u)), or a limit too
+            small for one pair of inputs.
 
     Sources: Jacot et al. 2018; Arora et al. 2019 (CNTK); Novak et al. 2019; Xiao et al. 2018 (delta-orthogonal).
 
@@ -79,6 +79,8 @@ def infinite_kernels(
     keep_freed_memory()
     steps = linear_steps(net, init)
     inputs = [as_images(net, x) for x in (x1, x2) if x is not None]
+    if not all(map(len, inputs)):
+        raise InvalidValue("x", "an empty batch", "at least one input")
     duals, moments = variance_pass(steps, activations(net), inputs)
     n1, n2 = len(inputs[0]), len(inputs[-1])
     side = _block_side(math.prod(inputs[0].shape[-2:]), memory_limit)
