@@ -50,11 +50,12 @@ def test_tanh_at_pennington_setting():
     assert fixed_point("tanh", 1.05, 2.0105e-5) == pytest.approx(0.02592, abs=5e-6)
 
 
+@pytest.mark.parametrize("q_star", [0.7, 1.0])  # the second is one of the values where a crossing is looked for
 @pytest.mark.parametrize("activation", ["tanh", "erf", "Hardtanh", "ELU"])
-def test_critical_point_is_critical_and_fixed(activation):
-    weight_var, bias_var = critical_point(activation, 0.7)
-    assert fixed_point(activation, weight_var, bias_var) == pytest.approx(0.7, rel=1e-9)
-    assert chi_1(activation, weight_var, 0.7) == pytest.approx(1, rel=1e-12)
+def test_critical_point_is_critical_and_fixed(activation, q_star):
+    weight_var, bias_var = critical_point(activation, q_star)
+    assert fixed_point(activation, weight_var, bias_var) == pytest.approx(q_star, rel=1e-9)
+    assert chi_1(activation, weight_var, q_star) == pytest.approx(1, rel=1e-12)
     assert critical_bias_var(activation, weight_var) == pytest.approx(bias_var, rel=1e-8)
 
 

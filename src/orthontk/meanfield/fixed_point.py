@@ -68,8 +68,9 @@ fixed point (bias_var=0.1)
     if len(crossings) == 0 or not shrinks[crossings[0] + 1 :].any():
         accepted = f"a value for which the length map of {_name(activation)} has a stable fixed point"
         raise InvalidValue("weight_var", weight_var, f"{accepted} (bias_var={bias_var:g})")
-    i = int(crossings[0])
-    return _root(phi, weight_var, bias_var, float(SCAN[i]), float(SCAN[i + 1]))
+    below = int(crossings[0])
+    above = below + 1 + int(shrinks[below + 1 :].float().argmax())  # the next may be the fixed point, to rounding
+    return _root(phi, weight_var, bias_var, float(SCAN[below]), float(SCAN[above]))
 
 
 def _root(phi: Activation, weight_var: float, bias_var: float, low: float, high: float) -> float:

@@ -50,16 +50,21 @@ def run(config: DictConfig) -> None:
         if str(config.resume) == "never" or not is_finished(path):
             with claimed(config) as path, recording_failure(path, config, process_number(config)):
                 check_settings(config)
-                check_overrides(config, HydraConfig.get().overrides.task)
+                _check_overrides(config)
                 if not is_finished(path):  # by another launch, which this one has waited for
                     _require_own_directory(config, path)
                     with training_arithmetic(config.trainer.tf32):
                         _carry_out(config, begin(config, path))
                     return
         require_same_settings(config, path)
-        check_overrides(config, HydraConfig.get().overrides.task)
+        _check_overrides(config)
         _show_finished(config, path)
         _report_to_agent(config, path)
+
+
+def _check_overrides(config: DictConfig) -> None:
+    hydra = HydraConfig.get()
+    check_overrides(config, hydra.overrides.task, hydra.runtime.choices)
 
 
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:

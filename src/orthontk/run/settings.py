@@ -1,10 +1,9 @@
 """Refuse bad settings by the key a user would change, before anything is computed."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -65,8 +64,11 @@ def check_settings(config: DictConfig) -> None:
         check_ensemble(config)
 
 
-def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
+def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collection[str] = ()) -> None:
     """Refuse a key of the command line whose value another setting decides, or that nothing would look at.
+
+    Args:
+        groups: as in `check_added`.
 
     Raises:
         InvalidValue: naming the key and what decides it.
@@ -79,7 +81,7 @@ def check_overrides(config: DictConfig, overrides: Iterable[str]) -> None:
             raise InvalidValue(name, value, f"null in a single run, or {axes} beside it, for replicas to have it")
     if is_ensemble(config):
         check_replaced(config, given)
-    check_added(config, overrides, HydraConfig.get().runtime.choices)
+    check_added(config, overrides, groups)
     for key, decided in DECIDES.items():
         value = OmegaConf.select(config, key)
         for name in decided:
