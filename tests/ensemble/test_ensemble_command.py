@@ -112,7 +112,7 @@ def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
     assert groups[0.01]["train/tau"] == {"mean": None, "standard_error": None, "uncensored": 0, "censored": 2}
 
 
-@pytest.mark.parametrize("seen", [(1000,), (5, 9, 12)])
+@pytest.mark.parametrize("seen", [pytest.param((1000,), marks=pytest.mark.slow), (5, 9, 12)])
 def test_tau_is_the_first_step_above_the_threshold(small, monkeypatch, seen):
     """Against accuracies logged at every step, and a test at every step; also by way of parts of the test set."""
     monkeypatch.setattr("orthontk.callbacks.tau.SEEN", seen)

@@ -122,7 +122,14 @@ PEAK = """
             self.table, self.readout = nn.Embedding(50, 64).requires_grad_(False), nn.Linear(64, 2)
         def forward(self, x):
             return self.readout(self.table(x.long().abs() % 50)[:, 0])
+    class LSTM(nn.Module):  # left to torch.func
+        def __init__(self):
+            super().__init__()
+            self.layer, self.readout = nn.LSTM(16, 64, batch_first=True), nn.Linear(64, 5)
+        def forward(self, x):
+            return self.readout(self.layer(x)[0][:, -1])
     nets = {
+        "LSTM": (LSTM(), (10, 16)),
         "grouped": (grouped, (512, 4, 4)),
         "recurrent": (Recurrent(), (16, 12, 12)),
         "first token": (FirstToken(), (512,)),
@@ -157,10 +164,11 @@ PEAK = """
     ("kind", "examples", "limit_mb", "outputs"),
     [
         ("FCN", 400, 100, "full"),
-        ("FCN", 400, 100, "trace"),
+        pytest.param("FCN", 400, 100, "trace", marks=pytest.mark.slow),
         ("CNN", 60, 120, "full"),
         pytest.param("grouped", 10, 100, "full", marks=pytest.mark.slow),
         ("recurrent", 40, 100, "full"),
+        pytest.param("LSTM", 128, 100, "full", marks=pytest.mark.slow),
         ("first token", 400, 30, "full"),
         pytest.param("deep", 190, 200, "trace", marks=pytest.mark.slow),
         pytest.param("orthogonal", 40, 40, "full", marks=pytest.mark.slow),

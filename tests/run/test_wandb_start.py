@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import sys
 from orthontk.loggers.wandb_start import start_run
@@ -14,6 +16,7 @@ print([name for name in sys.modules if name.startswith(("wandb.sdk.launch", "wan
 """
 
 
+@pytest.mark.slow
 def test_launch_is_not_imported(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", START, str(tmp_path)],

@@ -108,6 +108,7 @@ def test_gaussian_against_gaussian_with_other_draws_is_no_speed_up(train, twin, 
     assert all(claim["seeds"] == 16 for claim in claims)
 
 
+@pytest.mark.slow
 def test_few_seeds_of_a_real_speed_up_decide_nothing(train, tmp_path):
     assert train("-m", *SPEED, "ensemble.seeds=3", "model.depth=12").code == 0
     claims = verdicts(tmp_path / "outputs", "learning_speed")
