@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml
-from made_runs import make_run
 
+from made_runs import make_run
 from orthontk.report.gather import gather
 from orthontk.report.sweeps import sweeps_in
 from orthontk.report.watch import watch
 from orthontk.report.write import Reporter
+from orthontk.run.lock import locked
 
 NOW = time.time()
 
@@ -30,6 +31,14 @@ def begin(folder, *task, seconds_ago, grids=None):
     age(folder / "multirun.yaml", seconds_ago)
 
 
+def record(folder, name, seconds_ago, jobs):
+    """What the sweep's own record says: jobs in run0, run1, …"""
+    (folder / ".sweeps").mkdir(parents=True, exist_ok=True)
+    own = [{"overrides": [f"seed={seed}"], "directory": f"run{seed}"} for seed in range(jobs)]
+    launched = datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat(timespec="milliseconds")
+    (folder / ".sweeps" / f"{name}.json").write_text(json.dumps({"launched": launched, "jobs": own}))
+
+
 def age(path, seconds):
     os.utime(path, (NOW - seconds, NOW - seconds))
 
@@ -39,32 +48,42 @@ def test_jobs_rate_and_time_left(tmp_path):
     begin(folder, "seed=0,1,2,3", "name=speed", seconds_ago=60)
     for seed in (0, 1):
         make_run(folder / f"run{seed}", overrides=[f"seed={seed}", "name=speed"])
-    make_run(folder / "run2", step=5, overrides=["name=speed", "seed=2"])
     make_run(folder / "other", overrides=["seed=9", "name=speed"])  # of another sweep
-    (sweep,) = sweeps_of(tmp_path)
+    with locked(make_run(folder / "run2", step=5, overrides=["name=speed", "seed=2"])):
+        (sweep,) = sweeps_of(tmp_path)
     assert (sweep.jobs, sweep.done, sweep.running) == (4, 2, 1)
-    assert sweep.work == 2.5 and sweep.elapsed == pytest.approx(60)
-    assert sweep.seconds_left == pytest.approx(2 * 60 / 2.5)  # two jobs are not done
-    assert sweep.in_words() == "speed: 2 of 4 jobs done, 1 running, 2.5 jobs a minute, about 48 s left"
+    assert (sweep.new, sweep.part, sweep.elapsed) == (2, 0.5, pytest.approx(60))
+    assert sweep.seconds_left == pytest.approx(1.5 * 60 / 2.5)  # a job and a half are not done
+    assert sweep.in_words() == "speed: 2 of 4 jobs done, 1 running, 2.5 jobs a minute, about 36 s left"
 
 
 def test_what_was_done_before_is_no_work_of_this_sweep(tmp_path):
     folder = tmp_path / "speed"
     begin(folder, "seed=0,1", seconds_ago=10)
     age(make_run(folder / "run0", overrides=["seed=0"]) / "summary.json", 1000)
-    make_run(folder / "run1", step=1, overrides=["seed=1"])
-    (sweep,) = sweeps_of(tmp_path)
-    assert (sweep.done, sweep.work) == (1, pytest.approx(0.1))
+    with locked(make_run(folder / "run1", step=1, overrides=["seed=1"])):
+        (sweep,) = sweeps_of(tmp_path)
+    assert (sweep.done, sweep.new, sweep.part) == (1, 0, pytest.approx(0.1))
 
 
-def test_a_job_without_a_sign_of_life_does_not_run(tmp_path):
+def test_a_job_that_no_process_holds_does_not_run(tmp_path):
     begin(tmp_path / "speed", "seed=0,1", seconds_ago=1000)
-    run = make_run(tmp_path / "speed" / "run0", step=3, overrides=["seed=0"])
-    for path in (run, *run.iterdir()):
-        age(path, 500)
+    make_run(tmp_path / "speed" / "run0", step=3, overrides=["seed=0"])
     (sweep,) = sweeps_of(tmp_path)
     assert sweep.running == 0 and not sweep.is_over and sweep.seconds_left is None
     assert sweep.in_words() == "speed: 0 of 2 jobs done, 0 running"
+
+
+def test_a_sweep_is_over_when_all_its_jobs_are_done_or_have_failed(tmp_path):
+    folder = tmp_path / "speed"
+    record(folder, "new", 30, 3)
+    make_run(folder / "run0")
+    (make_run(folder / "run1", step=4) / "failure.txt").write_text("loss: broke\n\nTraceback …\n")
+    assert sweeps_of(tmp_path)[0].in_words() == "speed: 1 of 3 jobs done, 1 failed, 0 running"
+    (folder / "run2").mkdir()
+    (folder / "run2" / "failure.txt").write_text("refused before it had a configuration\n")
+    (sweep,) = sweeps_of(tmp_path)
+    assert sweep.is_over and sweep.in_words() == "speed: 1 of 3 jobs done, 2 failed"
 
 
 def test_the_grid_of_a_preset(tmp_path):
@@ -77,11 +96,8 @@ def test_the_grid_of_a_preset(tmp_path):
 def test_a_sweeps_own_record_is_preferred(tmp_path):
     folder = tmp_path / "speed"
     begin(folder, "seed=0", seconds_ago=5)
-    (folder / ".sweeps").mkdir()
-    jobs = [{"overrides": [f"seed={seed}"], "directory": f"run{seed}"} for seed in range(3)]
-    for name, age_, own in (("old", 500, jobs[:1]), ("new", 30, jobs)):
-        launched = datetime.fromtimestamp(NOW - age_, UTC).isoformat(timespec="milliseconds")
-        (folder / ".sweeps" / f"{name}.json").write_text(json.dumps({"launched": launched, "jobs": own}))
+    record(folder, "old", 500, 1)
+    record(folder, "new", 30, 3)
     make_run(folder / "run1", overrides=["whatever"])
     (sweep,) = sweeps_of(tmp_path)
     assert (sweep.jobs, sweep.done) == (3, 1)
@@ -89,15 +105,18 @@ def test_a_sweeps_own_record_is_preferred(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "hydra: 3", "hydra: {overrides: {task: ['a=[']}, sweeper: {}}"])
 def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
-    make_run(tmp_path / "speed" / "run0", step=3)
+    run = make_run(tmp_path / "speed" / "run0", step=3)
     (tmp_path / "speed" / "multirun.yaml").write_text(text)
-    (sweep,) = sweeps_of(tmp_path)  # as its run is at work
+    with locked(run):
+        (sweep,) = sweeps_of(tmp_path)  # as its run is at work
     assert sweep.jobs is None and sweep.in_words().startswith("speed: 0 jobs done, 1 running")
 
 
-def test_watching_survives_a_folder_that_vanishes_while_it_is_read(tmp_path, monkeypatch):
-    begin(tmp_path / "speed", "seed=0", seconds_ago=10)
+def test_watching_survives_a_folder_that_vanishes_while_it_is_read(tmp_path, monkeypatch, capsys):
+    begin(tmp_path / "speed", "seed=0,1", seconds_ago=10)
     make_run(tmp_path / "speed" / "run0", overrides=["seed=0"])
+    failed = make_run(tmp_path / "speed" / "run1", step=2, overrides=["seed=1"])
+    (failed / "failure.txt").write_text("loss: broke\n")
     updates, original = [], Reporter.update
 
     def update(reporter):
@@ -108,4 +127,6 @@ def test_watching_survives_a_folder_that_vanishes_while_it_is_read(tmp_path, mon
 
     monkeypatch.setattr(Reporter, "update", update)
     watch(tmp_path, tmp_path / "report", every=0.01)
+    printed = capsys.readouterr().out
+    assert "run1: failed: loss: broke" in printed and "Report: " in printed  # as the report prints
     assert updates == [0, 1] and (tmp_path / "report" / "index.html").exists()  # and it ends, as the sweep is over

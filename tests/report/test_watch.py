@@ -6,7 +6,9 @@ import time
 
 import pytest
 import yaml
+
 from made_runs import make_run
+from orthontk.run.lock import locked
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +39,8 @@ def sweep(tmp_path):
 
 def test_it_ends_with_the_sweep(sweep):
     process, page = started(sweep, "--csv"), sweep / "report" / "index.html"
-    wait_for(page, "speed: 1 of 2 jobs done, 1 running")
+    with locked(sweep / "speed" / "run1"):
+        wait_for(page, "speed: 1 of 2 jobs done, 1 running")
     assert '"reload": 1' in page.read_text()
     (sweep / "speed" / "run1").rename(sweep / "run1")
     make_run(sweep / "speed" / "run1", overrides=["seed=1"])

@@ -1,6 +1,7 @@
-"""How far the sweeps in a folder are: jobs done and running, their rate, and the time left."""
+"""How far the sweeps in a folder are: jobs done, failed and running, their rate, and the time left."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,7 @@ from pathlib import Path
 from orthontk.report.gather import Run
 from orthontk.report.sweep_plan import SETTINGS, Plan, planned
 from orthontk.run.directory import PROVENANCE, SUMMARY
-
-RUNNING = 120.0  # seconds without a sign of life after which an unfinished job no longer counts as running
+from orthontk.sweep.state import FAILED, RUNNING, state_of
 
 
 @dataclass(frozen=True)
@@ -18,40 +18,44 @@ class Sweep:
 
     Args:
         jobs: how many it has; None if nothing says so.
-        work: jobs done, with the part done of those that are not, since the sweep was started.
+        new: jobs done since the sweep was started.
+        part: of the jobs that are running, what they have done, in jobs.
         elapsed: seconds from the start to now, or to the last sign of life of a sweep that has stopped.
     """
 
     name: str
     jobs: int | None
     done: int
+    failed: int
     running: int
-    work: float
+    new: int
+    part: float
     elapsed: float
 
     @property
     def is_over(self) -> bool:
-        return self.jobs is not None and self.done >= self.jobs
+        """Whether every job is done or has failed."""
+        return self.jobs is not None and self.done + self.failed >= self.jobs
 
     @property
     def rate(self) -> float:
         """Jobs a second."""
-        return self.work / self.elapsed if self.elapsed > 0 else 0.0
+        return (self.new + self.part) / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """None where that cannot be told: no job has got on yet, or none is running."""
         if self.jobs is None or self.is_over or self.rate == 0 or not self.running:
             return None
-        return (self.jobs - self.done) / self.rate
+        return (self.jobs - self.done - self.failed - self.part) / self.rate
 
     def in_words(self) -> str:
         """
-        >>> Sweep("speed", 10, 4, 2, 5.0, 60.0).in_words()
-        'speed: 4 of 10 jobs done, 2 running, 5 jobs a minute, about 1 min left'
+        >>> Sweep("speed", 10, done=4, failed=1, running=2, new=4, part=1.0, elapsed=60.0).in_words()
+        'speed: 4 of 10 jobs done, 1 failed, 2 running, 5 jobs a minute, about 48 s left'
         """
         many = f"{self.done} of {self.jobs} jobs done" if self.jobs is not None else f"{self.done} jobs done"
-        parts = [many]
+        parts = [many, *([f"{self.failed} failed"] if self.failed else [])]
         if not self.is_over:
             parts.append(f"{self.running} running")
             if self.running and self.rate > 0:
@@ -80,24 +84,24 @@ def sweeps_in(root: Path, runs: Sequence[Run], now: float | None = None) -> list
 def _sweep(name: str, runs: Sequence[Run], plan: Plan | None, now: float) -> Sweep:
     own = [run for run in runs if plan is None or plan.has(run)]
     finished = [run for run in own if run.finished]
-    running = [run for run in own if not run.finished and now - _last_sign(run.directory) < RUNNING]
+    begun = {run.directory: run for run in own if not run.finished}
+    # A job that was refused before it wrote its configuration is no run.
+    others = {*begun, *(plan.directories if plan is not None else ())} - {run.directory for run in finished}
+    states = {directory: state_of(directory).kind for directory in others}
+    running = [run for directory, run in begun.items() if states[directory] == RUNNING]
+    counts = Counter(states.values())
     start = plan.launched if plan is not None else min(map(_first_sign, running), default=now)
-    new = [run for run in finished if _modified(run.directory / SUMMARY) >= start]
-    work = len(new) + sum(_part_done(run) for run in running)
-    end = now if running else max((_modified(run.directory / SUMMARY) for run in new), default=start)
-    return Sweep(name, None if plan is None else plan.jobs, len(finished), len(running), work, end - start)
+    ends = [end for run in finished if (end := _modified(run.directory / SUMMARY)) >= start]
+    part = sum(map(_part_done, running))
+    end = now if counts[RUNNING] else max(ends, default=start)
+    jobs = None if plan is None else plan.jobs
+    return Sweep(name, jobs, len(finished), counts[FAILED], counts[RUNNING], len(ends), part, end - start)
 
 
 def _part_done(run: Run) -> float:
     """The share of its steps that a run has made."""
     most, last = run.get("trainer.max_steps"), max((row["step"] for row in run.rows), default=0)
     return min(1.0, last / most) if isinstance(most, int) and most > 0 else 0.0
-
-
-def _last_sign(directory: Path) -> float:
-    """When anything in a run's folder or the folders in it last changed."""
-    files = [directory, *directory.iterdir(), *directory.glob("*/*"), *directory.glob("chunks/*/*")]
-    return max(map(_modified, files))
 
 
 def _first_sign(run: Run) -> float:

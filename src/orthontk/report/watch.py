@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from orthontk.report.show import show
 from orthontk.report.sweeps import Sweep, sweeps_in
 from orthontk.report.write import Reporter
 
@@ -17,7 +18,10 @@ SECONDS_BETWEEN_LINES = 60.0  # where there is no terminal
 
 
 def watch(directory: Path, out: Path, every: float) -> Reporter:
-    """Write the page every so many seconds, or less often where that takes long; the last time without reloading."""
+    """Write the page every so many seconds, or less often where that takes long; the last time without reloading.
+
+    It ends when every job of every sweep is done or has failed, and then prints what `report` does.
+    """
     reporter, console = Reporter(directory, out), Console()
     told = Told(console)
     with _terminated_as_interrupted(), console.status("") as status:
@@ -33,6 +37,7 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
         except KeyboardInterrupt:
             reporter.update()
     reporter.write()
+    show(reporter.judged, reporter.skipped, out)
     return reporter
 
 
