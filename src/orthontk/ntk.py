@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
         type=Path,
         help=f"where to write (default: {RECOMPUTED} in the run; of an ensemble in replicas/NAME, or in OUT/NAME)",
     )
-    return parser.parse_args()
+    return parser.parse_intermixed_args()  # settings may stand behind options
 
 
 @dataclass
@@ -191,7 +191,8 @@ def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object
         raise InvalidValue("out", path, "a new file, or one of this command") from error
     same = series.probe.keys() == probe.keys() and all(torch.equal(series.probe[k], probe[k].cpu()) for k in probe)
     if not same or series.settings != settings:
-        raise InvalidValue("out", path, "another file: this one has kernels of another run or probe, or other settings")
+        accepted = "another file: this one has kernels of another run or probe, or other settings"
+        raise InvalidValue("--out", path, accepted)
     return series
 
 

@@ -41,7 +41,8 @@ class Probes:
     def __post_init__(self) -> None:
         for setting in self.settings:
             if not setting.startswith("data.") or "=" not in setting:
-                raise InvalidValue("settings", setting, "data.KEY=VALUE")
+                key, _, value = setting.partition("=")
+                raise InvalidValue(key, value, "a setting of the data, data.KEY=VALUE")
         self.given = OmegaConf.from_dotlist(list(self.settings)).get("data") or OmegaConf.create()
         schemes = {of.get("normalize", "standardize") for of in (self.config.data, self.given)}
         self.standardizes_others = bool(self.settings) and self.inputs is None and schemes == {"standardize"}

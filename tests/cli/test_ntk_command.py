@@ -164,7 +164,7 @@ def test_refusals(run, recompute, tmp_path):
     np.save(tmp_path / "texts.npy", np.array(["a"]))
     for arguments, named in [
         ((tmp_path,), "RUN_DIRECTORY"),
-        ((run, "model.width=3"), "settings=model.width=3"),
+        ((run, "model.width=3"), "model.width=3: expected a setting of the data"),
         ((run, "--probe-size", 61), "probe_size=61"),
         ((run, "--inputs", tmp_path / "nowhere.npy"), "inputs="),
         ((run, "--inputs", tmp_path / "narrow.npy"), "inputs=(3, 5)"),
@@ -195,7 +195,7 @@ def test_the_probes_data_may_differ_from_the_trainings(run, recompute, tmp_path)
         ]
     ):
         out = tmp_path / f"{number}.safetensors"
-        code, printed = recompute(run, *settings, "--probe-size", 9, "--out", out)
+        code, printed = recompute(run, "--probe-size", 9, *settings, "--out", out)
         assert code == 0, printed.err
         assert kernels(out)[1].shape == (9, 9, 10, 10)
     code, printed = recompute(run, "data.seed=1", "data.pool=4", "--probe-size", 9)

@@ -55,6 +55,12 @@ def test_every_initialization_is_drawn_in_a_look_of_its_own():
         assert set(looks) == set(SIX) and len(set(looks.values())) == 6
 
 
+def test_the_axis_begins_at_0_only_where_there_is_one():
+    assert taus([result(3, 4), result(5, 9)]).panels[0].y.scale == "log"
+    at_0 = [result(3, 4), REPLICA | {"train/tau": 0, "train/censored": 0}]
+    assert taus(at_0).panels[0].y.scale == "symlog"
+
+
 def test_learning_rates_that_are_left_out_are_counted():
     curves = {0: {0: 1.0, 2: 2.0}}
     figure = bands("train/loss", {("gaussian", rate / 10): curves for rate in range(1, 11)})

@@ -50,6 +50,14 @@ def test_it_ends_with_the_sweep(sweep):
     assert (sweep / "report" / "curves.csv").exists()
 
 
+def test_failed_jobs_are_told_at_the_end(sweep):
+    (sweep / "speed" / "run1" / "failure.txt").write_text("model.width=0: expected an integer\n")
+    process = started(sweep)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "speed: 1 of 2 jobs done, 1 failed" in printed
+    assert f"python -m orthontk.sweep status {sweep} says why" in printed
+
+
 def test_a_polite_kill_leaves_a_page_that_does_not_reload(sweep):
     process, page = started(sweep), sweep / "report" / "index.html"
     wait_for(page, '"reload": 1')

@@ -80,6 +80,8 @@ def test_a_failed_run_says_why(runs, folder):
     _, printed = runs(folder / "refused")
     (row,) = table(printed.out)
     assert row["status"] == "failed" and "gradient_clip_val" in printed.out and "1 run: 1 failed" in printed.out
+    _, printed = runs(folder / "refused", "--where", "gradient_clip_val=high")
+    assert "1 failed" in printed.out
 
 
 def test_sorted_and_filtered(runs, folder):

@@ -44,6 +44,12 @@ def test_numbers_come_before_texts_in_either_direction(descending, order):
     assert places(ordered(found, "setting", descending)) == order
 
 
+def test_the_last_word_of_a_setting_is_enough_where_runs_do_not_differ_in_it():
+    found = entries(**{"model.width": [8, 8], "data.seed": [0, 1], "optimizer.seed": [0, 0]})
+    assert places(where(found, ["width=8"])) == [0, 1]
+    assert places(where(found, ["seed=1"])) == [1]  # the one that differs
+
+
 def test_a_setting_differs_among_the_runs_that_have_it():
     settings = [{"width": 8, "depth": 2, "seed": 0}, {"width": 8.0, "seed": 1}]
     assert differing(settings) == ["seed"]

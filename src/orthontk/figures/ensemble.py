@@ -11,10 +11,10 @@ from orthontk.ensemble.bands import Curves, Kind, Point, band, read_curves
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
-from orthontk.figures.style import BLUE, GREEN, ORANGE, PURPLE, STEPS
+from orthontk.figures.style import AMBER, BLUE, GREEN, ORANGE, PURPLE, SKY, STEPS
 from orthontk.splits import TAU_SPLITS
 
-COLOURS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("-", ":", "-.")  # of initializations
+COLOURS, LINES = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER), ("-", ":", "-.")  # of initializations
 CURVES = {
     "train/loss": Axis("train loss (minibatch)", "log"),
     "train/accuracy": Axis("train accuracy (minibatch)"),
@@ -103,7 +103,9 @@ def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
         for place, (init, (colour, line)) in enumerate(zip(inits, _looks(), strict=False)):
             own = [result for result in results if result["init"] == init]
             series += _taus(split, own, colour, line, init, shift=1.06 ** (place - (len(inits) - 1) / 2))
-        y = Axis(f"τ ({split} set, updates)", "symlog", ends=(0, None))
+        label = f"τ ({split} set, updates)"
+        has_zero = any(value <= 0 for one in series for value in one.y)  # which a minibatch above the threshold gives
+        y = Axis(label, "symlog", ends=(0, None)) if has_zero else Axis(label, "log")
         panels.append(Panel(_without_tau(split, results, inits), Axis("learning rate", "log"), y, series))
     return PanelFigure(panels, len(splits), title="τ against the learning rate, mean of the replicas that have one")
 

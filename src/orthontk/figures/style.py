@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
+SKY, AMBER = "#56B4E9", "#E69F00"
 GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
 

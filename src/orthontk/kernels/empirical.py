@@ -140,7 +140,7 @@ def compute(
     own_traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
     unlike = False
     try:
-        for i, j in tqdm(tiles, desc="NTK tiles", disable=not progress):
+        for i, j in tqdm(tiles, desc="NTK tiles", disable=not (progress and tiles)):
             _compute_tile(problem, sides, i, j, theta, own_traces if traces is not None and i == j else None)
             if storage:
                 storage.finish((i, j))

@@ -136,7 +136,10 @@ class NTKOperator(LinearOperator):
         return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
 
     def trace(self, probes: int = 32, seed: int = 0) -> Estimate:
-        """tr Θ by Hutchinson's estimator: the mean of vᵀΘv over vectors of random signs (Hutchinson 1990)."""
+        """tr Θ by Hutchinson's estimator: the mean of vᵀΘv over vectors of random signs (Hutchinson 1990).
+
+        The error is the standard error of that mean; of few probes it is itself uncertain.
+        """
         return _mean([float(v @ (self @ v)) for v in self._signs(probes, seed)])
 
     def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:

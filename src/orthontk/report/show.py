@@ -1,5 +1,6 @@
 """The table of claims, in the terminal and as Markdown."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
+from orthontk.report.sweeps import Sweep
 
 if TYPE_CHECKING:
     from orthontk.report.write import Judged
@@ -34,6 +36,13 @@ def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Pat
     for path, reason in skipped.items():
         console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False, markup=False)
+
+
+def show_failed(sweeps: Sequence[Sweep], directory: Path) -> None:
+    """Print how far the sweeps are in which jobs have failed, and what says why."""
+    failed = [sweep.in_words() for sweep in sweeps if sweep.failed]
+    if failed:
+        print(*failed, f"python -m orthontk.sweep status {shlex.quote(str(directory))} says why", sep="\n")
 
 
 def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> str:

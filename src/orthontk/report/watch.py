@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from orthontk.report.show import show
+from orthontk.report.show import show, show_failed
 from orthontk.report.sweeps import Sweep, sweeps_in
 from orthontk.report.write import Reporter
 
@@ -38,6 +38,7 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
             reporter.update()
     reporter.write()
     show(reporter.judged, reporter.skipped, out)
+    show_failed(sweeps_in(directory, reporter.runs()), directory)
     return reporter
 
 

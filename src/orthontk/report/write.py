@@ -13,7 +13,8 @@ from orthontk.identity import first_difference
 from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Gathered, Known, Run, gather
-from orthontk.report.show import markdown, show
+from orthontk.report.show import markdown, show, show_failed
+from orthontk.report.sweeps import sweeps_in
 
 EMBEDDED = {"mnist_5k": "5,000 embedded digits, not the paper's images", "gaussian": "Gaussian inputs"}
 
@@ -52,6 +53,7 @@ def report(directory: Path, out: Path) -> "Reporter":
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
     show(reporter.judged, reporter.skipped, out)
+    show_failed(sweeps_in(directory, reporter.runs()), directory)
     return reporter
 
 
@@ -115,7 +117,8 @@ class Reporter:
         if pdf is not None:
             drawn = runs if pdf == "all" else []
             write_prints(self.judged, drawn, self.labels(drawn), self.out / "pdf")
-            written.append(self.out / "pdf")
+            if (self.out / "pdf").exists():
+                written.append(self.out / "pdf")
         return written
 
     def runs(self) -> list[Run]:

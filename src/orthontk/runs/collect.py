@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,31 @@ def collect(root: Path) -> list[Entry]:
     """All runs under `root`, at any depth and in any state."""
     configured = list(run_directories(root))
     entries = [entry for directory in configured for entry in entries_of(directory)]
-    for job in entries_under(root, sweeps_under(root)):
+    sweeps = sweeps_under(root)
+    given = {path: job.overrides for sweep in sweeps for path, job in zip(sweep.jobs, sweep.record.jobs, strict=True)}
+    for job in entries_under(root, sweeps):
         if job.directory in configured:
             continue
         if job.state.kind == DONE:
             entries.append(Entry(job.directory, {"status": UNREADABLE}, f"{CONFIG} is gone"))
         else:  # refused before it wrote a configuration, or never begun
-            entries.append(Entry(job.directory, {"status": job.state.kind}, job.state.reason))
+            settings = _given(given.get(job.directory, []))
+            entries.append(Entry(job.directory, {"status": job.state.kind, **settings}, job.state.reason))
     return entries
+
+
+def _given(overrides: Iterable[str]) -> dict[str, Any]:
+    """The settings that a multirun gave to a job, as far as they stand in its overrides.
+
+    >>> _given(["optimizer.lr=0.1", "init=orthogonal", "seed=3", "model=fcn", "paths.output_dir=x"])
+    {'optimizer.lr': 0.1, 'init.scheme': 'orthogonal', 'seed': 3}
+    """
+    settings = {}
+    for key, _, value in (override.lstrip("+").partition("=") for override in overrides):
+        is_setting = ("." in key and key.partition(".")[0] not in WITHOUT_EFFECT) or key in ("init", "seed")
+        if is_setting and value and not key.startswith("~"):
+            settings["init.scheme" if key == "init" else key] = yaml.safe_load(value)
+    return settings
 
 
 def entries_of(directory: Path) -> Iterator[Entry]:

@@ -91,11 +91,17 @@ def ordered(entries: Sequence[Entry], by: str, descending: bool) -> list[Entry]:
 
 
 def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
-    """The column that `name` means: a whole key, or its last word where only one differing key ends so."""
+    """The column that `name` means: a whole key, or the last word of one alone, of those that differ or else of all."""
     known = {key for entry in entries for key in entry.values}
     if name in known:
         return name
-    meant = [key for key, heading in headings(differing_settings(entries)).items() if heading == name]
+    settings = sorted(key for key in known if "/" not in key)
+    meant = [
+        key
+        for keys in (differing_settings(entries), settings)  # what differs is meant before what all have
+        for key, heading in headings(keys).items()
+        if heading == name
+    ]
     if not meant:
         columns = ["status", *differing_settings(entries), *measured(entries)]
         raise InvalidValue(option, name, "a setting such as model.width, or one of " + ", ".join(columns))
