@@ -72,7 +72,9 @@ def without_times(row):
     return {name: value for name, value in row.items() if not name.startswith("time/")}
 
 
-@pytest.mark.parametrize("optimizer", RATES)
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param(name, marks=[pytest.mark.slow] * (name == "adam")) for name in RATES]
+)
 @pytest.mark.parametrize(  # before a checkpoint, in the first chunk, in a later one
     "update", [pytest.param(2, marks=pytest.mark.slow), 14, pytest.param(31, marks=pytest.mark.slow)]
 )

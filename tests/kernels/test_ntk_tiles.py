@@ -169,7 +169,7 @@ PEAK = """
         pytest.param("grouped", 10, 100, "full", marks=pytest.mark.slow),
         ("recurrent", 40, 100, "full"),
         pytest.param("LSTM", 128, 100, "full", marks=pytest.mark.slow),
-        ("first token", 400, 30, "full"),
+        pytest.param("first token", 400, 30, "full", marks=pytest.mark.slow),
         pytest.param("deep", 190, 200, "trace", marks=pytest.mark.slow),
         pytest.param("orthogonal", 40, 40, "full", marks=pytest.mark.slow),
     ],

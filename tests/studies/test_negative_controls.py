@@ -49,6 +49,7 @@ def test_relu_fluctuates_with_orthogonal_weights_too(fluctuations):
     assert claims[ORTHOGONAL]["verdict"] == NOT_SUPPORTED and claims[GROWTH]["verdict"] == SUPPORTED
 
 
+@pytest.mark.slow
 def test_four_draws_decide_nothing(fluctuations):
     assert {claim["verdict"] for claim in fluctuations("tanh", 1.0, draws=4).values()} == {UNDECIDED}
 
