@@ -3,10 +3,11 @@
 import hydra
 from omegaconf import DictConfig
 
-from orthontk.cli import command, importing, job
+from orthontk.cli import command, flags_first, importing, job
 
 
 @command
+@flags_first
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @job
 def main(config: DictConfig) -> None:

@@ -31,7 +31,6 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors in its own way and exits
         try:
             require_launcher(sys.argv[1:])
-            _require_flags_first(sys.argv[1:])
             result = main()
             sys.stdout.flush()  # while an error of it can be caught
             return result
@@ -44,6 +43,17 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
             sys.exit(130)
         except Exception as error:  # whatever its kind, this is where it ends
             _exit_with(error)
+
+    return wrapped
+
+
+def flags_first(main: Callable[[], Any]) -> Callable[[], Any]:
+    """Wrap a command whose arguments Hydra reads: a flag between settings is refused in one line."""
+
+    @functools.wraps(main)
+    def wrapped() -> Any:
+        _require_flags_first(sys.argv[1:])
+        return main()
 
     return wrapped
 
@@ -106,7 +116,7 @@ def _require_flags_first(arguments: Sequence[str]) -> None:
     """
     settings = [argument for argument in arguments if not argument.startswith("-")]
     if not settings or not all("=" in setting or setting.startswith("~") for setting in settings):
-        return  # a command with arguments of another kind
+        return  # a flag has a value of its own, as `--config-dir mine`
     places = [place for place, argument in enumerate(arguments) if argument in settings]
     between = [argument for argument in arguments[places[0] : places[-1]] if argument.startswith("-")]
     if between:

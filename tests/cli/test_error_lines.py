@@ -70,7 +70,7 @@ def test_of_a_slurm_array(small, setting):
 def test_of_a_flag_between_settings(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train.py", "model=fcn", "-m", "seed=0,1"])
     with pytest.raises(SystemExit) as end:
-        cli.command(lambda: None)()
+        cli.command(cli.flags_first(lambda: None))()
     assert end.value.code == 1
     assert capsys.readouterr().err == "error: -m: expected before all KEY=VALUE, so as: -m model=fcn seed=0,1\n"
 
@@ -81,7 +81,7 @@ def test_of_a_flag_between_settings(monkeypatch, capsys):
 )
 def test_flags_anywhere_else_are_none_of_this(monkeypatch, arguments):
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
-    assert cli.command(lambda: "ran")() == "ran"
+    assert cli.command(cli.flags_first(lambda: "ran"))() == "ran"
 
 
 def test_nobody_who_reads_any_more_is_no_error(monkeypatch, capfd):

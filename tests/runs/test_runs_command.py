@@ -98,6 +98,12 @@ def test_sorted_and_filtered(runs, folder):
     assert code == 0 and "No such run." in printed.out
 
 
+def test_a_folder_named_like_a_setting(runs, tmp_path):
+    (tmp_path / "lr=0.1").mkdir()
+    _, printed = runs(tmp_path / "lr=0.1", "--where", "status=finished")
+    assert "expected before all" not in printed.err and str(tmp_path / "lr=0.1") in printed.out + printed.err
+
+
 def test_csv_holds_everything(runs, folder):
     code, printed = runs(folder / "default", "--csv")
     rows = list(csv.DictReader(io.StringIO(printed.out)))

@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orthontk.files import write_text
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
 from orthontk.report.figure_data import figure_data
-from orthontk.report.gather import NOT_FINISHED, Run
+from orthontk.report.gather import NOT_FINISHED
 from orthontk.report.pack import packed_json, packed_plotly
 from orthontk.report.run_page import forget_others, packed_run
 from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
-from orthontk.report.sweeps import Sweep, sweeps_in
+from orthontk.report.sweeps import Sweep
 from orthontk.report.thin import Detail
 from orthontk.runs.texts import number, plain
 
@@ -41,7 +41,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
         results=RESULTS,
         shown_at_first=SHOWN_AT_FIRST,
         runs=[packed_run(run, label, detail, reporter.out / KEPT) for run, label in zip(runs, labels, strict=True)],
-        sweeps=[_progress(sweep) for sweep in _shown_sweeps(reporter.directory, runs, reload_after, now)],
+        sweeps=[_progress(sweep) for sweep in _shown_sweeps(reporter.sweeps, reload_after)],
         skipped={str(path): reason for path, reason in reporter.skipped.items() if reason != NOT_FINISHED},
         plotly=packed_plotly(),
         marks=MARKS,
@@ -52,9 +52,9 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
     return path
 
 
-def _shown_sweeps(directory: Path, runs: Sequence[Run], reload_after: float | None, now: float) -> list[Sweep]:
+def _shown_sweeps(sweeps: Sequence[Sweep], reload_after: float | None) -> list[Sweep]:
     """All while they are watched, otherwise those that are still at work."""
-    return [sweep for sweep in sweeps_in(directory, runs, now) if reload_after is not None or sweep.running]
+    return [sweep for sweep in sweeps if reload_after is not None or sweep.running]
 
 
 def _progress(sweep: Sweep) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orthontk.report.show import show, show_failed
-from orthontk.report.sweeps import Sweep, sweeps_in
+from orthontk.report.sweeps import Sweep
 from orthontk.report.write import Reporter
 
 SHARE_OF_TIME = 0.2  # that reading and writing may take of a core, beside the trainings
@@ -38,7 +38,7 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
             reporter.update()
     reporter.write()
     show(reporter.judged, reporter.skipped, out)
-    show_failed(sweeps_in(directory, reporter.runs()), directory)
+    show_failed(reporter.sweeps, directory)
     return reporter
 
 
@@ -60,7 +60,7 @@ def _write(reporter: Reporter, every: float) -> Sequence[Sweep]:
     try:
         reporter.update()
         reporter.write(reload_after=every)
-        return sweeps_in(reporter.directory, [*reporter.found.runs, *reporter.found.unfinished])
+        return reporter.sweeps
     except FileNotFoundError:
         return []
 

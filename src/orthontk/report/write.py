@@ -53,7 +53,7 @@ def report(directory: Path, out: Path) -> "Reporter":
         raise InvalidValue("DIR", directory, accepted)
     reporter.write()
     show(reporter.judged, reporter.skipped, out)
-    show_failed(sweeps_in(directory, reporter.runs()), directory)
+    show_failed(reporter.sweeps, directory)
     return reporter
 
 
@@ -63,12 +63,13 @@ class Reporter:
     Attributes:
         found: the runs.
         judged: the studies.
+        sweeps: how far they are.
         skipped: the runs' folders and studies that are left out, and why.
     """
 
     def __init__(self, directory: Path, out: Path) -> None:
         self.directory, self.out = directory, out
-        self.found, self.judged = Gathered(), []
+        self.found, self.judged, self.sweeps = Gathered(), [], []
         self.skipped: dict[Path | str, str] = {}
         self._known: Known = {}
         self._judgements: dict[tuple[str, str], tuple[Any, Judged | str]] = {}
@@ -76,6 +77,7 @@ class Reporter:
     def update(self) -> None:
         """Read what has changed, and judge the studies whose runs have."""
         self.found = gather(self.directory, self._known)
+        self.sweeps = sweeps_in(self.directory, self.runs())
         self.skipped, self.judged = dict(self.found.skipped), []
         for key, runs in sorted(studies_in(self.found).items()):
             state = [(run.directory, self._known[run.directory][0]) for run in runs]
