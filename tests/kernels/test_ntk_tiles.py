@@ -34,20 +34,20 @@ FCN_NET = drawn(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
 CNN_NET = drawn(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
 
 
-@given(st.integers(1, 400), st.integers(1, 12))
-def test_parts_hold_each_pair_once(examples, directions):
+@given(st.integers(1, 400), st.integers(1, 12), st.sampled_from([64, 1024]))
+def test_parts_hold_each_pair_once(examples, directions, leaf_rows):
     """Every pair of the upper triangle once, and of the lower one only what lies in blocks on the diagonal."""
     pairs = torch.zeros(examples, examples)
-    for part in parts(examples, examples, directions, same=True):
+    for part in parts(examples, examples, directions, same=True, leaf_rows=leaf_rows):
         part.of_pairs(pairs).add_(1)
     assert torch.equal(pairs.triu(), torch.ones_like(pairs).triu())
     assert set(pairs.tril(-1).unique().tolist()) <= {0, 1}
-    assert pairs.sum() * directions**2 == computed_pairs(directions, examples, examples, True)
+    assert pairs.sum() * directions**2 == computed_pairs(directions, examples, examples, True, leaf_rows)
 
 
 @pytest.mark.parametrize("directions", [1, 10])
 def test_large_triangles_save_almost_half(directions):
-    assert computed_pairs(directions, 1024, 1024, True) <= 0.57 * 1024**2 * directions**2
+    assert computed_pairs(directions, 1024, 1024, True, 64) <= 0.57 * 1024**2 * directions**2
 
 
 @settings(max_examples=40, deadline=None)

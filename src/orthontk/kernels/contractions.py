@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from orthontk.kernels.grain import Grain
 from orthontk.kernels.shares import INPUT_GRAM, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use
 
-CHUNK_BYTES = 8 * 2**20  # of per-example gradients at a time: they stay in a cache, and their memory is used again
-CHUNK_COLUMNS = 4096  # but at least so many entries: adding products to the sums costs as much as a few hundred
+CHUNK_COLUMNS = (
+    4096  # entries of a parameter, at least, for a product: adding it to the sums costs as much as a few hundred
+)
 
 
 def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
@@ -51,7 +53,7 @@ def _add_by_gradients(tile: Tile, share: Share, side1: Side, side2: Side) -> Non
     uses1, uses2 = side1.uses[name], side2.uses[name]
     factors1 = [use.factor() for use in uses1]
     factors2 = factors1 if side1 is side2 else [use.factor() for use in uses2]
-    for rows in _row_chunks(uses1, side1.deltas):
+    for rows in _row_chunks(uses1, side1.deltas, tile.grain):
         gradients1 = _gradients(uses1, factors1, side1.deltas, rows)
         gradients2 = gradients1 if side1 is side2 else _gradients(uses2, factors2, side2.deltas, rows)
         tile.add(gradients1, gradients2)
@@ -65,16 +67,16 @@ def _gradients(uses: list[Use], factors: list[Tensor | None], deltas: list[Tenso
     return total.flatten(2)  # (N, A, entries)
 
 
-def chunk_bytes(gradients: int, itemsize: int) -> int:
+def chunk_bytes(gradients: int, itemsize: int, grain: Grain) -> int:
     """Memory of the per-example gradients that are held at a time, for N·A of them; a parameter may have fewer."""
-    return max(CHUNK_BYTES, gradients * CHUNK_COLUMNS * itemsize)
+    return max(grain.chunk_bytes, gradients * CHUNK_COLUMNS * itemsize)
 
 
-def _row_chunks(uses: list[Use], deltas: list[Tensor | None]) -> Iterator[slice]:
+def _row_chunks(uses: list[Use], deltas: list[Tensor | None], grain: Grain) -> Iterator[slice]:
     shape, delta = uses[0].shape or (1,), deltas[uses[0].edge]
     gradients, itemsize = math.prod(delta.shape[:2]), delta.element_size()
     group = math.lcm(*(use.row_group for use in uses))
     bytes_of_group = gradients * math.prod(shape[1:]) * itemsize * group
-    step = group * max(1, chunk_bytes(gradients, itemsize) // bytes_of_group)
+    step = group * max(1, chunk_bytes(gradients, itemsize, grain) // bytes_of_group)
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))

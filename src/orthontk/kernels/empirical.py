@@ -185,7 +185,7 @@ def _compute_tile(
     rows, columns = grid.blocks1[i], grid.blocks2[j]
     side1, side2 = sides.get(False, i), sides.get(True, j)
     n1, n2 = rows.stop - rows.start, columns.stop - columns.start
-    tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.device)
+    tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.grain, problem.device)
     before = 0.0
     for index, share in enumerate(plan.shares):
         add_share(tile, share, side1, side2)

@@ -7,14 +7,13 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
+from orthontk.kernels.grain import Grain
 from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import COPIES, MOST_TOGETHER
 from orthontk.kernels.shares import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Share
-from orthontk.kernels.tile import LEAF_ROWS
 from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
-CACHED_ROWS = 2048  # rows of a tile whose products and sums stay in a last-level cache
 FEWEST_ROWS = 128  # of a tile, before other examples are dropped to make room for a larger one
 
 
@@ -80,7 +79,9 @@ class Grid:
             yield from ((i, j) for j in (columns if i % 2 == 0 else reversed(columns)))
 
 
-def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, shared_by: int = 1) -> Grid:
+def make_grid(
+    plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, grain: Grain, shared_by: int = 1
+) -> Grid:
     """The grid for N₁×N₂ examples (N₂ None: x₂ = x₁) within `limit` bytes.
 
     Args:
@@ -96,19 +97,19 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
     def tile_bytes(size: int) -> int:
         sums = products = (size * rows) ** 2
         if same and size >= longest:  # a triangle: at most three quarters in all, a quarter at a time, if it is halved
-            whole = min(sums, (2 * LEAF_ROWS) ** 2)
+            whole = min(sums, (2 * grain.leaf_rows) ** 2)
             sums, products = max(whole, 0.75 * sums), max(whole, 0.25 * sums)
         grams = size**2 * (1 + rows)
         sides = 1 if same and size >= longest else 2
         formed = size * plan.directions
-        gradients = max((_gradient_bytes(share, formed, itemsize) for share in plan.shares), default=0)
+        gradients = max((_gradient_bytes(share, formed, itemsize, grain) for share in plan.shares), default=0)
         return int(sums * 8 + (products + grams) * itemsize + sides * (2 * gradients + size * memory.factors))
 
     def peak(size: int, examples_held: int) -> int:
         during_passes = size * memory.passing + memory.fixed
         return examples_held * memory.resident + max(during_passes, tile_bytes(size))
 
-    cap = max(1, min(longest, CACHED_ROWS // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
+    cap = max(1, min(longest, grain.tile_rows // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
     size = _largest(cap, lambda size: peak(size, total) <= limit)
     if size >= min(cap, max(1, FEWEST_ROWS // rows)):  # all examples can be held, and tiles are not too small
         held = total  # at most one block for each
@@ -120,13 +121,13 @@ def make_grid(plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, l
     return Grid(_blocks(n1, size), _blocks(n1 if same else n2, size), same, held)
 
 
-def _gradient_bytes(share: Share, formed: int, itemsize: int) -> int:
+def _gradient_bytes(share: Share, formed: int, itemsize: int, grain: Grain) -> int:
     """Of those per-example gradients of a parameter that are formed at a time, N·A of them: whole rows of it."""
     if share.path != PER_EXAMPLE:
         return 0
     rows = math.lcm(*(use.row_group for use in share.uses))
     of_rows = formed * itemsize * rows * math.prod(share.uses[0].shape[1:])
-    return min(max(chunk_bytes(formed, itemsize), of_rows), formed * itemsize * share.entries)
+    return min(max(chunk_bytes(formed, itemsize, grain), of_rows), formed * itemsize * share.entries)
 
 
 def _largest(top: int, fits) -> int:

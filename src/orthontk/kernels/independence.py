@@ -3,8 +3,12 @@
 Asked of the middle one of a few examples, so that both what runs forward through a batch and what runs backward shows.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.forward import Record
@@ -12,8 +16,9 @@ from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.refusals import complete_backward
 
 
-def gradients_of_one_example(recorded: Record, probe: Tensor) -> list[Tensor | None]:
-    """Gradients of the middle example's outputs with respect to each z, None where they do not depend on it.
+def gradients_of_one_example(recorded: Record, probe: Tensor) -> tuple[list[Tensor | None], set[int]]:
+    """Gradients of the middle example's outputs with respect to each z, None where they do not depend on it; and the
+    edges where other examples have one too.
 
     Raises:
         InvalidValue: the outputs depend on examples before or after it; as `complete_backward`.
@@ -21,14 +26,15 @@ def gradients_of_one_example(recorded: Record, probe: Tensor) -> list[Tensor | N
     outputs, edges = recorded.outputs, recorded.edges
     inputs = [*edges, *([probe] if probe.requires_grad else [])]
     if not outputs.requires_grad or not inputs:
-        return [None] * len(edges)
+        return [None] * len(edges), set()
     direction = torch.zeros_like(outputs)
     direction[len(probe) // 2] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
     with complete_backward():
         gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
-    if probe.requires_grad and gradients[-1] is not None and reaches_others(gradients[-1]):
+    mixed = _reaching_others(gradients)
+    if len(edges) in mixed:
         raise _mixes_examples()
-    return list(gradients[: len(edges)])
+    return list(gradients[: len(edges)]), mixed
 
 
 def require_backward(net: nn.Module, tensors: StandIns, probe: Tensor) -> None:
@@ -39,11 +45,17 @@ def require_backward(net: nn.Module, tensors: StandIns, probe: Tensor) -> None:
             torch.autograd.grad(outputs.sum(), [*tensors.trainable.values()], allow_unused=True)
 
 
-def reaches_others(gradient: Tensor) -> bool:
-    """Whether examples other than the middle one have a gradient; what is not finite is 0 times what is not."""
-    middle = len(gradient) // 2
-    others = gradient[:middle], gradient[middle + 1 :]
-    return any(part.any() and bool(((part != 0) & part.isfinite()).any()) for part in others)
+def _reaching_others(gradients: Sequence[Tensor | None]) -> set[int]:
+    """Where examples other than the middle one have a gradient; what is not finite is 0 times what is not."""
+    others = {
+        place: (gradient[: len(gradient) // 2], gradient[len(gradient) // 2 + 1 :])
+        for place, gradient in enumerate(gradients)
+        if gradient is not None
+    }
+    largest = get_total_norm([part for parts in others.values() for part in parts], math.inf)
+    if largest == 0:  # the usual case: asked once, as each answer of a GPU is waited for
+        return set()
+    return {place for place, parts in others.items() if any(((p != 0) & p.isfinite()).any() for p in parts)}
 
 
 def require_independent_values(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:

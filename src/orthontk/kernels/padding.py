@@ -25,18 +25,17 @@ class CircularPad(torch.autograd.Function):
 
 
 def _fold(gradient: Tensor, margins: tuple[int, ...], sizes: torch.Size) -> Tensor:
-    """Adds what flows into the margins to the positions that they repeat: the outermost axis, then those inside it."""
-    if not margins:
-        return gradient
-    *inner, before, after = margins
-    axis = gradient.dim() - len(margins) // 2
-    size = sizes[axis]
-    folded = _fold(gradient.narrow(axis, before, size), tuple(inner), sizes)
-    if not inner:
-        last = gradient.dim() == 4 and gradient.stride(1) == 1
-        folded = folded.clone(memory_format=torch.channels_last if last else torch.contiguous_format)
-    for start, margin, target in ((0, before, size - before), (before + size, after, 0)):
-        if margin:
-            outside = _fold(gradient.narrow(axis, start, margin), tuple(inner), sizes)
-            folded.narrow(axis, target, margin).add_(outside)
+    """Adds what flows into the margins to the positions that they repeat, one axis after another, the last one first.
+
+    A view of the copy that it works in.
+    """
+    folded = gradient.clone()
+    for place, (before, after) in enumerate(zip(margins[::2], margins[1::2], strict=True), 1):
+        axis, size = -place, sizes[-place]
+        inside = folded.narrow(axis, before, size)
+        if before:
+            inside.narrow(axis, size - before, before).add_(folded.narrow(axis, 0, before))
+        if after:
+            inside.narrow(axis, 0, after).add_(folded.narrow(axis, before + size, after))
+        folded = inside
     return folded

@@ -11,7 +11,6 @@ from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import (
     gradients_of_one_example,
-    reaches_others,
     require_backward,
     require_independent_values,
 )
@@ -85,10 +84,9 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     recorded = _probe(net, tensors, probe, saved) if structured else None
     if recorded is None:
         structured, recorded = False, record(net, tensors, probe, names=())
-    edge_gradients = gradients_of_one_example(recorded, probe)
+    edge_gradients, mixed = gradients_of_one_example(recorded, probe)
     features = recorded.outputs.shape[1]
     directions = 1 if outputs == "sum_of_logits" else features
-    mixed = {edge for edge, delta in enumerate(edge_gradients) if delta is not None and reaches_others(delta)}
     hides_gradients = recorded.hides_gradients or not structured
     if mixed or hides_gradients or not probe.requires_grad:
         require_independent_values(net, tensors, probe, recorded.outputs.detach())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.kernels import ranks
 from orthontk.kernels.costs import Problem
+from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
@@ -41,6 +42,10 @@ class NTKProblem:
         return self.x1.device
 
     @property
+    def grain(self) -> Grain:
+        return grain_of(self.device, self.memory_limit)
+
+    @property
     def trace(self) -> bool:
         return self.outputs == "trace"
 
@@ -50,13 +55,13 @@ class NTKProblem:
     def make_grid(self) -> None:
         n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
         world = ranks.rank_and_world()[1]
-        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, shared_by=world)
+        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, self.grain, shared_by=world)
 
     def sizes(self, directions: int) -> Problem:
         """The sizes that costs are counted for, as if the kernel were one tile."""
         n1, same = len(self.x1), self.x2 is None
         n2 = n1 if same else len(self.x2)
-        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same)
+        pairs = computed_pairs(1 if self.trace else directions, n1, n2, same, self.grain.leaf_rows)
         return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
 
     @property

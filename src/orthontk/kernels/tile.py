@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEAF_ROWS = 64  # the smallest blocks of a triangle: enough for near full matrix speed
+from orthontk.kernels.grain import Grain
+
 COLUMNS = 8192  # products over more entries of a parameter than this are summed in float64
 
 
@@ -45,18 +46,18 @@ class Part:
         return self.blocks(rows, self.columns, axis=1).diagonal(dim1=0, dim2=1)
 
 
-def parts(n1: int, n2: int, directions: int, same: bool) -> list[Part]:
+def parts(n1: int, n2: int, directions: int, same: bool, leaf_rows: int) -> list[Part]:
     """What to compute of n₁×n₂ pairs: all of them, or with `same` the upper triangle, halved again and again.
 
     Blocks of one size are multiplied together. Examples that the smallest size does not divide come last.
 
-    >>> [part.shape for part in parts(8, 8, 128, same=True)]
+    >>> [part.shape for part in parts(8, 8, 10, same=True, leaf_rows=10)]
     [(8, 1, 1), (4, 1, 1), (2, 2, 2), (1, 4, 4)]
     """
     if not same:
         return [Part(1, 1, slice(0, n1), slice(0, n2))]
     leaf, count = n1, 1
-    while leaf // 2 * directions >= LEAF_ROWS:
+    while leaf // 2 * directions >= leaf_rows:
         leaf, count = leaf // 2, count * 2
     divided = leaf * count
     found = [Part(count, leaf, slice(0, leaf), slice(0, leaf), diagonal=True)]
@@ -69,9 +70,9 @@ def parts(n1: int, n2: int, directions: int, same: bool) -> list[Part]:
     return found
 
 
-def computed_pairs(directions: int, n1: int, n2: int, same: bool) -> int:
+def computed_pairs(directions: int, n1: int, n2: int, same: bool, leaf_rows: int) -> int:
     """Entries of a tile that are computed: with `same`, the upper triangle in blocks."""
-    return sum(part.pairs for part in parts(n1, n2, directions, same)) * directions**2
+    return sum(part.pairs for part in parts(n1, n2, directions, same, leaf_rows)) * directions**2
 
 
 class Tile:
@@ -84,9 +85,11 @@ class Tile:
         trace: sum over equal directions.
     """
 
-    def __init__(self, directions: int, n1: int, n2: int, same: bool, trace: bool, device: torch.device) -> None:
-        self.directions, self.same = 1 if trace else directions, same
-        self.parts = parts(n1, n2, self.directions, same)
+    def __init__(
+        self, directions: int, n1: int, n2: int, same: bool, trace: bool, grain: Grain, device: torch.device
+    ) -> None:
+        self.directions, self.same, self.grain = 1 if trace else directions, same, grain
+        self.parts = parts(n1, n2, self.directions, same, grain.leaf_rows)
         self.totals = [
             torch.zeros(count, rows * self.directions, columns * self.directions, dtype=torch.float64, device=device)
             for count, rows, columns in (part.shape for part in self.parts)
