@@ -15,6 +15,7 @@ from naive_ntk import naive_ntk
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import empirical, empirical_ntk, explain_ntk
+from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import Grid
 from orthontk.kernels.tile import computed_pairs, parts
 from orthontk.networks import CNN, FCN
@@ -77,6 +78,19 @@ def test_any_tiling_gives_the_same_kernel(kind, outputs, n1, n2, size1, size2, h
     torch.testing.assert_close(tiled, whole, rtol=1e-12, atol=1e-12)
     if n2 is None:
         assert torch.equal(tiled, tiled.transpose(0, 1).transpose(2, 3) if outputs == "full" else tiled.T)
+
+
+GRAINS = [Grain(leaf_rows=1, tile_rows=1, chunk_bytes=1), Grain(7, 50, 2000), grain_of(torch.device("cuda"), 2**31)]
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_the_device_changes_no_kernel(outputs, grain, monkeypatch):
+    monkeypatch.setattr("orthontk.kernels.problem.grain_of", lambda device, limit: grain)
+    for net, x in ((FCN_NET, inputs(23, 6)), (CNN_NET, inputs(9, 2, 4, 4))):
+        torch.testing.assert_close(
+            empirical_ntk(net, x, outputs=outputs), naive_ntk(net, x, None, outputs), rtol=1e-10, atol=1e-10
+        )
 
 
 def test_the_limit_decides_the_tiles_and_nothing_else():
