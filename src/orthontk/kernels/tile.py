@@ -35,6 +35,13 @@ class Part:
         count, rows, columns = self.shape
         return count * rows * columns
 
+    def matrices(self, x: Tensor, examples: slice) -> Tensor:
+        """The blocks' rows, as a view: (N, A, K) -> (count, n·A, K) for x whose directions lie one after another."""
+        example, direction, entry = x.stride()
+        shape = self.count, (examples.stop - examples.start) * x.shape[1], x.shape[2]
+        first = x.storage_offset() + examples.start * example
+        return x.as_strided(shape, (self.step * example, direction, entry), first)
+
     def blocks(self, x: Tensor, examples: slice, axis: int = 0) -> Tensor:
         """The blocks of one axis, as a view: (…, n, …) -> (…, count, …, size)."""
         size = examples.stop - examples.start
@@ -97,8 +104,11 @@ class Tile:
         self.scratch: Tensor | None = None
 
     def add(self, left: Tensor, right: Tensor, gram: Tensor | None = None) -> None:
-        """Adds gram[i, j] · Σ_k left[i, a, k] right[j, b, k] for left (N₁, A, K), right (N₂, A, K), gram (N₁, N₂)."""
-        left, right = (side.reshape(len(side), self.directions, -1) for side in (left, right))  # trace: k runs over a
+        """Adds gram[i, j] · Σ_k left[i, a, k] right[j, b, k] for left (N₁, A, K), right (N₂, A, K), gram (N₁, N₂).
+
+        For a trace the sum runs over a = b, too.
+        """
+        left, right = (_rows_in_line(side.reshape(len(side), self.directions, -1)) for side in (left, right))
         if gram is not None and self.directions > 1:  # so that the product's columns have one factor each
             gram = gram.repeat_interleave(self.directions, dim=1).unflatten(1, (-1, self.directions))
         if self.scratch is None or self.scratch.dtype != left.dtype:
@@ -110,9 +120,7 @@ class Tile:
 
     def _add(self, part: Part, total: Tensor, left: Tensor, right: Tensor, gram: Tensor | None) -> None:
         product = self.scratch[: total.numel()].view(total.shape)
-        rows = part.blocks(left, part.rows).movedim(-1, 1).flatten(1, 2)  # (count, n·A, K)
-        columns = part.blocks(right, part.columns).movedim(-1, 1).flatten(1, 2)
-        torch.bmm(rows, columns.mT, out=product)
+        torch.bmm(part.matrices(left, part.rows), part.matrices(right, part.columns).mT, out=product)
         if gram is not None:
             factors = part.of_pairs(gram)  # (n, n₂, count), or (A, n, n₂, count) with a factor for each column
             factors = factors.permute(-1, -3, -2, 0) if factors.dim() == 4 else factors.permute(2, 0, 1).unsqueeze(-1)
@@ -141,3 +149,8 @@ class Tile:
             part.of_pairs(targets[0]).copy_(sums.permute(2, 4, 1, 3, 0))
             if len(targets) == 2 and not part.diagonal:
                 part.of_pairs(targets[1].permute(1, 0, 3, 2)).copy_(sums.permute(2, 4, 1, 3, 0))
+
+
+def _rows_in_line(x: Tensor) -> Tensor:
+    """(N, A, K) such that (N·A, K) is a view."""
+    return x if x.stride(0) == x.shape[1] * x.stride(1) else x.contiguous()
