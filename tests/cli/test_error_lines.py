@@ -30,6 +30,9 @@ SLURM = {
 SINGLE = {
     "resume=null": "resume=null: expected auto, never, or the path of a checkpoint or a run directory",
     "hydra.run.dir=/proc/foo": "/proc/foo: No such file or directory; expected paths.output_dir or hydra.run.dir to",
+    "+model.foo=1": "model.foo: no such key, as FCN does not take it",
+    "+optimizer.foo=1": "optimizer.foo: no such key, as SGD does not take it",
+    "+schedule.foo=1": "schedule._target_=null: expected a class, as schedule=NAME brings with it",
     "+loss.reduction=foo loss._target_=torch.nn.CrossEntropyLoss": "loss.reduction=foo: expected one of mean, sum",
     "+loss.label_smoothing=2 loss._target_=torch.nn.CrossEntropyLoss": "loss.label_smoothing=2: expected a finite",
 }

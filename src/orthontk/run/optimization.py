@@ -35,6 +35,8 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
         trial = optimizer(network.parameters())
     if not config.schedule:
         return optimizer, None
+    if config.schedule.get("_target_") is None:
+        raise InvalidValue("schedule._target_", None, "a class, as schedule=NAME brings with it")
     with naming("schedule"):
         schedule = instantiate(resolved_schedule(config, data))
         trial_schedule = schedule(trial)

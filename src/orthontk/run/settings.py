@@ -121,5 +121,8 @@ def _not_importable(key: str, error: InstantiationException) -> InvalidValue | N
 def _raise_named(key: str, error: BaseException) -> None:
     if isinstance(error, InvalidValue):
         raise error.within(key) from error
+    if match := re.match(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error)):
+        taker, name = match.groups()
+        raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     raise InvalidSetting(f"{key}: {' '.join(lines[:2])}") from error
