@@ -102,3 +102,11 @@ def test_the_interval_of_a_single_point_is_a_bar(monkeypatch, tmp_path):
     (ends,) = bar.get_segments()
     assert ends[:, 1].tolist() == [1, 4]
     assert figure_data(PanelFigure([panel]), 100)["panels"][0]["series"][0]["bars"] is True
+
+
+def test_steps_are_whole(monkeypatch, tmp_path):
+    panel = Panel("", Axis("step"), Axis("loss"), [Series("a", [0, 1, 2], [0, 1, 2])])
+    for figure in drawn(panel, monkeypatch, tmp_path):
+        (axes,) = figure.axes
+        assert numbers(axes.xaxis) == ["0", "1", "2"]
+        assert {0.5, 1.5} <= {float(number) for number in numbers(axes.yaxis)}

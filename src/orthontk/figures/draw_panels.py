@@ -116,6 +116,8 @@ def _set_axis(axes: Axes, name: str, axis: Axis, values: Numbers) -> None:
         axes.set(**{f"{name}lim": (-0.2, None)})
     else:
         axes.set(**{f"{name}scale": axis.scale})
+    if name == "x" and axis.scale == "linear" and all(float(step).is_integer() for step in values):  # no half steps
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if any(end is not None for end in axis.ends):
         axes.set(**{f"{name}lim": axis.ends})
     if axis.scale != "linear":
