@@ -43,7 +43,7 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     with naming("optimizer"):
-        optimizer = instantiate(without_fraction(config.optimizer))
+        optimizer = instantiate(without_fraction(config.optimizer), _convert_="all")
     try:
         return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:

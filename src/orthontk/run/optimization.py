@@ -1,11 +1,15 @@
 """What a training minimizes and what it is updated by: the loss, the optimizer, the schedule."""
 
+import copy
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from orthontk.checks import InvalidValue
 from orthontk.data import TensorDataModule
@@ -20,7 +24,11 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
     Data of a single class may have it all the same where nothing is trained, as in studies of kernels.
     """
     with naming("loss"):
-        loss = instantiate(config.loss)
+        loss = instantiate(config.loss, _convert_="all")
+        outputs = config.model.get("out_features") or data.classes
+        with warnings.catch_warnings(action="ignore"):  # what is about to be refused
+            labels = torch.arange(outputs + 1) % data.classes  # as many as do not broadcast
+            loss(torch.zeros(outputs + 1, outputs), labels)
     single = 1 in (config.model.get("out_features"), data.classes)
     has_use = data.classes > 1 or total_steps(config.trainer, data) > 0
     if single and has_use and runs_as(loss, nn.CrossEntropyLoss, nn.NLLLoss):
@@ -31,19 +39,50 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
     """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
     with naming("optimizer"):
-        optimizer = instantiate(without_fraction(config.optimizer))
-        trial = optimizer(network.parameters())
+        optimizer = _optimizer_of(config)
+        optimizer(network.parameters())
     if not config.schedule:
         return optimizer, None
     if config.schedule.get("_target_") is None:
         raise InvalidValue("schedule._target_", None, "a class, as schedule=NAME brings with it")
     with naming("schedule"):
-        schedule = instantiate(resolved_schedule(config, data))
-        trial_schedule = schedule(trial)
-        trial.step(lambda: torch.zeros(()))  # without gradients, so nothing moves
-        for _ in range(max(total_steps(config.trainer, data), 1)):  # some schedules have an end
-            trial_schedule.step()
+        schedule = instantiate(resolved_schedule(config, data), _convert_="all")
+        steps = max(total_steps(config.trainer, data), 1)  # all of them, as some schedules have an end
+        rates = _rates(optimizer, schedule, network, steps)
+        others = _rates(*_with_another_rate(config, schedule, data), network, steps)
+        follows = any(own != other for own, other in zip(rates, others, strict=False))
+        for _ in rates:
+            pass
+    if not follows:
+        accepted = "a schedule whose rates depend on those given, with max_lr=${optimizer.lr}, say, in single runs"
+        raise InvalidValue("schedule", config.schedule._target_, accepted)
     return optimizer, schedule
+
+
+def _optimizer_of(config: DictConfig) -> Any:
+    """From parameters to the optimizer, whose checkpoints have plain lists."""
+    return instantiate(without_fraction(config.optimizer), _convert_="all")
+
+
+def _rates(optimizer: Any, schedule: Any, network: nn.Module, steps: int) -> Iterator[list[float]]:
+    """The learning rate of every group at every step."""
+    trial = optimizer(network.parameters())
+    trial_schedule = schedule(trial)
+    if isinstance(trial_schedule, ReduceLROnPlateau):
+        raise InvalidValue("_target_", "ReduceLROnPlateau", "a schedule of the step alone")
+    trial.step(lambda: torch.zeros(()))  # without gradients, so nothing moves
+    for _ in range(steps):
+        yield [group["lr"] for group in trial.param_groups]
+        trial_schedule.step()
+
+
+def _with_another_rate(config: DictConfig, schedule: Any, data: TensorDataModule) -> tuple[Any, Any]:
+    """Optimizer and schedule at twice the learning rate; replicas of several rates share the schedule's settings."""
+    other = copy.deepcopy(config)
+    other.optimizer.lr = 2 * config.optimizer.lr
+    if config.ensemble.learning_rates is None:
+        schedule = instantiate(resolved_schedule(other, data), _convert_="all")
+    return _optimizer_of(other), schedule
 
 
 def resolved_schedule(config: DictConfig, data: TensorDataModule) -> DictConfig:

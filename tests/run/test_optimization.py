@@ -1,0 +1,92 @@
+"""Losses, optimizers and schedules of torch's: what fits is taken, what would be ignored or lost is refused."""
+
+import io
+from functools import cache
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from torch import nn
+
+from orthontk.checks import InvalidValue
+from orthontk.data import TensorDataModule
+from orthontk.identity import register_resolvers
+from orthontk.run.optimization import build_loss, build_optimization
+from orthontk.run.settings import InvalidSetting
+
+SCHEDULERS = "torch.optim.lr_scheduler"
+ONE_CYCLE = [f"+schedule._target_={SCHEDULERS}.OneCycleLR", "+schedule._partial_=true", "+schedule.total_steps=20"]
+WITH_LISTS = ["Adam", "AdamW", "NAdam", "RAdam", "Adamax"]
+
+
+@pytest.fixture
+def composed(request):
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    sizes = ["data.train_size=40", "data.test_size=10", "data.val_size=10", "data.batch_size=10", "trainer.max_steps=8"]
+    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
+        yield lambda *overrides: compose("config", [*sizes, *overrides])
+
+
+@cache
+def data():
+    """The same for all: a schedule asks for the number of its batches, a loss for that of its classes."""
+    return TensorDataModule("gaussian", shape=[2], classes=10, train_size=40, val_size=10, test_size=10, batch_size=10)
+
+
+def built(config):
+    return build_optimization(config, nn.Linear(2, 2), data())
+
+
+def rates_of(config, lr):
+    optimizer, schedule = built(config)
+    trained = optimizer([{"params": nn.Linear(2, 2).parameters(), "lr": lr}])
+    schedule(trained)
+    return trained.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("name", WITH_LISTS)
+def test_state_can_be_read_back(composed, name):
+    """Of optimizers that keep their settings as they were given: `betas` is a list in the configuration."""
+    config = composed("optimizer=adam", f"optimizer._target_=torch.optim.{name}")
+    optimizer, _ = built(config)
+    file = io.BytesIO()
+    torch.save(optimizer(nn.Linear(2, 2).parameters()).state_dict(), file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True)["param_groups"][0]["betas"] in ([0.9, 0.999], (0.9, 0.999))
+
+
+@pytest.mark.parametrize("axis", [[], ["ensemble.learning_rates=[0.1,1]"]])
+def test_a_schedule_with_rates_of_its_own_is_refused(composed, axis):
+    config = composed(*ONE_CYCLE, "+schedule.max_lr=0.5", *axis)
+    with pytest.raises(InvalidValue, match=r"schedule=.*OneCycleLR: expected a schedule whose rates depend on those"):
+        built(config)
+
+
+def test_one_that_takes_the_rate_from_the_optimizer(composed):
+    """In a single run; replicas of several rates share its settings."""
+    overrides = [*ONE_CYCLE, "+schedule.max_lr=${optimizer.lr}", "optimizer.lr=0.5"]
+    assert rates_of(composed(*overrides), 0.5) == pytest.approx(0.5 / 25)  # its first step
+    config = composed(*overrides, "ensemble.learning_rates=[0.1,1]")
+    with pytest.raises(InvalidValue, match="schedule"):
+        built(config)
+
+
+def test_one_that_begins_at_zero(composed):
+    warmup = ["+schedule._target_=run_schedules.warmup", "+schedule._partial_=true"]
+    assert rates_of(composed(*warmup), 0.5) == 0
+
+
+def test_one_that_follows_a_metric_is_refused(composed):
+    config = composed(f"+schedule._target_={SCHEDULERS}.ReduceLROnPlateau", "+schedule._partial_=true")
+    with pytest.raises(InvalidValue, match=r"schedule\._target_=ReduceLROnPlateau: expected a schedule of the step"):
+        built(config)
+
+
+@pytest.mark.parametrize("name", ["MSELoss", "BCEWithLogitsLoss", "L1Loss"])
+def test_a_loss_of_other_shapes_is_refused(composed, name):
+    """Also where a minibatch has as many examples as there are classes, so that torch would broadcast."""
+    config = composed(f"loss._target_=torch.nn.{name}")
+    with pytest.raises(InvalidSetting, match=r"^loss: .*size"):
+        build_loss(config, data())
