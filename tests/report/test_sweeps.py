@@ -4,6 +4,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -84,6 +85,16 @@ def test_a_sweep_is_over_when_all_its_jobs_are_done_or_have_failed(tmp_path):
     (folder / "run2" / "failure.txt").write_text("refused before it had a configuration\n")
     (sweep,) = sweeps_of(tmp_path)
     assert sweep.is_over and sweep.in_words() == "speed: 1 of 3 jobs done, 2 failed"
+
+
+def test_jobs_are_counted_once_however_the_folder_is_named(tmp_path, monkeypatch):
+    record(tmp_path / "speed", "new", 30, 3)
+    make_run(tmp_path / "speed" / "run0")
+    (make_run(tmp_path / "speed" / "run1", step=4) / "failure.txt").write_text("loss: broke\n")
+    monkeypatch.chdir(tmp_path / "speed")
+    for root in (Path(), Path(".."), Path("..", "speed"), Path("run0", "..", "..")):
+        (sweep,) = sweeps_of(root)
+        assert (sweep.name, sweep.done, sweep.failed, sweep.is_over) == ("speed", 1, 1, False)
 
 
 def test_the_grid_of_a_preset(tmp_path):

@@ -25,7 +25,7 @@ class Plan:
     Args:
         launched: when, in seconds since the epoch.
         jobs: how many.
-        directories: of the runs, if they are known beforehand.
+        directories: of the runs, absolute, if they are known beforehand.
         overrides: of each job, otherwise.
     """
 
@@ -37,7 +37,7 @@ class Plan:
     def has(self, run: Run) -> bool:
         """Whether the run is one of the jobs."""
         if self.directories:
-            return _absolute(run.directory) in self.directories
+            return absolute(run.directory) in self.directories
         return frozenset(provenance_of(run.directory).get("command", [])[1:]) in self.overrides
 
 
@@ -53,7 +53,7 @@ def planned(folder: Path) -> Plan | None:
 
 
 def _from_record(folder: Path, record: dict[str, Any]) -> Plan:
-    directories = frozenset(_absolute(folder / job["directory"]) for job in record["jobs"])
+    directories = frozenset(absolute(folder / job["directory"]) for job in record["jobs"])
     return Plan(datetime.fromisoformat(record["launched"]).timestamp(), len(directories), directories)
 
 
@@ -75,5 +75,6 @@ def _scale(overrides: Sequence[str], grids: dict[str, Any]) -> str | None:
     return given[-1] if given else next((name for name in ("quick", *grids) if name in grids), None)
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """The one form in which directories are compared, however the folder was named."""
     return Path(os.path.abspath(path))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthontk.report.gather import Run
-from orthontk.report.sweep_plan import SETTINGS, Plan, planned
+from orthontk.report.sweep_plan import SETTINGS, Plan, absolute, planned
 from orthontk.run.directory import PROVENANCE, SUMMARY
 from orthontk.sweep.state import FAILED, RUNNING, state_of
 
@@ -75,7 +75,7 @@ def sweeps_in(root: Path, runs: Sequence[Run], now: float | None = None) -> list
     found = []
     for folder in sorted({path.parent for path in begun} | by_folder.keys()):
         plan = planned(folder)
-        sweep = _sweep(folder.name, by_folder.get(folder, []), plan, now)
+        sweep = _sweep(absolute(folder).name, by_folder.get(folder, []), plan, now)
         if plan is not None or sweep.running:
             found.append(sweep)
     return found
@@ -84,9 +84,9 @@ def sweeps_in(root: Path, runs: Sequence[Run], now: float | None = None) -> list
 def _sweep(name: str, runs: Sequence[Run], plan: Plan | None, now: float) -> Sweep:
     own = [run for run in runs if plan is None or plan.has(run)]
     finished = [run for run in own if run.finished]
-    begun = {run.directory: run for run in own if not run.finished}
+    begun = {absolute(run.directory): run for run in own if not run.finished}
     # A job that was refused before it wrote its configuration is no run.
-    others = {*begun, *(plan.directories if plan is not None else ())} - {run.directory for run in finished}
+    others = {*begun, *(plan.directories if plan is not None else ())} - {absolute(run.directory) for run in finished}
     states = {directory: state_of(directory).kind for directory in others}
     running = [run for directory, run in begun.items() if states[directory] == RUNNING]
     counts = Counter(states.values())
