@@ -87,6 +87,14 @@ def test_a_sweep_is_over_when_all_its_jobs_are_done_or_have_failed(tmp_path):
     assert sweep.is_over and sweep.in_words() == "speed: 1 of 3 jobs done, 2 failed"
 
 
+def test_a_finished_job_that_cannot_be_read_is_done(tmp_path):
+    record(tmp_path / "speed", "new", 30, 2)
+    make_run(tmp_path / "speed" / "run0")
+    (make_run(tmp_path / "speed" / "run1") / "metrics.csv").write_bytes(b"\0\xff")
+    (sweep,) = sweeps_of(tmp_path)
+    assert sweep.is_over and sweep.in_words() == "speed: 2 of 2 jobs done"
+
+
 def test_jobs_are_counted_once_however_the_folder_is_named(tmp_path, monkeypatch):
     record(tmp_path / "speed", "new", 30, 3)
     make_run(tmp_path / "speed" / "run0")

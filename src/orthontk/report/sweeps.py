@@ -9,7 +9,7 @@ from pathlib import Path
 from orthontk.report.gather import Run
 from orthontk.report.sweep_plan import SETTINGS, Plan, absolute, planned
 from orthontk.run.directory import PROVENANCE, SUMMARY
-from orthontk.sweep.state import FAILED, RUNNING, state_of
+from orthontk.sweep.state import DONE, FAILED, RUNNING, state_of
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def _sweep(name: str, runs: Sequence[Run], plan: Plan | None, now: float) -> Swe
     part = sum(map(_part_done, running))
     end = now if counts[RUNNING] else max(ends, default=start)
     jobs = None if plan is None else plan.jobs
-    return Sweep(name, jobs, len(finished), counts[FAILED], counts[RUNNING], len(ends), part, end - start)
+    done = len(finished) + counts[DONE]  # with those whose results cannot be read
+    return Sweep(name, jobs, done, counts[FAILED], counts[RUNNING], len(ends), part, end - start)
 
 
 def _part_done(run: Run) -> float:
