@@ -1,11 +1,13 @@
 """What `python -m orthontk.runs` makes of the files of runs, whatever state they are in."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from made_runs import make_run
 from orthontk.runs.collect import collect
+from orthontk.sweep.record import Job, write_record
 
 
 def by_name(root):
@@ -31,6 +33,15 @@ def test_a_damaged_run_is_named_and_hides_no_other(tmp_path, damage):
     entries = by_name(tmp_path)
     assert entries["whole"].status == "finished"
     assert entries["damaged"].status == "unreadable" and entries["damaged"].note
+
+
+def test_a_job_is_listed_once_however_the_folder_is_named(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "x" / "run0")
+    write_record(tmp_path / "x", ["train.py"], [Job(["seed=0"], "run0")])
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path / "x" / ".." / "x", Path("x", ".."), Path("x")):
+        (entry,) = collect(root)
+        assert entry.status == "finished" and entry.directory.samefile(run)
 
 
 def test_unusual_settings_are_settings(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ class Entry:
 
 def collect(root: Path) -> list[Entry]:
     """All runs under `root`, at any depth and in any state."""
-    configured = list(run_directories(root))
+    root = Path(os.path.normpath(root))  # as the records' jobs are
+    configured = dict.fromkeys(run_directories(root))
     entries = [entry for directory in configured for entry in entries_of(directory)]
     sweeps = sweeps_under(root)
     given = {path: job.overrides for sweep in sweeps for path, job in zip(sweep.jobs, sweep.record.jobs, strict=True)}
