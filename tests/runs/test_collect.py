@@ -44,6 +44,21 @@ def test_a_job_is_listed_once_however_the_folder_is_named(tmp_path, monkeypatch)
         assert entry.status == "finished" and entry.directory.samefile(run)
 
 
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        (r"data.path='/nope/it\'s'", "/nope/it's"),
+        ("data.path=@x", "@x"),
+        ("data.path=1e-3", 1e-3),
+        ("data.path=[", "["),
+    ],
+)
+def test_a_missing_job_has_the_settings_that_it_was_given(tmp_path, override, value):
+    write_record(tmp_path / "x", ["train.py"], [Job([override, "init=orthogonal", "data=mnist"], "run0")])
+    (entry,) = collect(tmp_path)
+    assert entry.values == {"status": "missing", "data.path": value, "init.scheme": "orthogonal"}
+
+
 def test_unusual_settings_are_settings(tmp_path):
     make_run(tmp_path / "a" / "one", callbacks=["ntk", {"b": 1}], **{"model": {1: 2}})
     (tmp_path / "a" / "one" / "config.yaml").open("a").write("1: 2\n")

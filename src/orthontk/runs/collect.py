@@ -5,10 +5,13 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json
@@ -66,11 +69,20 @@ def _given(overrides: Iterable[str]) -> dict[str, Any]:
     {'optimizer.lr': 0.1, 'init.scheme': 'orthogonal', 'seed': 3}
     """
     settings = {}
-    for key, _, value in (override.lstrip("+").partition("=") for override in overrides):
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
         is_setting = ("." in key and key.partition(".")[0] not in WITHOUT_EFFECT) or key in ("init", "seed")
         if is_setting and value and not key.startswith("~"):
-            settings["init.scheme" if key == "init" else key] = yaml.safe_load(value)
+            settings["init.scheme" if key == "init" else key] = _value(override)
     return settings
+
+
+@cache  # jobs share most of their settings
+def _value(override: str) -> Any:
+    try:
+        return OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        return override.partition("=")[2]
 
 
 def entries_of(directory: Path) -> Iterator[Entry]:
