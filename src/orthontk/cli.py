@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from orthontk.checks import InvalidValue
 from orthontk.errors import describe
 from orthontk.extras import require_launcher
+from orthontk.flags import flags_and_settings
 from orthontk.identity import register_resolvers
 
 
@@ -114,14 +116,13 @@ def _require_flags_first(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: naming the flag.
     """
-    settings = [argument for argument in arguments if not argument.startswith("-")]
+    flags, settings = flags_and_settings(arguments)
     if not settings or not all("=" in setting or setting.startswith("~") for setting in settings):
-        return  # a flag has a value of its own, as `--config-dir mine`
-    places = [place for place, argument in enumerate(arguments) if argument in settings]
-    between = [argument for argument in arguments[places[0] : places[-1]] if argument.startswith("-")]
-    if between:
-        first_flags = " ".join([*between, *settings])
-        raise ValueError(f"{between[0]}: expected before all KEY=VALUE, so as: {first_flags}")
+        return  # no command line of settings, or a flag that may have a value, as `--info plugins`
+    start = arguments.index(settings[0])
+    if list(arguments[start : start + len(settings)]) != settings:
+        better = shlex.join([*flags, *settings])
+        raise ValueError(f"{flags[start]}: expected before all KEY=VALUE, so as: {better}")
 
 
 def _exit_with(error: Exception) -> None:

@@ -70,17 +70,33 @@ def test_of_a_slurm_array(small, setting):
     assert_says(result, f"hydra.launcher.{setting}: expected {SLURM[setting]}")
 
 
-def test_of_a_flag_between_settings(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "model=fcn", "-m", "seed=0,1"])
+@pytest.mark.parametrize(
+    ("arguments", "flag", "better"),
+    [
+        ("model=fcn -m seed=0,1", "-m", "-m model=fcn seed=0,1"),
+        ("model=fcn --config-dir /tmp name=zz", "--config-dir", "--config-dir /tmp model=fcn name=zz"),
+        ("-cd /tmp model=fcn -m seed=0,1", "-m", "-cd /tmp -m model=fcn seed=0,1"),
+    ],
+)
+def test_of_a_flag_between_settings(monkeypatch, capsys, arguments, flag, better):
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
     with pytest.raises(SystemExit) as end:
         cli.command(cli.flags_first(lambda: None))()
     assert end.value.code == 1
-    assert capsys.readouterr().err == "error: -m: expected before all KEY=VALUE, so as: -m model=fcn seed=0,1\n"
+    assert capsys.readouterr().err == f"error: {flag}: expected before all KEY=VALUE, so as: {better}\n"
 
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "--cfg job", "model=fcn seed=0,1 -m", "-m seed=0,1", "--config-dir mine -m seed=0,1", "DIR a=b -n c=d"],
+    [
+        "--help",
+        "--cfg job",
+        "model=fcn seed=0,1 -m",
+        "-m seed=0,1",
+        "--config-dir mine -m seed=0,1",
+        "a=b -cd mine -m",
+        "DIR a=b -n c=d",
+    ],
 )
 def test_flags_anywhere_else_are_none_of_this(monkeypatch, arguments):
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments.split()])
