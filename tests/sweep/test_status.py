@@ -12,6 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from orthontk.files import read_json
 from orthontk.run.lock import locked
 from orthontk.sweep.overview import describe_entries, entries_under, sweeps_under
+from orthontk.sweep.record import write_record
+from orthontk.sweep.retry import command_of
 from orthontk.training import TrainingModule
 
 
@@ -82,8 +84,6 @@ def test_retry_starts_again_what_is_not_done(five_states, tmp_path):
 
 
 def test_retry_where_the_folder_was_moved(small, tmp_path):
-    from orthontk.sweep.retry import command_of
-
     assert small("-m", "seed=0,1").code == 0
     moved = (tmp_path / "outputs").rename(tmp_path / "Ada's, moved") / "default"
     (only,) = sweeps_under(moved)
@@ -94,6 +94,16 @@ def test_retry_where_the_folder_was_moved(small, tmp_path):
         "seed=0",
         "seed=1",
     ]
+
+
+def test_retry_of_a_command_whose_flags_came_last(tmp_path):
+    write_record(tmp_path / "outputs", ["/a/train.py", "seed=0,1", "-cd", "mine", "-m"], [])
+    (only,) = sweeps_under((tmp_path / "outputs").rename(tmp_path / "moved"))
+    _, *command, launcher, place = command_of(only, "joblib")
+    assert command == ["/a/train.py", "-cd", "mine", "-m", "seed=0,1"]
+    assert (launcher, place) == ("hydra/launcher=joblib", f"hydra.sweep.dir={only.directory}")
+    write_record(only.directory, command, [])
+    assert len(sweeps_under(only.directory)) == 1  # of the same multirun
 
 
 def test_single_runs_are_seen_and_their_failures_told(small, tmp_path, monkeypatch):

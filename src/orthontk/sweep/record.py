@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orthontk.files import read_json, write_json
+from orthontk.flags import flags_and_settings
 
 FOLDER = ".sweeps"
 LAUNCHER_KEYS = tuple(sign + key for sign in ("", "+", "++") for key in ("hydra/launcher=", "hydra.launcher."))
@@ -51,7 +52,8 @@ def write_record(sweep_directory: Path, command: Sequence[str], jobs: Sequence[J
     """Write or renew the record of a multirun; the launcher does not make it another one."""
     folder = sweep_directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    script, arguments = str(Path(command[0]).absolute()), list(command[1:])
+    flags, settings = flags_and_settings(command[1:])
+    script, arguments = str(Path(command[0]).absolute()), [*flags, *settings]  # to which settings can be added
     record = Record([script, *arguments], os.getcwd(), str(sweep_directory.absolute()), _now(), list(jobs))
     what = json.dumps([script, os.getcwd(), without_launcher(arguments)])
     write_json(folder / f"{hashlib.sha256(what.encode()).hexdigest()[:12]}.json", asdict(record))
