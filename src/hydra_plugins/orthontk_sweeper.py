@@ -55,7 +55,7 @@ class OrthontkSweeper(BasicSweeper):
         self.launcher = launcher = _PendingOnly(self.launcher)
         self.places = launcher.places
         returns = super().sweep(arguments)
-        if not getattr(launcher.launcher, "dry_run", False):
+        if not launcher.is_dry_run:
             self._compare()
         if launcher.failures or launcher.running:
             raise JobsFailed(launcher.failures, sum(map(len, returns)), launcher.running)
@@ -64,13 +64,14 @@ class OrthontkSweeper(BasicSweeper):
     def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         """Batches of jobs, each a list of overrides; a job that two grids share is run once.
 
-        Every job is composed here, before any is launched, and the multirun is recorded.
+        Every job is composed here, before any is launched, and the multirun is recorded, if it is no dry run.
         """
         jobs = jobs_of(grids_at_scale(self.grids, self.scale), overrides)
         for job in jobs:
             self.places[tuple(job)] = place_of(job, self.hydra_context.config_loader, self.config)
         refuse_other_settings(self.places.values())
-        self._record(jobs)
+        if not self.launcher.is_dry_run:
+            self._record(jobs)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
@@ -139,6 +140,11 @@ class _PendingOnly:
         self.places: dict[tuple[str, ...], Place] = {}
         self.failures: dict[str, str] = {}
         self.running: dict[str, str] = {}
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the jobs are only printed."""
+        return getattr(self.launcher, "dry_run", False)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         jobs = pending([self.places[tuple(overrides)] for overrides in job_overrides])

@@ -11,8 +11,10 @@ import pytest
 import orthontk.extras
 from hydra_plugins import orthontk_sweeper
 from orthontk.grids import refuse_several
+from orthontk.report.sweeps import sweeps_in
 from orthontk.run import execute
 from orthontk.run.lock import locked
+from orthontk.sweep.overview import sweeps_under
 from small_run import SMALL
 
 
@@ -135,6 +137,8 @@ def test_dry_run_for_slurm_needs_none(small, tmp_path):
     assert "#SBATCH --array=0-1%2" in result.out and "#SBATCH --account=lab" in result.out
     assert "2 jobs would be submitted" in result.out and "1: " in result.out.splitlines()[-1]
     assert not list(tmp_path.glob("outputs/default/fcn-*"))
+    assert sweeps_under(tmp_path / "outputs") == []  # whose jobs would be missing
+    assert sweeps_in(tmp_path / "outputs", []) == []  # which a report would wait for
 
 
 def test_slurm_without_slurm_is_one_line(small, monkeypatch):

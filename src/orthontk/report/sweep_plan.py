@@ -42,7 +42,7 @@ class Plan:
 
 
 def planned(folder: Path) -> Plan | None:
-    """The last sweep into a folder; None if there was none or nothing of it can be read."""
+    """The last sweep into a folder; None if there was none, but for a dry run, or nothing of it can be read."""
     try:
         records = [read_json(path) for path in folder.glob(f"{FOLDER}/*.json")]
         if records:
@@ -57,7 +57,7 @@ def _from_record(folder: Path, record: dict[str, Any]) -> Plan:
     return Plan(datetime.fromisoformat(record["launched"]).timestamp(), len(directories), directories)
 
 
-def _from_settings(path: Path) -> Plan:
+def _from_settings(path: Path) -> Plan | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     from hydra_plugins.orthontk_sweeper import jobs_of
@@ -65,6 +65,8 @@ def _from_settings(path: Path) -> Plan:
 
     hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
     task, grids = hydra["overrides"]["task"], hydra["sweeper"].get("grids")
+    if hydra.get("launcher", {}).get("dry_run"):
+        return None
     jobs = jobs_of(grids_at_scale(grids, _scale(task, grids or {})), OverridesParser.create().parse_overrides(task))
     return Plan(path.stat().st_mtime, len(jobs), overrides=frozenset(map(frozenset, jobs)))
 
