@@ -95,10 +95,10 @@ class OrthontkSweeper(BasicSweeper):
         sweep_directory = Path(str(self.config.hydra.sweep.dir)).absolute()
         named = []
         for job in jobs:
-            directory = self.places[tuple(job)].directory
-            if directory is None:
+            place = self.places[tuple(job)]
+            if place.directory is None:
                 return
-            named.append(Job(list(job), os.path.relpath(directory, sweep_directory)))
+            named.append(Job(list(job), os.path.relpath(place.directory, sweep_directory), place.again))
         write_record(sweep_directory, sys.argv, named)
 
 

@@ -49,6 +49,14 @@ def read_json(path: str | Path) -> Any:
         raise json.JSONDecodeError(f"{path}: not a text", "", 0) from error
 
 
+def modified(path: Path) -> float:
+    """When a file was last changed, in seconds since the epoch; 0 of one that is not there, or just being replaced."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def sha256_of(path: str | Path) -> str:
     """The digest of a file's content, read again only once the file has changed. Raises OSError if it is not there."""
     path = Path(path).absolute()

@@ -11,6 +11,7 @@ import pytest
 import orthontk.extras
 from hydra_plugins import orthontk_sweeper
 from orthontk.grids import refuse_several
+from orthontk.report.gather import gather
 from orthontk.report.sweeps import sweeps_in
 from orthontk.run import execute
 from orthontk.run.lock import locked
@@ -69,12 +70,14 @@ def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path, monkeypatch
     assert "2 runs: 2 finished" in table and f"{tmp_path}/outputs/default/*-RUN" in table
 
 
-def test_a_multirun_of_runs_begun_anew_ends_with_those(small):
+def test_a_multirun_of_runs_begun_anew_ends_with_those(small, tmp_path):
     for suffix in ("", "-2", "-3"):
         launch = small("-m", "seed=7,8", "resume=never")
         assert launch.code == 0, launch.err
         rows = [line.split("│")[1].strip() for line in launch.out.splitlines() if line.startswith("│")]
         assert len(rows) == 2 and all(re.fullmatch(r"[0-9a-f]{8}" + suffix, row) for row in rows)
+        (sweep,) = sweeps_in(tmp_path / "outputs", gather(tmp_path).runs)
+        assert (sweep.jobs, sweep.done, sweep.new) == (2, 2, 2)
 
 
 def test_runs_of_another_launch_are_left_to_it(small):

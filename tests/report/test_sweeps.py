@@ -32,10 +32,10 @@ def begin(folder, *task, seconds_ago, grids=None):
     age(folder / "multirun.yaml", seconds_ago)
 
 
-def record(folder, name, seconds_ago, jobs):
+def record(folder, name, seconds_ago, jobs, **settings):
     """What the sweep's own record says: jobs in run0, run1, …"""
     (folder / ".sweeps").mkdir(parents=True, exist_ok=True)
-    own = [{"overrides": [f"seed={seed}"], "directory": f"run{seed}"} for seed in range(jobs)]
+    own = [{"overrides": [f"seed={seed}"], "directory": f"run{seed}"} | settings for seed in range(jobs)]
     launched = datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat(timespec="milliseconds")
     (folder / ".sweeps" / f"{name}.json").write_text(json.dumps({"launched": launched, "jobs": own}))
 
@@ -85,6 +85,20 @@ def test_a_sweep_is_over_when_all_its_jobs_are_done_or_have_failed(tmp_path):
     (folder / "run2" / "failure.txt").write_text("refused before it had a configuration\n")
     (sweep,) = sweeps_of(tmp_path)
     assert sweep.is_over and sweep.in_words() == "speed: 1 of 3 jobs done, 2 failed"
+
+
+def test_runs_begun_anew_are_those_of_this_launch(tmp_path):
+    """With `resume=never`: what earlier launches did in the same directories and beside them is none of it."""
+    folder = tmp_path / "speed"
+    record(folder, "anew", 30, 3, again=True)
+    for name in ("run0", "run0-2", "run1"):
+        age(make_run(folder / name) / "provenance.json", 60)
+    assert sweeps_of(tmp_path)[0].in_words() == "speed: 0 of 3 jobs done, 0 running"
+    make_run(folder / "run0-3")
+    (make_run(folder / "run1-2", step=4) / "failure.txt").write_text("loss: broke\n")
+    with locked(make_run(folder / "run2", step=5)):
+        (sweep,) = sweeps_of(tmp_path)
+    assert (sweep.done, sweep.failed, sweep.running, sweep.new, sweep.part) == (1, 1, 1, 1, 0.5)
 
 
 def test_a_finished_job_that_cannot_be_read_is_done(tmp_path):

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from hydra.errors import HydraException
 
-from orthontk.files import read_json
+from orthontk.files import modified, read_json
 from orthontk.report.gather import Run
 from orthontk.report.rerun import provenance_of
+from orthontk.run.directory import PROVENANCE, is_unused, latest_sibling, siblings
 from orthontk.sweep.record import FOLDER
 
 SETTINGS = "multirun.yaml"
@@ -53,8 +54,18 @@ def planned(folder: Path) -> Plan | None:
 
 
 def _from_record(folder: Path, record: dict[str, Any]) -> Plan:
-    directories = frozenset(absolute(folder / job["directory"]) for job in record["jobs"])
-    return Plan(datetime.fromisoformat(record["launched"]).timestamp(), len(directories), directories)
+    launched, directories = datetime.fromisoformat(record["launched"]).timestamp(), set()
+    for job in record["jobs"]:
+        directory = absolute(folder / job["directory"])
+        directories.add(_begun_anew(directory, launched) if job.get("again") else directory)
+    return Plan(launched, len(directories), frozenset(directories))
+
+
+def _begun_anew(path: Path, launched: float) -> Path:
+    """Where a job runs that leaves earlier runs alone: their latest sibling, or the one that it will begin."""
+    latest = latest_sibling(path)
+    is_begun = modified(latest / PROVENANCE) >= launched
+    return latest if is_begun else next(filter(is_unused, siblings(path)))
 
 
 def _from_settings(path: Path) -> Plan | None:

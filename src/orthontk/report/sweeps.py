@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthontk.files import modified
 from orthontk.report.gather import Run
 from orthontk.report.sweep_plan import SETTINGS, Plan, absolute, planned
 from orthontk.run.directory import PROVENANCE, SUMMARY
@@ -91,7 +92,7 @@ def _sweep(name: str, runs: Sequence[Run], plan: Plan | None, now: float) -> Swe
     running = [run for directory, run in begun.items() if states[directory] == RUNNING]
     counts = Counter(states.values())
     start = plan.launched if plan is not None else min(map(_first_sign, running), default=now)
-    ends = [end for run in finished if (end := _modified(run.directory / SUMMARY)) >= start]
+    ends = [end for run in finished if (end := modified(run.directory / SUMMARY)) >= start]
     part = sum(map(_part_done, running))
     end = now if counts[RUNNING] else max(ends, default=start)
     jobs = None if plan is None else plan.jobs
@@ -106,14 +107,7 @@ def _part_done(run: Run) -> float:
 
 
 def _first_sign(run: Run) -> float:
-    return _modified(run.directory / PROVENANCE)
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # gone, such as the half-written part of a file that is now whole
-        return 0.0
+    return modified(run.directory / PROVENANCE)
 
 
 def _duration(seconds: float) -> str:

@@ -20,10 +20,16 @@ LAUNCHER_KEYS = tuple(sign + key for sign in ("", "+", "++") for key in ("hydra/
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a multirun: its overrides, and its directory's path relative to the multirun's."""
+    """One job of a multirun.
+
+    Args:
+        directory: its path relative to the multirun's.
+        again: whether a run that is there is left alone, and a new one begun beside it.
+    """
 
     overrides: list[str]
     directory: str
+    again: bool = False
 
 
 @dataclass(frozen=True)
