@@ -1,21 +1,65 @@
 """Times to an accuracy, made up so that the claims are known."""
 
 import numpy as np
-import pandas as pd
+import pytest
 
+from orthontk.report.claims import SUPPORTED
+from orthontk.report.gather import Run
 from orthontk.studies import LearningSpeed
 
+NETWORK = {"_target_": "orthontk.networks.FCN", "activation": "tanh", "depth": 5, "width": 64}
+TAU = {"tau": {"threshold": 0.25}}
+RATES = (0.01, 0.02, 0.04)
 
-def test_without_a_seed_that_learned_at_every_rate_nothing_is_claimed():
-    """Each rate by itself is usable, as few runs are censored there, but no seed has a ratio at both."""
-    network = {"family": "FCN", "activation": "tanh", "depth": 5, "width": 64, "normalize": "none", "split": "train"}
-    rows = [
-        network | {"init": init, "seed": seed, "learning_rate": rate, "fraction": np.nan, "censored": seed == failing}
-        for init in ("gaussian", "orthogonal")
-        for rate, failing in ((0.1, 0), (0.2, 1))
-        for seed in (0, 1)
-    ]
-    table = pd.DataFrame(rows)
-    table["tau"] = np.where(table.censored, np.nan, 10.0)
-    claims = LearningSpeed(ratio_above=1.5, most_censored=0.5).claims(table)
-    assert [claim for claim in claims if claim.interval.seeds == 0] == []
+
+@pytest.fixture
+def study() -> LearningSpeed:
+    return LearningSpeed(ratio_above=1.5, most_censored=0.5)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """An ensemble in which orthogonal τ is 20 and the Gaussian is 100, or censored at 400."""
+
+    def make(censored=(), measured=range(6), run_at=lambda seed, rate: True) -> Run:
+        made = Run(tmp_path, {"model": NETWORK, "trainer": {"max_steps": 400}, "callbacks": TAU}, {})
+        made.rows = []
+        for seed in range(6):
+            for init, tau in (("gaussian", 100), ("orthogonal", 20)):
+                for rate in filter(lambda rate: run_at(seed, rate), RATES):
+                    row = {"step": 1, "seed": seed, "init": init, "learning_rate": rate, "train/censored": 0}
+                    lost = init == "gaussian" and (seed, rate) in censored
+                    row |= {"train/censored": 1} if lost else {"train/tau": tau}
+                    row |= {"lr/largest_stable": 0.1 + 0.01 * seed} if seed in measured else {}
+                    made.rows.append(row)
+        return made
+
+    return make
+
+
+def found(study, run, statistic):
+    (claim,) = [c for c in study.claims(study.table([run])) if statistic in c.statistic]
+    return claim
+
+
+def test_no_seed_is_left_out_for_being_censored_somewhere(study, run):
+    """Each at another rate, so that few are at any; the note says how many are."""
+    one = run(censored=[(0, 0.01), (1, 0.02), (2, 0.04)])
+    equal = found(study, one, "at equal η, mean")
+    assert equal.interval.estimate == pytest.approx(np.log(5) + 3 * np.log(4) / 18)
+    assert {found(study, one, s).interval.seeds for s in ("at equal η, mean", "η/η_max", "best")} == {6}
+    note = "censored: 3 gaussian, 0 orthogonal; 3 of the 36 τ compared are, and count as the last update"
+    assert equal.note == note and equal.verdict == SUPPORTED
+    assert found(study, one, "slope").note == note
+
+
+def test_seeds_that_were_not_run_at_every_rate_are_counted(study, run):
+    claim = found(study, run(run_at=lambda seed, rate: seed > 0 or rate < 0.04), "at equal η, mean")
+    assert claim.interval.seeds == 5
+    assert claim.note.endswith("; 1 seeds left out, without a run at every learning rate")
+
+
+def test_where_no_seed_was_run_at_every_rate_nothing_is_claimed_of_equal_rates(study, run):
+    claims = study.claims(study.table([run(run_at=lambda seed, rate: rate != RATES[seed % 3])]))
+    assert claims and not any("at equal η, mean" in claim.statistic for claim in claims)
+    assert all(claim.interval.seeds > 0 for claim in claims)

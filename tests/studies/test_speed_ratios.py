@@ -1,4 +1,4 @@
-"""Ratios of τ where a network is above the threshold before its first update."""
+"""Ratios of τ, of networks that are above the threshold before their first update, and of those that never are."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ GAUSSIAN, ORTHOGONAL = [8, 0], [2, 4]  # τ of seeds 0 and 1, at every rate
 @pytest.fixture
 def table() -> pd.DataFrame:
     rows = [
-        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau": tau, "censored": False}
+        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau_at_least": tau}
         for init, taus in (("gaussian", GAUSSIAN), ("orthogonal", ORTHOGONAL))
         for seed, tau in enumerate(taus)
         for rate in (0.1, 0.2)
@@ -26,32 +26,54 @@ def test_a_tau_of_0_counts_as_1_of_each_pair(table):
     np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), expected)
 
 
-def test_a_seed_that_is_censored_at_a_share_that_counts_is_left_out():
-    """Not compared at the rates at which it did learn, which would make it a fast one."""
-    taus = {0.01: 100, 0.03: 50, 0.1: 20, 0.3: 200}
+def speeds(**columns) -> pd.DataFrame:
+    """τ = 10/η of three seeds of either initialization, but for the named columns' functions of seed, init and rate."""
     rows = [
-        {"seed": seed, "init": init, "fraction": fraction, "tau": tau}
+        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau_at_least": 10 / rate}
+        | {name: value(seed, init, rate) for name, value in columns.items()}
         for seed in range(3)
         for init in ("gaussian", "orthogonal")
-        for fraction, tau in taus.items()
+        for rate in (0.01, 0.03, 0.1, 0.3)
     ]
-    table = pd.DataFrame(rows)
-    table.loc[(table.seed == 0) & (table.init == "gaussian") & (table.fraction == 0.3), "tau"] = np.nan
-    np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), [0, 0])
+    return pd.DataFrame(rows)
+
+
+def test_a_censored_run_counts_as_the_updates_of_the_training():
+    """Left out, seed by seed or pair by pair, it would make its initialization a fast one."""
+
+    def tau(seed, init, rate):
+        return 1000 if (seed, init, rate) == (0, "gaussian", 0.3) else 100
+
+    table = speeds(tau_at_least=tau)
+    expected = [np.log(10) / 4, 0, 0]
+    np.testing.assert_allclose(log_ratios(table, "orthogonal").mean(axis=1), expected)
+    assert log_ratios_at_shares(table, "orthogonal")[0] > 0.4
 
 
 def test_a_seed_run_at_fewer_rates_is_not_continued_beyond_them():
     """Its τ at the last of them, held, would make it slow at larger ones."""
-    rates = (0.01, 0.03, 0.1, 0.3)
-    rows = [
-        {"seed": seed, "init": init, "fraction": rate, "tau": 10 / rate}
-        for seed in range(3)
-        for init in ("gaussian", "orthogonal")
-        for rate in rates
-        if (seed, init) != (1, "gaussian") or rate < 0.1
-    ]
-    np.testing.assert_allclose(log_ratios_at_shares(pd.DataFrame(rows), "orthogonal"), [0, 0], atol=1e-12)
+    table = speeds()
+    fewer = table[(table.seed != 1) | (table.init != "gaussian") | (table.learning_rate < 0.1)]
+    np.testing.assert_allclose(log_ratios_at_shares(fewer, "orthogonal"), [0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(log_ratios(fewer, "orthogonal"), np.zeros((2, 4)))
+
+
+def test_each_seed_is_compared_at_shares_of_its_own_largest_rate():
+    """Seed 2's Gaussian network is stable up to half of what the others are, and as much slower at an equal η."""
+    slower = {(2, "gaussian"): 2}
+    table = speeds(
+        fraction=lambda seed, init, rate: rate * slower.get((seed, init), 1),
+        tau_at_least=lambda seed, init, rate: 10 / rate / slower.get((seed, init), 1),
+    )
+    np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), [0, 0, 0], atol=1e-12)
+
+
+def test_a_seed_without_a_largest_rate_or_a_partner_has_no_share():
+    table = speeds()
+    table.loc[(table.seed == 0) & (table.init == "gaussian"), "fraction"] = np.nan
+    alone = table[(table.seed != 1) | (table.init == "gaussian")]
+    assert len(log_ratios_at_shares(alone, "orthogonal")) == 1
 
 
 def test_a_tau_of_0_counts_as_1_in_means(table):
-    assert best_rates(table, "orthogonal", most_censored=0).estimate == pytest.approx(np.log(4.5 / 3))
+    assert best_rates(table, "orthogonal").estimate == pytest.approx(np.log(4.5 / 3))

@@ -28,7 +28,7 @@ class LearningSpeed(Study):
     Equal η confounds speed with the stable range, so the ratio of τ is also taken at equal η/η_max, where runs with the
     callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs that never
     reach the accuracy are counted; a learning rate at which more than `most_censored` of the runs of either
-    initialization never do is left out of ratios.
+    initialization never do is left out of ratios, in which the others count as reaching it at their last update.
 
     Args:
         ratio_above: the factor by which Gaussian τ has to exceed the other's for a speed-up.
@@ -48,7 +48,7 @@ class LearningSpeed(Study):
         return Study.describe(name, value)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
+        """A row for each training and split: τ, NaN if it is censored; the least it can be; η/η_max, where known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
         panel = self.panel_columns(table)
         table = once(table, [*panel, *IDENTITY, "split"])
@@ -65,24 +65,25 @@ class LearningSpeed(Study):
         return found
 
     def _judge(self, where: str, part: pd.DataFrame, init: str) -> Iterator[Claim]:
-        censored = part.groupby("init").censored.sum().astype(int).to_dict()
-        note = "censored: " + ", ".join(f"{count} {name}" for name, count in censored.items())
-        settings = {"reason": f"a factor of {self.ratio_above:g}", "note": note}
-        threshold = np.log(self.ratio_above)
+        faster = f"{init} networks learn faster than Gaussian ones"
+        reason, threshold = f"a factor of {self.ratio_above:g}", np.log(self.ratio_above)
         usable = ratios.usable_rates(part, self.most_censored)
         same = ratios.log_ratios(usable, init)  # seeds × learning rates
-        faster = f"{init} networks learn faster than Gaussian ones"
+        note = _note(part, usable, len(same))
         if same.size:
-            statistic = "log(τ Gaussian/other) at equal η, mean over η"
-            yield difference(faster, where, statistic, bootstrap(np.mean, same.mean(axis=1)), threshold, **settings)
+            statistic, own = "log(τ Gaussian/other) at equal η, mean over η", bootstrap(np.mean, same.mean(axis=1))
+            yield difference(faster, where, statistic, own, threshold, reason=reason, note=note)
         shares = ratios.log_ratios_at_shares(usable, init)
         if len(shares):
-            statistic = "log(τ Gaussian/other) at equal η/η_max, mean"
-            yield difference(faster, where, statistic, bootstrap(np.mean, shares), threshold, **settings)
-        best = ratios.best_rates(part, init, self.most_censored)
+            statistic, own = "log(τ Gaussian/other) at equal η/η_max, mean", bootstrap(np.mean, shares)
+            of_shares = _note(part, usable, len(shares), "η_max of both networks")
+            yield difference(faster, where, statistic, own, threshold, reason=reason, note=of_shares)
+        each = pd.concat([ratios.usable_rates(own, self.most_censored) for _, own in by(part, "init")])
+        best = ratios.best_rates(each, init)
         if best is not None:
-            settings["note"] += "; the least of noisy means favours the initialization whose τ varies more"
-            yield difference(faster, where, "log(τ Gaussian/other), each at its best η", best, threshold, **settings)
+            statistic, of_best = "log(τ Gaussian/other), each at its best η", _note(part, each, best.seeds)
+            of_best += "; the least of noisy means favours the initialization whose τ varies more"
+            yield difference(faster, where, statistic, best, threshold, reason=reason, note=of_best)
         if same.size and same.shape[-1] > 1:
             slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
             statistic = "slope of log(τ Gaussian/other) in log η"
@@ -148,14 +149,27 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
     for row in replica_rows(run):
         training = trainings.setdefault(tuple(row[name] for name in IDENTITY), {})
         training |= row
+    updates = run.get("trainer.max_steps") or max((row["step"] for row in run.rows), default=0)
     for training in trainings.values():
         settings = {name: value for name, value in training.items() if "/" not in name}
         for split in TAU_SPLITS:
             if f"{split}/censored" in training:
                 tau = training.get(f"{split}/tau", np.nan)
                 found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
+                found["tau_at_least"] = updates if np.isnan(tau) else tau
                 threshold, stable = run.get("callbacks.tau.threshold"), training.get(LARGEST_STABLE, np.nan)
                 yield settings | found | {"threshold": threshold, "stable": stable}
+
+
+def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str = "a run at every learning rate") -> str:
+    """How many runs are censored, what of them is compared, and how many of its seeds are not."""
+    counts = part.groupby("init").censored.sum().astype(int)
+    notes = ["censored: " + ", ".join(f"{count} {init}" for init, count in counts.items())]
+    if count := int(compared.censored.sum()):
+        notes.append(f"{count} of the {len(compared)} τ compared are, and count as the last update")
+    if left_out := part.seed.nunique() - seeds:
+        notes.append(f"{left_out} seeds left out, without {lacking}")
+    return "; ".join(notes)
 
 
 def _stable_rates(table: pd.DataFrame, panel: Sequence[str]) -> pd.Series:

@@ -1,6 +1,8 @@
 """Ratios of τ between two initializations, seed by seed. A table has one row for each seed, init and learning rate.
 
-A τ of 0, that of a network above the threshold before its first update, counts as 1 in a ratio.
+A τ of 0, that of a network above the threshold before its first update, counts as 1 in a ratio, and a censored one as
+the updates of the training, the least that it can be: without its slowest runs an initialization would look faster, and
+of many learning rates hardly a seed is censored at none.
 """
 
 import numpy as np
@@ -26,10 +28,10 @@ def usable_rates(table: pd.DataFrame, most_censored: float) -> pd.DataFrame:
 
 
 def log_ratios(table: pd.DataFrame, init: str) -> np.ndarray:
-    """log(τ Gaussian/τ other), (seeds, learning rates): the seeds for which no pair is censored; ascending rates."""
-    logs = np.log(table.pivot_table(index="seed", columns=["init", "learning_rate"], values="tau").clip(lower=1))
+    """log(τ Gaussian/τ other), (seeds, learning rates): the seeds that ran at all of these; ascending rates."""
     if not {BASELINE, init} <= set(table.init):
         return np.empty((0, 0))
+    logs = table.assign(log=_log_taus(table)).pivot_table(index="seed", columns=["init", "learning_rate"], values="log")
     both = [logs[name].reindex(columns=sorted(table.learning_rate.unique())) for name in (BASELINE, init)]
     return (both[0] - both[1]).dropna().to_numpy()
 
@@ -45,45 +47,36 @@ def slopes(ratios: np.ndarray, rates: np.ndarray) -> np.ndarray:
 
 
 def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
-    """The mean over η/η_max of log(τ Gaussian/τ other), one for each seed; empty where η_max is not known.
+    """The mean over η/η_max of log(τ Gaussian/τ other), one for each seed of which both networks' η_max is known.
 
-    log τ is interpolated linearly in log η between the learning rates that were run. A seed that is censored at one
-    that counts, or was not run up to both ends of the range, is left out.
+    log τ is interpolated linearly in log η between the learning rates that were run, over the shares that both networks
+    of the seed were trained at. Each has an η_max of its own, so that what it varies by is in the seeds' spread.
     """
     known = table.dropna(subset=["fraction"])
-    known = known.assign(share=np.log(known.fraction))
-    reached = known.dropna(subset=["tau"])
-    if not {BASELINE, init} <= set(reached.init):
-        return np.empty(0)
-    ranges = reached.groupby("init").share.agg(["min", "max"])
-    low, high = ranges["min"].max(), ranges["max"].min()
-    if low >= high:
-        return np.empty(0)
-    at = np.linspace(low, high, SHARES)
+    known = known.assign(share=np.log(known.fraction), log=_log_taus(known)).sort_values("share")
     found = []
     for _, own in known.groupby("seed"):
-        curves = [own[own.init == name].sort_values("share") for name in (BASELINE, init)]
-        if all(len(curve) > 1 for curve in curves):
-            one, other = (
-                np.interp(at, curve.share, np.log(curve.tau.clip(lower=1)), left=np.nan, right=np.nan)
-                for curve in curves
-            )
-            found.append((one - other).mean())  # NaN where a τ is
-    found = np.array(found)
-    return found[np.isfinite(found)]
+        one, other = (own[own.init == name] for name in (BASELINE, init))
+        low, high = np.maximum(one.share.min(), other.share.min()), np.minimum(one.share.max(), other.share.max())
+        if low < high:  # neither is NaN, that of a network which was not run
+            at = np.linspace(low, high, SHARES)
+            found.append(np.mean(np.interp(at, one.share, one.log) - np.interp(at, other.share, other.log)))
+    return np.array(found)
 
 
-def best_rates(table: pd.DataFrame, init: str, most_censored: float) -> Interval | None:
-    """log of the least mean τ of Gaussian weights over that of the other, with η chosen anew in each resample."""
-    columns, split = [], 0
-    for name in (BASELINE, init):
-        own = usable_rates(table[table.init == name], most_censored)
-        taus = own.pivot_table(index="seed", columns="learning_rate", values="tau")
-        columns.append(taus)
-        split = split or taus.shape[1]
-    seeds = columns[0].dropna().index.intersection(columns[1].dropna().index)
+def best_rates(table: pd.DataFrame, init: str) -> Interval | None:
+    """log of the least mean τ of Gaussian weights over that of the other, with η chosen anew in each resample.
+
+    Args:
+        table: each initialization at its own usable rates.
+    """
+    columns = [
+        table[table.init == name].pivot_table(index="seed", columns="learning_rate", values="tau_at_least").dropna()
+        for name in (BASELINE, init)
+    ]
+    seeds, split = columns[0].index.intersection(columns[1].index), columns[0].shape[1]
     samples = [taus.loc[seeds, rate].to_numpy() for taus in columns for rate in taus.columns]
-    if not all(taus.shape[1] for taus in columns) or len(seeds) < 2:
+    if len(seeds) < 2:
         return None
 
     def statistic(*taus: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -91,3 +84,7 @@ def best_rates(table: pd.DataFrame, init: str, most_censored: float) -> Interval
         return np.log(np.min(means[:split], axis=0) / np.min(means[split:], axis=0))
 
     return bootstrap(statistic, *samples, paired=True)
+
+
+def _log_taus(table: pd.DataFrame) -> pd.Series:
+    return np.log(table.tau_at_least.clip(lower=1))
