@@ -63,3 +63,17 @@ def test_where_no_seed_was_run_at_every_rate_nothing_is_claimed_of_equal_rates(s
     claims = study.claims(study.table([run(run_at=lambda seed, rate: rate != RATES[seed % 3])]))
     assert claims and not any("at equal η, mean" in claim.statistic for claim in claims)
     assert all(claim.interval.seeds > 0 for claim in claims)
+
+
+def test_a_seed_has_the_largest_rate_of_its_own_networks(study, run):
+    table = study.table([run(measured=range(4))])
+    shares = (table.fraction * (0.1 + 0.01 * table.seed) / table.learning_rate).groupby(table.seed).mean()
+    np.testing.assert_allclose(shares, [1, 1, 1, 1, np.nan, np.nan])
+    claim = found(study, run(measured=range(4)), "η/η_max")
+    assert claim.interval.seeds == 4
+    assert claim.note == "censored: 0 gaussian, 0 orthogonal; 2 seeds left out, without η_max of both networks"
+
+
+def test_the_figure_has_one_point_for_each_rate(study, run):
+    by_share = study.figure(study.table([run()])).panels[1]
+    assert by_share.x.label == "η/η_max" and {len(series.x) for series in by_share.series} == {len(RATES)}

@@ -120,7 +120,7 @@ class LearningSpeed(Study):
             look: tuple[str, str, Line] = (COLOURS[init], f"{init}, {split}", "-" if split == "train" else "--")
             at_rate.append(mean_curve(own, "learning_rate", "tau", *look))
             if own.fraction.notna().any():
-                at_share.append(mean_curve(own, "fraction", "tau", *look))
+                at_share.append(mean_curve(own.assign(fraction=_mean_fraction(own)), "fraction", "tau", *look))
             censored = own.groupby("learning_rate").censored.mean()
             shares.append(Series(look[1], censored.index.tolist(), censored.tolist(), look[0], look[2], marker="o"))
         rate, tau = Axis("learning rate η", "log"), Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
@@ -173,6 +173,10 @@ def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str =
 
 
 def _stable_rates(table: pd.DataFrame, panel: Sequence[str]) -> pd.Series:
-    """η_max of each row's network: the geometric mean over the seeds that it was measured for, NaN where for none."""
-    logs = table.assign(log=np.log(table.stable)).groupby([*panel, "init"], dropna=False).log
-    return np.exp(logs.transform("mean"))  # which leaves out NaN
+    """η_max of each row's network, though it was measured at one learning rate alone; NaN where at none."""
+    return table.groupby([*panel, "init", "seed"], dropna=False).stable.transform("first")
+
+
+def _mean_fraction(table: pd.DataFrame) -> pd.Series:
+    """η/η_max of each learning rate, the geometric mean over seeds, for the figure."""
+    return np.exp(np.log(table.fraction).groupby(table.learning_rate).transform("mean"))
