@@ -54,6 +54,7 @@ class KernelDrift(Study):
         if "NTK" not in slopes:
             return
         widths, interval = slopes["NTK"]
+        note = self._diverged(part)
         span = f"n = {widths[0]:g}…{widths[-1]:g}"
         yield difference(
             "in training the NTK moves by O(1/√n) at most",
@@ -62,6 +63,7 @@ class KernelDrift(Study):
             interval,
             self.ntk_slope_above,
             reason="the theorem's bound; a kernel that keeps moving has slope 0",
+            note=note,
         )
         changes = self._samples(part[part.quantity == "NTK"])[1]
         narrowest, widest = changes[0], changes[-1]
@@ -75,15 +77,17 @@ class KernelDrift(Study):
                 bootstrap(geometric_mean, narrowest), bootstrap(difference_of(geometric_mean), narrowest, widest)
             ),
             reason="a tenth: predictions of the linearized training then err by about as much",
+            note=note,
         )
         if {"first layer", "hidden layers", "last layer"} <= slopes.keys():
             yield difference(
                 "hidden layers move as 1/n, first and last as 1/√n",
                 where,
                 "−slope of the hidden layers less the larger of the other two",
-                bootstrap(_ordering(widths), *self._layers(part, widths)),
+                bootstrap(_ordering(widths), *self._layers(part)),
                 0.0,
                 reason="the ordering is claimed, not the size",
+                note=note,
             )
 
     def _slope(self, part: pd.DataFrame) -> tuple[list[float], Interval] | None:
@@ -93,17 +97,23 @@ class KernelDrift(Study):
             return None
         return widths, bootstrap(_negative(log_slope(widths, geometric_mean)), *changes)
 
+    def _wide(self, part: pd.DataFrame) -> pd.DataFrame:
+        return part[part.width >= self.smallest.get(part.family.iloc[0], 0)]
+
+    def _diverged(self, part: pd.DataFrame) -> str:
+        changes = self._wide(part[part.quantity == "NTK"]).change
+        diverged = int((~np.isfinite(changes)).sum())
+        return f"{diverged} of {len(changes)} runs diverged, and are left out" if diverged else ""
+
     def _samples(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
-        wide = part[part.width >= self.smallest.get(part.family.iloc[0], 0)].dropna(subset=["change"])
+        wide = self._wide(part)
+        wide = wide[np.isfinite(wide.change)]
         parts = [(float(width), own.change.to_numpy()) for width, own in by(wide, "width")]
         return [width for width, _ in parts], [values for _, values in parts]
 
-    def _layers(self, part: pd.DataFrame, widths: list[float]) -> list[np.ndarray]:
-        samples = []
-        for quantity in ("first layer", "hidden layers", "last layer"):
-            own = part[part.quantity == quantity]
-            samples += [own[own.width == width].change.to_numpy() for width in widths]
-        return samples
+    def _layers(self, part: pd.DataFrame) -> list[np.ndarray]:
+        layers = ("first layer", "hidden layers", "last layer")
+        return [values for layer in layers for values in self._samples(part[part.quantity == layer])[1]]
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
@@ -131,7 +141,7 @@ class KernelDrift(Study):
 
 
 def _changes(run: Run) -> Iterator[dict[str, Any]]:
-    """NTK, first, mean of the hidden, and last layer; none of a run that diverged."""
+    """NTK, first, mean of the hidden, and last layer; NaN of a run that diverged or did not measure it."""
     layers = sorted((name for row in run.rows[-1:] for name in row if name.startswith("weights/change/")), key=_number)
     changes = {name: run.at_end(name) for name in layers}
     values = list(changes.values())
@@ -139,6 +149,7 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
     if len(values) > 2:
         found |= {"first layer": values[0], "hidden layers": float(np.mean(values[1:-1])), "last layer": values[-1]}
     for quantity, change in found.items():
+        change = np.nan if change is None else change
         yield {"quantity": quantity, "change": change, "train_loss": run.at_end("train/loss")}
 
 

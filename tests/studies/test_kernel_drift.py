@@ -1,0 +1,51 @@
+"""Changes of kernels and weights, made up so that their slopes are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orthontk.report.claims import SUPPORTED
+from orthontk.report.gather import Run
+from orthontk.studies import KernelDrift
+
+POWERS = {"NTK": 1, "first layer": 0.5, "hidden layers": 1, "last layer": 0.5}
+
+
+@pytest.fixture
+def study() -> KernelDrift:
+    return KernelDrift(ntk_slope_above=0.5, change_margin=0.1, smallest_width=64, smallest_channels=8)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Of seven seeds, which differ a little."""
+    settings = {"family": "FCN", "init": "gaussian", "activation": "erf", "depth": 4, "data": "cifar10"}
+    generator = np.random.default_rng(0)
+    rows = [
+        settings | {"width": width, "seed": seed, "quantity": quantity, "train_loss": 0.0}
+        | {"change": 0.05 * (64 / width) ** power * np.exp(0.01 * generator.standard_normal())}
+        for width in (32, 64, 128, 256)
+        for seed in range(7)
+        for quantity, power in POWERS.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("diverged", [np.nan, np.inf])
+def test_runs_that_diverged_are_left_out_of_every_claim_and_counted(study, table, diverged):
+    table.loc[(table.width == 256) & (table.seed < 2), "change"] = diverged
+    claims = study.claims(table)
+    assert len(claims) == 3
+    assert {(claim.verdict, claim.interval.seeds) for claim in claims} == {(SUPPORTED, 5)}
+    assert all("2 of 21 runs diverged, and are left out" in claim.note for claim in claims)
+
+
+def test_networks_too_narrow_for_the_slopes_are_not_counted(study, table):
+    table.loc[table.width == 32, "change"] = np.nan
+    assert not any("diverged" in claim.note for claim in study.claims(table))
+
+
+def test_of_runs_that_measured_nothing_nothing_is_claimed(study, tmp_path):
+    run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {})
+    run.rows = [{"step": 9, "train/loss": 0.1}]
+    assert study.claims(study.table([run])) == []
