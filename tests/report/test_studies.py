@@ -1,8 +1,11 @@
 """Which runs make a study, and what becomes of one that cannot be judged."""
 
+import json
+
 import pytest
 
 from made_runs import DRIFT, make_drift
+from orthontk.report.show import show
 from orthontk.report.write import Reporter
 from orthontk.studies import KernelDrift
 
@@ -39,3 +42,20 @@ def test_studies_of_one_folder_that_are_skipped_are_named_one_by_one(tmp_path, r
         make_drift(tmp_path, "FCN", width, "nan", scale=scale)
     reporter.update()
     assert list(reporter.skipped) == ["study drift, scale paper", "study drift, scale quick"]
+
+
+def test_expectations_are_told_from_the_authors_figures_and_infinite_ends_are_unknown(
+    tmp_path, reporter, monkeypatch, capsys
+):
+    here = {"estimate": -0.995, "low": -float("inf"), "high": float("inf"), "seeds": 1}
+    rows = [{"quantity": "a", "authors": -0.87, **here}, {"quantity": "b", "expected": -0.5, **here}]
+    monkeypatch.setattr(KernelDrift, "comparison", lambda study, table: rows)
+    make_drift(tmp_path, "FCN", 4, 0.2)
+    reporter.update()
+    reporter.write()
+    texts = (tmp_path / "report" / "claims.md").read_text(), (tmp_path / "report" / "index.html").read_text()
+    for text, row in zip(texts, ("| b | -0.5 (expected) | -0.995 [?, ?] | 1 |", '">-0.5 (expected)</td>'), strict=True):
+        assert row in text and "-0.995 [?, ?]" in text and "inf]" not in text
+    show(reporter.judged, {}, tmp_path)
+    assert "-0.5 (expected)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report" / "verdict.json").read_text())[0]["comparison"][0]["low"] is None

@@ -22,7 +22,7 @@ def table() -> pd.DataFrame:
     settings = {"family": "FCN", "init": "gaussian", "activation": "erf", "depth": 4, "data": "cifar10"}
     generator = np.random.default_rng(0)
     rows = [
-        settings | {"width": width, "seed": seed, "quantity": quantity, "train_loss": 0.0}
+        settings | {"width": width, "seed": seed, "quantity": quantity, "train_loss": 0.0, "learning_rate": 0.5}
         | {"change": 0.05 * (64 / width) ** power * np.exp(0.01 * generator.standard_normal())}
         for width in (32, 64, 128, 256)
         for seed in range(7)
@@ -49,3 +49,9 @@ def test_of_runs_that_measured_nothing_nothing_is_claimed(study, tmp_path):
     run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {})
     run.rows = [{"step": 9, "train/loss": 0.1}]
     assert study.claims(study.table([run])) == []
+
+
+def test_the_authors_slopes_stand_beside_the_same_training_alone(study, table):
+    assert {row["authors"] for row in study.comparison(table)} == {-0.87, -0.48, -1.03, -0.58}
+    for other in ({"activation": "relu"}, {"depth": 9}, {"data": "fashion_mnist"}, {"learning_rate": 0.05}):
+        assert study.comparison(table.assign(**other)) == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orthontk.files import write_text
+from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
 from orthontk.report.figure_data import figure_data
 from orthontk.report.gather import NOT_FINISHED
@@ -45,6 +46,7 @@ def write_page(reporter: "Reporter", reload_after: float | None = None) -> Path:
         skipped={str(path): reason for path, reason in reporter.skipped.items() if reason != NOT_FINISHED},
         plotly=packed_plotly(),
         marks=MARKS,
+        comparison=comparison,
     )  # fmt: skip
     forget_others(runs, reporter.out / KEPT)
     path = reporter.out / "index.html"

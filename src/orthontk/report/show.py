@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
 from orthontk.report.sweeps import Sweep
 
@@ -29,10 +30,10 @@ def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Pat
                 table.add_row(*_cells(study, claim), style=STYLES.get(claim.verdict, "yellow"))
         console.print(table, markup=False)
     if rows := [row for study in judged for row in study.comparison]:
-        comparison = Table("quantity", "authors", "here [95 %]", "seeds")
+        beside = Table(*comparison.COLUMNS)
         for row in rows:
-            comparison.add_row(row["quantity"], f"{row['authors']:.4g}", _interval(row), str(row["seeds"]))
-        console.print(comparison, markup=False)
+            beside.add_row(*comparison.cells(row))
+        console.print(beside, markup=False)
     for path, reason in skipped.items():
         console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False, markup=False)
@@ -52,9 +53,8 @@ def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> s
     lines += ["", _row([*COLUMNS, "margin's reason", "note"]), _row(["---"] * (len(COLUMNS) + 2))]
     lines += [_row([*_cells(s, claim), claim.reason, claim.note]) for s in judged for claim in s.claims]
     if rows := [row for study in judged for row in study.comparison]:
-        lines += ["", "## Beside the authors' figures", "", _row(["quantity", "authors", "here [95 %]", "seeds"])]
-        lines += [_row(["---"] * 4)]
-        lines += [_row([r["quantity"], f"{r['authors']:.4g}", _interval(r), str(r["seeds"])]) for r in rows]
+        lines += ["", f"## {comparison.HEADING}", "", _row(comparison.COLUMNS), _row(["---"] * len(comparison.COLUMNS))]
+        lines += [_row(comparison.cells(row)) for row in rows]
     if skipped:
         lines += ["", "## Skipped", "", *(f"- `{path}`: {reason}" for path, reason in skipped.items())]
     return "\n".join(lines) + "\n"
@@ -65,10 +65,6 @@ def _cells(study: "Judged", claim: Claim) -> list[str]:
     seeds = str(claim.interval.seeds)
     name = f"{study.name} ({study.scale})"
     return [name, claim.claim, claim.where, claim.statistic, interval, claim.expected, seeds, claim.verdict]
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from orthontk.checks import InvalidValue
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
 from orthontk.identity import first_difference
+from orthontk.report import comparison
 from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Gathered, Known, Run, gather
@@ -196,5 +197,5 @@ def _plain(judged: Judged) -> dict[str, Any]:
         "data": judged.data,
         "runs": judged.runs,
         "claims": [claim.plain() for claim in judged.claims],
-        "comparison": judged.comparison,
+        "comparison": [comparison.plain(row) for row in judged.comparison],
     }

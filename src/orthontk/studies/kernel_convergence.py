@@ -102,15 +102,16 @@ class KernelConvergence(Study):
         return Panel(title, Axis("width n", "log"), y, series)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        """The FCN's slopes beside what is expected of draws over the authors' range of widths."""
+        """The slopes of the authors' FCN beside what is expected of draws over their range of widths."""
         expected, rows = {"gaussian": -0.50, "orthogonal": -0.545}, []
-        single = table[(table.family == "FCN") & (table.averaged == 1)]
+        single = table[(table.family == "FCN") & (table.activation == "relu") & (table.depth == 2)]
+        single = single[(single.data == "gaussian") & (single.averaged == 1)]
         for where, part in self.parts(single, "activation", "depth", "kernel", "init"):
             (widths, errors), init = samples(part, "error"), part.init.iloc[0]
             if len(widths) > 2 and init in expected:
                 interval = bootstrap(log_slope(widths), *errors)
                 quantity = f"slope {where}, n = {widths[0]:g}…{widths[-1]:g} (authors 8…4096)"
-                rows.append({"quantity": quantity, "authors": expected[init], **interval._asdict()})
+                rows.append({"quantity": quantity, "expected": expected[init], **interval._asdict()})
         return rows
 
 

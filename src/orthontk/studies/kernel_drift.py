@@ -14,6 +14,8 @@ from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
 from orthontk.studies.study import Study, by
 
 Statistic = Callable[..., np.ndarray]
+# Of the FCN with erf and L = 4 on CIFAR-10, at η = 1 for their loss, which is half of this project's.
+LEARNING_RATE = 0.5
 # Slopes over n ≥ 64 from the authors' data, by initialization.
 AUTHORS = {
     "NTK": {"gaussian": -0.87, "orthogonal": -0.91},
@@ -128,8 +130,9 @@ class KernelDrift(Study):
         return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        rows = []
-        for where, part in self.parts(table[table.family == "FCN"], "activation", "depth", "data", "quantity", "init"):
+        rows, same = [], table[(table.family == "FCN") & (table.activation == "erf") & (table.depth == 4)]
+        same = same[(same.data == "cifar10") & np.isclose(same.learning_rate.astype(float), LEARNING_RATE)]
+        for where, part in self.parts(same, "activation", "depth", "data", "quantity", "init"):
             found, quantity, init = self._slope(part), part.quantity.iloc[0], part.init.iloc[0]
             if found is not None and init in AUTHORS.get(quantity, {}):
                 widths, (estimate, low, high, seeds) = found
@@ -148,9 +151,9 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
     found = {"NTK": run.at_end("ntk/change")}
     if len(values) > 2:
         found |= {"first layer": values[0], "hidden layers": float(np.mean(values[1:-1])), "last layer": values[-1]}
+    training = {"learning_rate": run.get("optimizer.lr"), "train_loss": run.at_end("train/loss")}
     for quantity, change in found.items():
-        change = np.nan if change is None else change
-        yield {"quantity": quantity, "change": change, "train_loss": run.at_end("train/loss")}
+        yield training | {"quantity": quantity, "change": np.nan if change is None else change}
 
 
 def _number(layer: str) -> int:
