@@ -39,3 +39,16 @@ def test_fluctuations_grow_along_either_axis(study, shallow):
 def test_one_ratio_shows_no_growth(study):
     claims = study.claims(pd.concat([draws(8, 16), draws(16, 32)]))
     assert len(claims) == 2 and not any("grow" in claim.claim for claim in claims)
+
+
+@pytest.mark.parametrize(
+    ("activation", "claimed"),
+    [("tanh", ["hardly"]), ("Erf", ["hardly"]), ("relu", ["control"]), ("LeakyReLU", ["control"]), ("gelu", [])],
+)
+def test_orthogonal_weights_hardly_fluctuate_with_tanh_and_are_a_control_with_relu(study, activation, claimed):
+    """Whose fluctuations grow, so that it would refute what nobody claims."""
+    table = pd.concat([draws(2, 32, init="orthogonal"), draws(16, 32, init="orthogonal")])
+    claims = study.claims(table.assign(activation=activation))
+    assert [word for claim in claims for word in ("hardly", "control") if word in claim.claim] == claimed
+    assert all(claim.verdict == SUPPORTED for claim in claims if "control" in claim.claim)
+    assert len(claims) == len(claimed)

@@ -17,6 +17,8 @@ from orthontk.tensor_files import read_tensors
 Statistic = Callable[..., np.ndarray]
 MEASURES = {"Var[Θ]/E[Θ]²": relative_variance, "Var[log Θ]": log_variance}
 ORTHOGONAL = ("orthogonal", "flat_orthogonal", "delta_orthogonal")
+TANH_LIKE = ("tanh", "erf", "identity")  # odd, and linear around 0: of these alone orthogonal weights do not fluctuate
+CONTROLS = ("relu", "leaky_relu", "leakyrelu")  # for which they do
 SMALLEST_DRAWN = 1e-8  # below it is rounding: a linear orthogonal network does not fluctuate at all
 
 
@@ -25,7 +27,8 @@ class DepthFluctuation(Study):
 
     Args:
         gaussian_above: what Var/E² exceeds for Gaussian weights at the largest L/n.
-        orthogonal_below: what it stays below for orthogonal weights there; of other initializations nothing is claimed.
+        orthogonal_below: what it stays below for orthogonal weights and a tanh-like φ there. With relu it grows, as a
+            control; of other initializations and φ nothing is claimed.
     """
 
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:
@@ -45,26 +48,31 @@ class DepthFluctuation(Study):
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         deepest = part[part.depth_over_width == part.depth_over_width.max()]
+        activation = str(part.activation.iloc[0]).lower()
         for (init, depth, width), own in deepest.groupby(["init", "depth", "width"]):
-            at = f"{where} {init} L={depth} n={width}"
+            at, same = f"{where} {init} L={depth} n={width}", part[part.init == init]
             interval = bootstrap(relative_variance, own.theta.to_numpy())
             reason = "the bounds lie far outside what two estimates of this heavy-tailed ratio differ by"
             if init == "gaussian":
                 claim = "deep and narrow, the NTK of Gaussian weights fluctuates as much as it is large"
                 yield difference(claim, at, "Var[Θ(x,x)]/E²", interval, self.gaussian_above, reason=reason)
-            elif init in ORTHOGONAL:
+                yield from self._growth("fluctuations of Gaussian weights grow with depth/width", at, own, same)
+            elif init in ORTHOGONAL and activation in TANH_LIKE:
                 claim = "deep and narrow, the NTK of orthogonal weights hardly fluctuates"
                 yield below(claim, at, "Var[Θ(x,x)]/E²", interval, self.orthogonal_below, reason=reason)
-            if init == "gaussian":
-                yield from self._growth(at, own, part[part.init == init])
+            elif init in ORTHOGONAL and activation in CONTROLS:
+                claim = (
+                    "control: without a tanh-like φ, fluctuations of orthogonal weights grow with depth/width as well"
+                )
+                yield from self._growth(claim, at, own, same)
 
-    def _growth(self, at: str, deep: pd.DataFrame, part: pd.DataFrame) -> Iterator[Claim]:
+    def _growth(self, claim: str, at: str, deep: pd.DataFrame, part: pd.DataFrame) -> Iterator[Claim]:
         """Against the networks of the least L/n; of several, each by itself."""
         least = part[part.depth_over_width == part.depth_over_width.min()]
         for (depth, width), shallow in least.groupby(["depth", "width"]):
             if shallow.depth_over_width.iloc[0] < deep.depth_over_width.iloc[0]:
                 yield difference(
-                    "fluctuations of Gaussian weights grow with depth/width",
+                    claim,
                     f"{at} against L={depth} n={width}",
                     "Var[log Θ(x,x)], deepest − shallowest",
                     bootstrap(difference_of(log_variance), deep.theta.to_numpy(), shallow.theta.to_numpy()),
