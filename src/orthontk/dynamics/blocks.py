@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.measures import flatten_outputs
 
 
 def as_matrix(kernel: Tensor) -> Tensor:
@@ -14,13 +15,7 @@ def as_matrix(kernel: Tensor) -> Tensor:
     """
     if not kernel.isfinite().all():
         raise InvalidValue("kernel", "NaN or infinity", "finite entries")
-    kernel = kernel.detach().to(torch.float64)
-    if kernel.dim() == 2:
-        return kernel
-    if kernel.dim() == 4 and kernel.shape[2] == kernel.shape[3]:
-        n, m, o, _ = kernel.shape
-        return kernel.permute(0, 2, 1, 3).reshape(n * o, m * o)
-    raise InvalidValue("kernel", tuple(kernel.shape), "a kernel of shape (N, M) or (N, M, O, O)")
+    return flatten_outputs(kernel.detach().to(torch.float64), name="kernel")
 
 
 def check_shapes(

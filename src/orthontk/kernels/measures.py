@@ -9,8 +9,11 @@ from torch import Tensor
 from orthontk.checks import InvalidValue
 
 
-def flatten_outputs(theta: Tensor) -> Tensor:
+def flatten_outputs(theta: Tensor, name: str = "theta") -> Tensor:
     """The kernel as one matrix: (N₁, N₂, O, O) → (N₁·O, N₂·O), row i·O + a for output a of example i.
+
+    Raises:
+        InvalidValue: another shape, called `name`.
 
     >>> flatten_outputs(torch.zeros(3, 2, 4, 4)).shape
     torch.Size([12, 8])
@@ -18,7 +21,7 @@ def flatten_outputs(theta: Tensor) -> Tensor:
     if theta.dim() == 2:
         return theta
     if theta.dim() != 4 or theta.shape[2] != theta.shape[3]:
-        raise InvalidValue("theta", tuple(theta.shape), "a kernel of shape (N, N) or (N, N, O, O)")
+        raise InvalidValue(name, tuple(theta.shape), "a kernel of shape (N, M) or (N, M, O, O)")
     return theta.transpose(1, 2).reshape(theta.shape[0] * theta.shape[2], theta.shape[1] * theta.shape[3])
 
 
