@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orthontk.studies.speed_ratios import best_rates, log_ratios, log_ratios_at_shares
+from orthontk.studies.speed_ratios import best_rates, log_ratios, log_ratios_at_shares, means
 
 GAUSSIAN, ORTHOGONAL = [8, 0], [2, 4]  # τ of seeds 0 and 1, at every rate
 
@@ -12,7 +12,7 @@ GAUSSIAN, ORTHOGONAL = [8, 0], [2, 4]  # τ of seeds 0 and 1, at every rate
 @pytest.fixture
 def table() -> pd.DataFrame:
     rows = [
-        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau_at_least": tau}
+        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau": tau}
         for init, taus in (("gaussian", GAUSSIAN), ("orthogonal", ORTHOGONAL))
         for seed, tau in enumerate(taus)
         for rate in (0.1, 0.2)
@@ -29,7 +29,7 @@ def test_a_tau_of_0_counts_as_1_of_each_pair(table):
 def speeds(**columns) -> pd.DataFrame:
     """τ = 10/η of three seeds of either initialization, but for the named columns' functions of seed, init and rate."""
     rows = [
-        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau_at_least": 10 / rate}
+        {"seed": seed, "init": init, "learning_rate": rate, "fraction": rate, "tau": 10 / rate}
         | {name: value(seed, init, rate) for name, value in columns.items()}
         for seed in range(3)
         for init in ("gaussian", "orthogonal")
@@ -38,16 +38,18 @@ def speeds(**columns) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_a_censored_run_counts_as_the_updates_of_the_training():
-    """Left out, seed by seed or pair by pair, it would make its initialization a fast one."""
+def test_a_censored_run_is_in_no_ratio():
+    """Its seed is averaged over the other learning rates; a share between it and a neighbour has no τ either."""
 
     def tau(seed, init, rate):
-        return 1000 if (seed, init, rate) == (0, "gaussian", 0.3) else 100
+        return {(0, "gaussian", 0.3): np.nan, (0, "gaussian", 0.01): 200}.get((seed, init, rate), 100)
 
-    table = speeds(tau_at_least=tau)
-    expected = [np.log(10) / 4, 0, 0]
-    np.testing.assert_allclose(log_ratios(table, "orthogonal").mean(axis=1), expected)
-    assert log_ratios_at_shares(table, "orthogonal")[0] > 0.4
+    table = speeds(tau=tau)
+    np.testing.assert_allclose(log_ratios(table, "orthogonal"), [[np.log(2), 0, 0, np.nan], [0] * 4, [0] * 4])
+    np.testing.assert_allclose(means(log_ratios(table, "orthogonal")), [np.log(2) / 3, 0, 0])
+    first, *others = log_ratios_at_shares(table, "orthogonal")
+    assert 0 < first < np.log(2) and others == [0, 0]
+    assert best_rates(table, "orthogonal").estimate == 0  # of (200, 100, 100), (100, 100, 100) and (100, 100)
 
 
 def test_a_seed_run_at_fewer_rates_is_not_continued_beyond_them():
@@ -63,7 +65,7 @@ def test_each_seed_is_compared_at_shares_of_its_own_largest_rate():
     slower = {(2, "gaussian"): 2}
     table = speeds(
         fraction=lambda seed, init, rate: rate * slower.get((seed, init), 1),
-        tau_at_least=lambda seed, init, rate: 10 / rate / slower.get((seed, init), 1),
+        tau=lambda seed, init, rate: 10 / rate / slower.get((seed, init), 1),
     )
     np.testing.assert_allclose(log_ratios_at_shares(table, "orthogonal"), [0, 0, 0], atol=1e-12)
 

@@ -28,7 +28,7 @@ class LearningSpeed(Study):
     Equal η confounds speed with the stable range, so the ratio of τ is also taken at equal η/η_max, where runs with the
     callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs that never
     reach the accuracy are counted; a learning rate at which more than `most_censored` of the runs of either
-    initialization never do is left out of ratios, in which the others count as reaching it at their last update.
+    initialization never do is left out of ratios, and so are those runs at others.
 
     Args:
         ratio_above: the factor by which Gaussian τ has to exceed the other's for a speed-up.
@@ -48,7 +48,7 @@ class LearningSpeed(Study):
         return Study.describe(name, value)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each training and split: τ, NaN if it is censored; the least it can be; η/η_max, where known."""
+        """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
         panel = self.panel_columns(table)
         table = once(table, [*panel, *IDENTITY, "split"])
@@ -71,7 +71,7 @@ class LearningSpeed(Study):
         same = ratios.log_ratios(usable, init)  # seeds × learning rates
         note = _note(part, usable, len(same))
         if same.size:
-            statistic, own = "log(τ Gaussian/other) at equal η, mean over η", bootstrap(np.mean, same.mean(axis=1))
+            statistic, own = "log(τ Gaussian/other) at equal η, mean over η", bootstrap(np.mean, ratios.means(same))
             yield difference(faster, where, statistic, own, threshold, reason=reason, note=note)
         shares = ratios.log_ratios_at_shares(usable, init)
         if len(shares):
@@ -104,7 +104,7 @@ class LearningSpeed(Study):
                         "the more so, the deeper",
                         f"{where} {init}, {split} τ",
                         f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
-                        bootstrap(difference_of(np.mean), *(found.mean(axis=1) for found in pair)),
+                        bootstrap(difference_of(np.mean), *(ratios.means(found) for found in pair)),
                         0.0,
                     )
 
@@ -149,14 +149,12 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
     for row in replica_rows(run):
         training = trainings.setdefault(tuple(row[name] for name in IDENTITY), {})
         training |= row
-    updates = run.get("trainer.max_steps") or max((row["step"] for row in run.rows), default=0)
     for training in trainings.values():
         settings = {name: value for name, value in training.items() if "/" not in name}
         for split in TAU_SPLITS:
             if f"{split}/censored" in training:
                 tau = training.get(f"{split}/tau", np.nan)
                 found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
-                found["tau_at_least"] = updates if np.isnan(tau) else tau
                 threshold, stable = run.get("callbacks.tau.threshold"), training.get(LARGEST_STABLE, np.nan)
                 yield settings | found | {"threshold": threshold, "stable": stable}
 
@@ -166,7 +164,7 @@ def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str =
     counts = part.groupby("init").censored.sum().astype(int)
     notes = ["censored: " + ", ".join(f"{count} {init}" for init, count in counts.items())]
     if count := int(compared.censored.sum()):
-        notes.append(f"{count} of the {len(compared)} τ compared are, and count as the last update")
+        notes.append(f"{count} of the {len(compared)} τ compared, which are in no ratio")
     if left_out := part.seed.nunique() - seeds:
         notes.append(f"{left_out} seeds left out, without {lacking}")
     return "; ".join(notes)

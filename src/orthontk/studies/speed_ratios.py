@@ -1,8 +1,8 @@
 """Ratios of τ between two initializations, seed by seed. A table has one row for each seed, init and learning rate.
 
-A τ of 0, that of a network above the threshold before its first update, counts as 1 in a ratio, and a censored one as
-the updates of the training, the least that it can be: without its slowest runs an initialization would look faster, and
-of many learning rates hardly a seed is censored at none.
+A τ of 0, that of a network above the threshold before its first update, counts as 1 in a ratio. A censored one is in
+no ratio: each seed is averaged over the learning rates at which both of its networks got there. That leaves out the
+slowest runs, so an initialization with censored runs is slower than its ratios say.
 """
 
 import numpy as np
@@ -28,29 +28,36 @@ def usable_rates(table: pd.DataFrame, most_censored: float) -> pd.DataFrame:
 
 
 def log_ratios(table: pd.DataFrame, init: str) -> np.ndarray:
-    """log(τ Gaussian/τ other), (seeds, learning rates): the seeds that ran at all of these; ascending rates."""
+    """log(τ Gaussian/τ other), (seeds, ascending learning rates), NaN where one is censored.
+
+    Of the seeds that ran at all of these rates, and have a ratio at some.
+    """
     if not {BASELINE, init} <= set(table.init):
         return np.empty((0, 0))
-    logs = table.assign(log=_log_taus(table)).pivot_table(index="seed", columns=["init", "learning_rate"], values="log")
-    both = [logs[name].reindex(columns=sorted(table.learning_rate.unique())) for name in (BASELINE, init)]
-    return (both[0] - both[1]).dropna().to_numpy()
+    logs = table.assign(log=_log_taus(table)).set_index(["seed", "init", "learning_rate"]).log.unstack("init")
+    ratios = (logs[BASELINE] - logs[init]).unstack("learning_rate")
+    ran = table.groupby(["seed", "learning_rate"]).init.nunique().unstack("learning_rate") == table.init.nunique()
+    return ratios[ran.all(axis=1)].dropna(how="all").to_numpy()
 
 
 def slopes(ratios: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """The least-squares slope of each row in the log of the learning rates.
+    """The least-squares slope of each row in the log of the learning rates, of rows with two ratios or more.
 
-    >>> slopes(np.array([[0.0, 1.0, 2.0]]), np.exp([0.0, 0.5, 1.0]))
-    array([2.])
+    >>> slopes(np.array([[0.0, 1.0, 2.0], [0.0, 1.0, np.nan]]), np.exp([0.0, 0.5, 1.0]))
+    array([2., 2.])
     """
-    x = np.log(rates) - np.log(rates).mean()
-    return ratios @ x / (x @ x)
+    ratios = ratios[np.isfinite(ratios).sum(axis=1) > 1]
+    x = np.where(np.isfinite(ratios), np.log(rates), np.nan)
+    x -= np.nanmean(x, axis=1, keepdims=True)
+    return np.nansum(x * ratios, axis=1) / np.nansum(x * x, axis=1)
 
 
 def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
     """The mean over η/η_max of log(τ Gaussian/τ other), one for each seed of which both networks' η_max is known.
 
-    log τ is interpolated linearly in log η between the learning rates that were run, over the shares that both networks
-    of the seed were trained at. Each has an η_max of its own, so that what it varies by is in the seeds' spread.
+    log τ is interpolated linearly in log η between neighbours of which none is censored, over the shares that both
+    networks of the seed were trained at. Each has an η_max of its own, so that what it varies by is in the seeds'
+    spread.
     """
     known = table.dropna(subset=["fraction"])
     known = known.assign(share=np.log(known.fraction), log=_log_taus(known)).sort_values("share")
@@ -60,31 +67,49 @@ def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
         low, high = np.maximum(one.share.min(), other.share.min()), np.minimum(one.share.max(), other.share.max())
         if low < high:  # neither is NaN, that of a network which was not run
             at = np.linspace(low, high, SHARES)
-            found.append(np.mean(np.interp(at, one.share, one.log) - np.interp(at, other.share, other.log)))
-    return np.array(found)
+            ratio = np.interp(at, one.share, one.log) - np.interp(at, other.share, other.log)
+            found.append(_mean(ratio))
+    return np.array([mean for mean in found if np.isfinite(mean)])
+
+
+def means(ratios: np.ndarray) -> np.ndarray:
+    """Of each row, over what it has.
+
+    >>> means(np.array([[1.0, 3.0], [1.0, np.nan]]))
+    array([2., 1.])
+    """
+    return np.array([_mean(row) for row in ratios])
+
+
+def _mean(values: np.ndarray) -> float:
+    whole = values[np.isfinite(values)]
+    return whole.mean() if len(whole) else np.nan
 
 
 def best_rates(table: pd.DataFrame, init: str) -> Interval | None:
     """log of the least mean τ of Gaussian weights over that of the other, with η chosen anew in each resample.
 
+    A mean is over what is not censored at its rate.
+
     Args:
         table: each initialization at its own usable rates.
     """
     columns = [
-        table[table.init == name].pivot_table(index="seed", columns="learning_rate", values="tau_at_least").dropna()
+        table[table.init == name].pivot_table(index="seed", columns="learning_rate", values="tau")
         for name in (BASELINE, init)
     ]
     seeds, split = columns[0].index.intersection(columns[1].index), columns[0].shape[1]
     samples = [taus.loc[seeds, rate].to_numpy() for taus in columns for rate in taus.columns]
-    if len(seeds) < 2:
+    if len(seeds) < 2 or not all(len(taus.columns) for taus in columns):
         return None
 
     def statistic(*taus: np.ndarray, axis: int = -1) -> np.ndarray:
-        means = [np.mean(np.maximum(values, 1), axis=axis) for values in taus]
-        return np.log(np.min(means[:split], axis=0) / np.min(means[split:], axis=0))
+        # A resample may have no run at all that got there: 0/0 is no mean, and never the least.
+        own = [np.nansum(np.maximum(tau, 1), axis=axis) / np.isfinite(tau).sum(axis=axis) for tau in taus]
+        return np.log(np.nanmin(own[:split], axis=0) / np.nanmin(own[split:], axis=0))
 
     return bootstrap(statistic, *samples, paired=True)
 
 
 def _log_taus(table: pd.DataFrame) -> pd.Series:
-    return np.log(table.tau_at_least.clip(lower=1))
+    return np.log(table.tau.clip(lower=1))
