@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from orthontk.run.failure import read_failure
 from orthontk.run.lock import holder_of, locked
 from orthontk.training import TrainingModule
 
@@ -31,6 +32,18 @@ def test_a_refused_single_run_leaves_no_directory(small, tmp_path):
     assert small("-m", "model.width=0").code == 1  # its record has this job, which failed
     (directory,) = (tmp_path / "outputs" / "default").glob("fcn-*")
     assert (directory / "failure.txt").exists()
+
+
+def test_a_refused_single_run_leaves_what_is_a_users_own(small, tmp_path):
+    """An empty folder as well, which whoever named it may have made for the run."""
+    notes = tmp_path / "run" / "failure-analysis.txt"
+    notes.parent.mkdir()
+    assert small("seed=-1", f"hydra.run.dir={notes.parent}").code == 1 and notes.parent.is_dir()
+    notes.write_text("of my own")
+    assert read_failure(notes.parent) is None
+    assert small("seed=-1", f"hydra.run.dir={notes.parent}").code == 1
+    assert notes.read_text() == "of my own"
+    assert small("resume=never", f"hydra.run.dir={notes.parent}").run_directory.name == "run-2"
 
 
 def test_a_lock_whose_file_is_removed_is_taken_again(tmp_path):

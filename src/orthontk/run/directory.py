@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ def latest_sibling(path: Path) -> Path:
 
 
 def is_unused(path: Path) -> bool:
-    """Whether nothing of a run is there, but for the trace of one that was refused."""
-    return not path.exists() or all(child.name == LOCK or child.match(FAILURES) for child in path.iterdir())
+    """Whether nothing is there, but for the trace of a run that was refused."""
+    return not path.exists() or all(child.name == LOCK or is_failure(child) for child in path.iterdir())
+
+
+def is_failure(file: Path) -> bool:
+    """Whether a file is one of a run's own `failure.txt`, `failure1.txt`, …: users have other names of that kind."""
+    return re.fullmatch(r"failure\d*\.txt", file.name) is not None
 
 
 def lost_history(path: Path, step: int) -> InvalidValue:
