@@ -245,14 +245,21 @@ REFUSED = {
     "ensemble.seeds=2 mode=test ckpt_path=x": "mode=test",
     "ensemble.seeds=2 logger=[csv,tensorboard]": "logger=tensorboard: expected csv or wandb",
     "callbacks=[ntk,tau] callbacks.tau.threshold=2": "callbacks.tau.threshold=2",
+    "ensemble.seeds=2 init=delta_orthogonal": "init.scheme=delta_orthogonal",
+    "ensemble.seeds=2 data.train_size=7": "data.train_size=7",
+    "ensemble.seeds=2 model.width=0": "model.width=0",
+    "ensemble.seeds=2 callbacks.ntk.probe_size=100": "probe_size=100",
+    "ensemble.seeds=2 checkpoint.every_n_steps=0": "checkpoint.every_n_steps=0",
 }
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
-def test_refusals(small, arguments):
+def test_refusals(small, tmp_path, arguments):
+    """As of a single run, nothing is left that would refuse the corrected command."""
     refused = small(*arguments.split(" "))
     assert refused.code == 1 and refused.err.count("\n") == 1
     assert re.search(REFUSED[arguments].replace("[", "\\["), refused.err), refused.err
+    assert not list(tmp_path.glob("outputs/default/*"))
 
 
 @pytest.mark.parametrize("arguments", [(), ("ensemble.seeds=2",)])

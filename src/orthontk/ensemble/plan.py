@@ -49,18 +49,12 @@ class Plan:
 
 
 def make_plan(directory: Path, work: Work, replicas: int, steps: int, processes: int, settings: Any) -> Plan:
-    """The plan in `directory`, or a new one for `replicas` of `steps` updates each, which is written there.
-
-    Raises:
-        InvalidValue: `ensemble.chunk` or `ensemble.memory_limit` is no positive integer, or one replica is too large.
-    """
+    """The plan in `directory`, or a new one for `replicas` of `steps` updates each, which is written there."""
     path = directory / FILE
     if path.exists():
         return Plan(**read_json(path))
     own = math.ceil(replicas / processes)
-    most = min(own, _most_in_memory(work, settings.memory_limit))
-    chunk = None if settings.chunk is None else integer("ensemble.chunk", settings.chunk)
-    plan = new_plan(work, most, own * steps, chunk)
+    plan = new_plan(work, min(own, most_in_memory(work, settings)), own * steps, settings.chunk)
     write_json(path, asdict(plan))
     return plan
 
@@ -84,8 +78,13 @@ def _name(kind: Kind) -> str:
     return f"{'batched' if kind[0] else 'separate'} {kind[1]}"
 
 
-def _most_in_memory(work: Work, memory_limit: int | None) -> int:
-    limit, each = _limit(work, memory_limit), bytes_of_replica(work)
+def most_in_memory(work: Work, settings: Any) -> int:
+    """Replicas at once.
+
+    Raises:
+        InvalidValue: `ensemble.memory_limit` is no positive integer, or not enough for one.
+    """
+    limit, each = _limit(work, settings.memory_limit), bytes_of_replica(work)
     if each > limit:
         raise InvalidValue("ensemble.memory_limit", limit, f"at least {each}, the bytes that one replica may need")
     return limit // each

@@ -26,7 +26,7 @@ from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.optimizer import check_elementwise
 from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
 from orthontk.ensemble.plan import FILE as PLAN
-from orthontk.ensemble.plan import Plan, make_plan, room_for_networks
+from orthontk.ensemble.plan import Plan, make_plan, most_in_memory, room_for_networks
 from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
@@ -45,7 +45,7 @@ from orthontk.run.assemble import (
     read_checkpoint,
 )
 from orthontk.run.checkpoint_files import checkpoint_to_resume
-from orthontk.run.directory import CONFIG, RunDirectory
+from orthontk.run.directory import CONFIG
 from orthontk.run.optimization import build_loss, build_optimization, total_steps
 from orthontk.run.settings import naming
 
@@ -53,8 +53,8 @@ from orthontk.run.settings import naming
 class EnsembleRun:
     """What the chunks of an ensemble have in common, made once."""
 
-    def __init__(self, config: DictConfig, directory: RunDirectory, processes: Processes) -> None:
-        self.config, self.path, self.processes = config, directory.path, processes
+    def __init__(self, config: DictConfig, path: Path, processes: Processes) -> None:
+        self.config, self.path, self.processes = config, path, processes
         self.replicas = grid(config)
         init_of = cache(partial(init_settings, config))
         self.settings_of: Callable[[Replica], DictConfig] = cache(
@@ -65,9 +65,12 @@ class EnsembleRun:
         self.loss = build_loss(config, self.data.first)
         self.template = self._build_network(self.replicas[0])
         self.optimizer, self.schedule = build_optimization(config, self.template, self.data.first)
-        self._check()
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}
+        self._check()
+        self.work = self._work(processes.device)
+        if not was_begun(path):
+            most_in_memory(self.work, config.ensemble)  # refuses a limit that one replica does not fit in
 
     def _build_data(self) -> EnsembleData:
         if self.config.ensemble.shared_batches:
@@ -91,6 +94,9 @@ class EnsembleRun:
         self._check_deterministic()
         for replica in {replica.init: replica for replica in self.replicas}.values():
             self._build_network(replica)  # refuses a scheme that the network cannot have
+        self._checkpoints()
+        for name, node in (self.config.get("callbacks") or {}).items():
+            self._callback(name, node)
 
     def _check_deterministic(self) -> None:
         """Refuse dropout and its like: what replicas draw would depend on how many are trained together."""
@@ -103,25 +109,19 @@ class EnsembleRun:
             accepted = "a network whose forward pass draws no random numbers, in an ensemble"
             raise InvalidValue("model", type(network).__name__, accepted) from error
 
-    def plan(self, device: torch.device) -> Plan:
-        """Which chunks to train; what they leave of the memory is for drawn networks."""
+    def _work(self, device: torch.device) -> Work:
         loader = self.data.first
         x, y = loader.train.images, loader.train.labels
         if loader.batch_size != "full":
             x, y = x[: loader.batch_size], y[: loader.batch_size]
-        work = Work(
-            self.template.to(device),
-            self.optimizer,
-            self.loss,
-            x.to(device),
-            y.to(device),
-            loader.eval_batch_size,
-            self.data.shared,
-        )
-        steps = total_steps(self.config.trainer, loader)
-        settings = self.config.ensemble
-        plan = make_plan(self.path, work, len(self.replicas), steps, self.processes.count, settings)
-        room = room_for_networks(work, self.replicas, plan, settings.memory_limit)
+        network, inputs, labels = self.template.to(device), x.to(device), y.to(device)
+        return Work(network, self.optimizer, self.loss, inputs, labels, loader.eval_batch_size, self.data.shared)
+
+    def plan(self) -> Plan:
+        """Which chunks to train; what they leave of the memory is for drawn networks."""
+        steps, settings = total_steps(self.config.trainer, self.data.first), self.config.ensemble
+        plan = make_plan(self.path, self.work, len(self.replicas), steps, self.processes.count, settings)
+        room = room_for_networks(self.work, self.replicas, plan, settings.memory_limit)
         self.draw = Drawing(self._build_network, room)
         return plan
 
@@ -155,8 +155,7 @@ class EnsembleRun:
     def _trainer(
         self, path: Path, module: EnsembleModule, rows: ReplicaRows, progress: EnsembleProgress | None
     ) -> pl.Trainer:
-        with naming("checkpoint"):
-            checkpoints = ChunkCheckpoints(**self.config.checkpoint)
+        checkpoints = self._checkpoints()
         endings = Endings(keeps_weights=checkpoints.keep == "all")
         callbacks = [*self._callbacks(module), endings, *([progress] if progress else []), checkpoints]
         own: dict[str, Any] = {"strategy": "auto", "devices": self.processes.own_devices, "num_nodes": 1}
@@ -169,17 +168,26 @@ class EnsembleRun:
         callbacks: list[pl.Callback] = []
         chosen = [replica for replica in module.replicas if replica in self.chosen]
         for name, node in (self.config.get("callbacks") or {}).items():
+            one = self._callback(name, node)
+            if isinstance(one, Tau):
+                callbacks.append(one)
+                continue
             with naming(f"callbacks.{name}"):
-                one = instantiate(node)
-                if hasattr(one, "check_data"):
-                    one.check_data(self.data.first)
-                if isinstance(one, Tau):
-                    callbacks.append(one)
-                    continue
                 make = partial(instantiate, node)
                 callbacks.append(PerReplica(name, make, chosen, self.path, self.plain_settings_of, self.limits))
                 callbacks[-1].check(module)
         return callbacks
+
+    def _callback(self, name: str, node: DictConfig) -> pl.Callback:
+        with naming(f"callbacks.{name}"):
+            callback = instantiate(node)
+            if hasattr(callback, "check_data"):
+                callback.check_data(self.data.first)
+        return callback
+
+    def _checkpoints(self) -> ChunkCheckpoints:
+        with naming("checkpoint"):
+            return ChunkCheckpoints(**self.config.checkpoint)
 
 
 def was_begun(path: Path) -> bool:
@@ -199,24 +207,23 @@ def require_same_ensemble(config: DictConfig, path: Path) -> None:
         raise InvalidValue("resume", path, f"an ensemble that was begun with the same {found[0]}")
 
 
-def run_ensemble(config: DictConfig, directory: RunDirectory, start: float) -> None:
+def run_ensemble(ensemble: EnsembleRun, start: float) -> None:
     """Train every chunk that is not done, gather, report."""
-    processes = Processes(config.trainer)
-    ensemble = EnsembleRun(config, directory, processes)
+    config, path, processes = ensemble.config, ensemble.path, ensemble.processes
     if not processes.is_first:  # what the first one has measured decides for all
-        processes.wait_for((directory.path / PLAN).exists)
-    plan = ensemble.plan(processes.device)
+        processes.wait_for((path / PLAN).exists)
+    plan = ensemble.plan()
     processes.launch()
     chunks = plan.chunks(ensemble.replicas)
     own = processes.share(list(enumerate(chunks)))
     progress = EnsembleProgress(own) if config.trainer.enable_progress_bar and processes.is_first else None
     for number, replicas in own:
-        if not chunk_is_done(directory.path, number):
+        if not chunk_is_done(path, number):
             ensemble.train(number, replicas, plan.batched, progress)
             continue
-        require_rows(directory.path, number)
+        require_rows(path, number)
         if progress:
             progress.skip(len(replicas))
     if processes.is_first:
-        processes.wait_for(lambda: all(chunk_is_done(directory.path, number) for number in range(len(chunks))))
-        report(config, directory.path, plan, len(chunks), seconds=time.perf_counter() - start)
+        processes.wait_for(lambda: all(chunk_is_done(path, number) for number in range(len(chunks))))
+        report(config, path, plan, len(chunks), seconds=time.perf_counter() - start)

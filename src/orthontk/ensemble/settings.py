@@ -35,6 +35,8 @@ def check_ensemble(config: DictConfig) -> None:
         if isinstance(ensemble.kernels, str):
             raise InvalidValue("ensemble.kernels", ensemble.kernels, "all, none, or a number of seeds")
         integer("ensemble.kernels", ensemble.kernels, minimum=0)
+    if ensemble.chunk is not None:
+        integer("ensemble.chunk", ensemble.chunk)
     if ensemble.stop is not None:
         _check_stop(config)
     _check_the_rest(config)

@@ -71,11 +71,12 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     if is_ensemble(config):
-        from orthontk.ensemble.run import require_same_ensemble, run_ensemble, was_begun  # which imports this package
+        from orthontk.ensemble import run as ensembles  # which imports this package
 
-        require_same_ensemble(config, directory.path)
-        write_settings(config, directory.path, continues=was_begun(directory.path))
-        run_ensemble(config, directory, start)
+        ensembles.require_same_ensemble(config, directory.path)
+        ensemble = ensembles.EnsembleRun(config, directory.path, ensembles.Processes(config.trainer))
+        write_settings(config, directory.path, continues=ensembles.was_begun(directory.path))
+        ensembles.run_ensemble(ensemble, start)
         return
     experiment = assemble(config, directory)
     # Before a refused launch leaves its own settings.
