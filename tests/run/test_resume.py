@@ -156,8 +156,11 @@ def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
     assert shared == {row["step"]: row for row in rows(old) if row["step"] < 24}
     assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 31, 3))
     assert not (new / "ntk-recomputed.safetensors").exists()
-    refused = small(*LONGER, "optimizer.lr=0.5", half)
-    assert refused.code == 1 and "same optimizer" in refused.err
+    before = set(new.parent.iterdir())
+    for other in ("optimizer.lr=0.5", "model.width=9", "trainer.max_steps=7", "trainer.accelerator=nope"):
+        refused = small(*LONGER, other, half)
+        assert refused.code == 1 and other.split(".")[0] in refused.err
+        assert set(new.parent.iterdir()) == before
 
 
 def test_another_version_of_the_code_is_warned_of(small, interrupt, tmp_path):

@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from orthontk.csv_rows import read_metrics
 from orthontk.growing_table import GrowingTable
-from orthontk.run.directory import lost_history
+from orthontk.run.directory import METRICS, lost_history
 
 SECONDS_BETWEEN_WRITES = 5.0
 
@@ -21,18 +21,19 @@ class MetricsCSV(Logger):
         run_directory: where `metrics.csv` goes.
         first_step: the step that training starts from; rows after it, left by a killed run, are dropped, since that
             part is computed again.
+        origin: the directory of the run that has the rows before it; None: this one.
 
     Raises:
         InvalidValue: the file is gone, with the rows before `first_step`.
     """
 
-    def __init__(self, run_directory: str | Path, first_step: int = 0) -> None:
+    def __init__(self, run_directory: str | Path, first_step: int = 0, origin: Path | None = None) -> None:
         super().__init__()
-        path = Path(run_directory) / "metrics.csv"
-        self.table = GrowingTable(path, ["step"])
-        if first_step > 0 and not path.exists():
-            raise lost_history(path, first_step)
-        for row in read_metrics(path) if first_step > 0 else ():
+        self.table = GrowingTable(Path(run_directory) / METRICS, ["step"])
+        before = Path(origin or run_directory) / METRICS
+        if first_step > 0 and not before.exists():
+            raise lost_history(before, first_step)
+        for row in read_metrics(before) if first_step > 0 else ():
             if row["step"] <= first_step:
                 self.table.add(row["step"], row)
         self.last_write = time.monotonic()

@@ -173,7 +173,7 @@ def build_trainer(
                 callbacks[-1].check_module(module)
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
-    loggers: list[Any] = [MetricsCSV(directory.path, first_step)]
+    loggers: list[Any] = [MetricsCSV(directory.path, first_step, directory.origin)]
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
             loggers.append(instantiate(node, directory.path, first_step))

@@ -13,7 +13,7 @@ from orthontk.files import read_json
 from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_whole_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
-LOCK, FAILURES = ".lock", "failure*.txt"
+METRICS, LOCK, FAILURES = "metrics.csv", ".lock", "failure*.txt"
 KERNEL_DRAWS, NTK_DRAWS = "kernel_draws.safetensors", "ntk_draws.safetensors"  # of studies of initialization
 RECOMPUTED = "ntk-recomputed.safetensors"  # by `python -m orthontk.ntk` from a run's own checkpoints
 KERNEL_REGRESSION, JACOBIAN = "kernel_regression.json", "jacobian.safetensors"
@@ -21,10 +21,15 @@ KERNEL_REGRESSION, JACOBIAN = "kernel_regression.json", "jacobian.safetensors"
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """`path`, and the checkpoint that the run continues from, if any."""
+    """`path`, and the checkpoint that the run continues from, if any.
+
+    Attributes:
+        origin: the directory of another run that this one begins from, whose measurements go on here.
+    """
 
     path: Path
     checkpoint: Path | None = None
+    origin: Path | None = None
 
 
 def is_finished(path: Path) -> bool:
@@ -83,6 +88,15 @@ def is_failure(file: Path) -> bool:
     return re.fullmatch(r"failure\d*\.txt", file.name) is not None
 
 
+def copy_history(directory: RunDirectory) -> None:
+    """Let what another run measured up to the checkpoint, if it is another's, be this one's too."""
+    if directory.origin is None:
+        return
+    for history in (directory.origin / METRICS, *directory.origin.glob("*.safetensors")):
+        if history.name != RECOMPUTED:
+            shutil.copy2(history, directory.path / history.name)
+
+
 def lost_history(path: Path, step: int) -> InvalidValue:
     """The refusal to continue a run whose file `path` no longer has what was measured up to `step`."""
     accepted = f"{path} with what was measured up to step {step}, which is gone (resume=never starts anew)"
@@ -90,16 +104,13 @@ def lost_history(path: Path, step: int) -> InvalidValue:
 
 
 def _continue_from(source: Path, path: Path) -> RunDirectory:
-    """Continue a checkpoint of another run in `path`: what that run measured up to it comes along."""
+    """Continue a checkpoint of another run in `path`."""
     checkpoint = latest_whole_checkpoint(source) if source.is_dir() else source
     if checkpoint is None or not checkpoint.is_file():
         raise InvalidValue("resume", source, "auto, never, or the path of a checkpoint or a run directory with one")
     if own := latest_whole_checkpoint(path):  # begun from there before
         return RunDirectory(path, own)
     origin = checkpoint.parent.parent
-    if not (origin / "metrics.csv").exists():
+    if not (origin / METRICS).exists():
         raise InvalidValue("resume", source, "a checkpoint in its run's directory, whose measurements go on")
-    for history in (origin / "metrics.csv", *origin.glob("*.safetensors")):
-        if history.name != RECOMPUTED:
-            shutil.copy2(history, path / history.name)
-    return RunDirectory(path, checkpoint)
+    return RunDirectory(path, checkpoint, origin)

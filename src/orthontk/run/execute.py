@@ -27,7 +27,7 @@ from orthontk.run.continuing import (
     require_same_network,
     require_steps_left,
 )
-from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, is_finished
+from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, copy_history, is_finished
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
@@ -89,6 +89,7 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         require_same_network(experiment.module, before, directory.checkpoint, "resume")
         require_same_beginning(experiment.module, before["config"], directory.checkpoint)
         require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
+    rank_zero_only(copy_history)(directory)
     # With what assembling found the learning rate to be.
     write_settings(config, directory.path, continues=directory.checkpoint is not None)
     failed = True
