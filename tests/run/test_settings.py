@@ -83,7 +83,7 @@ def test_the_data_decide_a_networks_input_size():
     build_network(composed(*sizes, "+model.in_features=6"), data)
 
 
-@pytest.mark.parametrize("override", ["+foo=1", "+checkpoints.every_n_steps=5", "++foo=1"])
+@pytest.mark.parametrize("override", ["+foo=1", "+checkpoints.every_n_steps=5", "++foo=1", "+paths.foo=1", "+output=1"])
 def test_an_added_key_that_nothing_reads(override):
     with pytest.raises(InvalidValue, match=rf"^{override.lstrip('+')}: expected a key that is read, such as model, "):
         check_added(composed(override), [override], groups=())
@@ -94,9 +94,34 @@ def test_an_added_key_that_something_reads(override):
     check_added(composed(override), [override], groups=())
 
 
-def test_an_added_key_that_another_setting_is_made_of():
-    overrides = ["+half=4", "model.width=${half}", "+mine.seed=5", "seed=${mine.seed}"]
-    check_added(composed(*overrides), overrides, groups=())
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["+n=4", "model.width=${n}"],
+        ["+n=[4]", "model.width=${n[0]}"],
+        ["+n.m=4", "model.width=${n.m}"],
+        ["+n=4", "model.width=${oc.select:n,64}"],
+        ["+n=4", "model.width=${oc.select:'n',64}"],
+        ["+n=4", "+depths.four=3", "+four=four", "model.depth='${depths.${four}}'", "model.width=${..n}"],
+        ["+n=MNIST", "name='of-${oc.env:A,${n}}'"],
+        ["+paths.mine=x", "name=${paths.mine}/mnist"],
+    ],
+)
+def test_an_added_key_that_another_setting_is_made_of(overrides):
+    check_added(composed(*overrides), [override for override in overrides if override.startswith("+")], groups=())
+
+
+@pytest.mark.parametrize("text", ["n", "${model.n}", "${n_seeds}", "${scale} n", "n-${scale}", "${oc.env:my-n}"])
+def test_a_text_that_only_looks_like_the_added_key(text):
+    config = composed("+n=4")
+    config.study = text
+    with pytest.raises(InvalidValue, match=r"^n=4: expected a key that is read"):
+        check_added(config, ["+n=4"], groups=())
+
+
+def test_an_added_key_that_the_directory_is_made_of(small, tmp_path):
+    result = small("+tag=abc", f"hydra.run.dir='{tmp_path}/tags/${{tag}}'", "trainer.max_steps=0")
+    assert result.run_directory == tmp_path / "tags" / "abc", result.err
 
 
 def test_a_group_of_ones_own_may_be_for_code_of_ones_own():

@@ -1,8 +1,10 @@
 """Keys that something reads. Another, such as a mistyped one, would change a run's hash and nothing else."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue
@@ -31,7 +33,7 @@ def check_known(config: DictConfig) -> None:
 
 
 def check_added(config: DictConfig, overrides: Iterable[str], groups: Collection[str]) -> None:
-    """Refuse a `+KEY` of the command line at the top level that nothing reads, not even another setting.
+    """Refuse a `+KEY` at the top level or of `paths` that nothing reads, not even another setting.
 
     Args:
         groups: those that a choice was made from; one of a user's own may be for code of the user's own.
@@ -41,11 +43,27 @@ def check_added(config: DictConfig, overrides: Iterable[str], groups: Collection
     """
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        top = key.partition(".")[0]
-        if not override.startswith("+") or top in TOP_LEVEL or top in groups or top not in config:
+        top, *inner = key.split(".")
+        if top == "paths" and inner:  # which no constructor looks at
+            top = f"paths.{inner[0]}"
+        elif top in TOP_LEVEL or top in groups or top not in config:
             continue
-        if not any(f"${{{top}}}" in text or f"${{{top}." in text for text in _texts(OmegaConf.to_container(config))):
+        if override.startswith("+") and not _is_read(config, top):
             raise InvalidValue(key, value, f"a key that is read, such as {', '.join(TOP_LEVEL)}")
+
+
+def _is_read(config: DictConfig, key: str) -> bool:
+    """Whether a setting is made of `key`, by an interpolation of it or of something in it, or by a resolver of one.
+
+    Where Hydra puts the results, and how it starts the jobs, may be made of it, too.
+    """
+    nodes = [OmegaConf.to_container(config)]
+    if HydraConfig.initialized():
+        nodes += [OmegaConf.to_container(HydraConfig.get()[name]) for name in ("run", "sweep", "launcher")]
+    name = re.compile(rf"(?<![\w.-]){re.escape(key)}(?![\w-])")
+    interpolations = (re.search(r"\$\{.*\}", text, re.DOTALL) for text in _texts(nodes))
+    # Of a relative one, the dots count levels.
+    return any(name.search(re.sub(r"\{\.+", "{", found[0])) for found in interpolations if found)
 
 
 def _texts(value: Any) -> Iterable[str]:
