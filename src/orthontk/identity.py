@@ -133,7 +133,7 @@ def _prefix(config: DictConfig) -> str:
         _learning_rates(axes["learning_rates"], config.get("optimizer") or {}) if trained else None,
         _seeds(axes["seeds"], config.get("seed")) if trained else "test",
     ]
-    return _as_file_name("-".join(str(part) for part in parts if part))[:120]
+    return as_file_name("-".join(str(part) for part in parts if part))[:120]
 
 
 def _learning_rate(optimizer: Mapping[str, Any]) -> str:
@@ -166,12 +166,13 @@ def group_directory(root: str, config: DictConfig) -> Path:
         raise InvalidValue("paths.output_dir", "", "a folder")
     name = config.name
     is_text = isinstance(name, str | int) and not isinstance(name, bool)  # of 1.50 the second digit is gone
-    if not is_text or str(name) != _as_file_name(str(name)) or not str(name).strip("."):
+    if not is_text or str(name) != as_file_name(str(name)) or not str(name).strip("."):
         raise InvalidValue("name", name, "a folder's name, in quotes if it reads as a number: letters, digits and -_.+")
     return Path(root) / str(name)
 
 
-def _as_file_name(text: str) -> str:
+def as_file_name(text: str) -> str:
+    """A text with `_` for whatever else than letters, digits and -_.+ it has."""
     return "".join(c if c.isalnum() or c in "-_.+" else "_" for c in text)
 
 

@@ -46,3 +46,19 @@ def test_an_agents_id_wins_online_only(tmp_path, monkeypatch):
     assert WandbRun(tmp_path, mode="online").version == "agents1"
     directory(tmp_path / "wandb" / "run-20260101_101010-agents1")
     assert WandbRun(tmp_path).version == own
+
+
+def test_any_folders_name_makes_an_id(tmp_path):
+    """Of these characters W&B takes none; what two names have in common after them, their paths tell apart."""
+    from wandb import Settings
+
+    ids = [WandbRun(directory(tmp_path / f"lr=0.1{mark}b")).version for mark in ":;,#?'"]
+    assert len(set(ids)) == 6
+    for id in ids:
+        Settings(run_id=id)
+
+
+def test_an_id_that_was_made_of_other_characters_stays(tmp_path):
+    run = directory(tmp_path / "lr=0.1 a")
+    directory(run / "wandb" / "offline-run-20260101_101010-lr=0.1 a-00b0bf04")
+    assert WandbRun(run).version == "lr=0.1 a-00b0bf04"

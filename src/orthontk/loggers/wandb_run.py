@@ -15,7 +15,7 @@ from torch import Tensor
 
 from orthontk.checks import one_of
 from orthontk.csv_rows import read_metrics
-from orthontk.identity import name_without_seed
+from orthontk.identity import as_file_name, name_without_seed
 from orthontk.kernels import measures
 from orthontk.loggers.tau_summary import tau_summary
 from orthontk.loggers.wandb_ensemble import log_ensemble
@@ -80,11 +80,11 @@ class WandbRun(Logger):
         if self.is_online and os.environ.get(RUN_ID):
             return os.environ[RUN_ID]
         path = self.run_directory.resolve()
-        end = path.name[-15:].lstrip("-")
+        end = as_file_name(path.name[-15:]).lstrip("-")  # W&B takes no id with a colon or a comma, among others
         recorded = (folder.name.removeprefix("offline-") for folder in path.glob("wandb/*run-*-*"))
         ids = (name.split("-", 2)[-1] for name in sorted(recorded))  # run-<time>-<id>
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-        own = (one for one in ids if one.startswith(f"{end}-") or one == path.name[-24:])  # others are agents'
+        own = (one for one in ids if as_file_name(one).startswith(f"{end}-") or one == path.name[-24:])  # or an agent's
         return next(own, f"{end}-{digest}")
 
     def _place(self) -> dict[str, str | None]:
