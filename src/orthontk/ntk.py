@@ -19,7 +19,7 @@ from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.kernels.problem import OUTPUTS
-from orthontk.probe import Probes
+from orthontk.probe import SIZE, Probes
 from orthontk.run.assemble import build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG, RECOMPUTED
@@ -39,8 +39,8 @@ def arguments() -> argparse.Namespace:
         metavar="data.KEY=VALUE",
         help="another probe: e.g. data.seed=1; with data.normalize=standardize by the training's mean and deviation",
     )
-    parser.add_argument("--probe-size", type=int, default=40, help="inputs, class-balanced (default: 40)")
-    parser.add_argument("--split", default="train", choices=("train", "val", "test"), help="where they come from")
+    parser.add_argument("--probe-size", type=int, help=f"inputs, class-balanced (default: {SIZE})")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="where they come from (default: train)")
     parser.add_argument("--inputs", type=Path, help="a .npy file of inputs (N, …) instead, used as they are")
     parser.add_argument("--outputs", default="full", choices=OUTPUTS)
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU where PyTorch sees one)")

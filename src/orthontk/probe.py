@@ -16,6 +16,7 @@ from orthontk.data import TensorDataModule
 from orthontk.data.normalize import normalize
 from orthontk.run.assemble import build_data
 
+SIZE = 40
 SHAPING = ("data.pool", "data.shape", "data.source", "data.path")  # what an input's shape may be due to
 
 
@@ -28,14 +29,14 @@ class Probes:
     Args:
         config: the run's own.
         settings: `data.KEY=VALUE`, in which the probe's data differ from those of the training.
-        size, split: how many inputs, and where they come from.
+        size, split: how many inputs, and where they come from; None: 40, and the training set.
         inputs: a .npy file of inputs to be used as they are instead; None: none.
     """
 
     config: DictConfig
     settings: Sequence[str] = ()
-    size: int = 40
-    split: str = "train"
+    size: int | None = None
+    split: str | None = None
     inputs: Path | None = None
 
     def __post_init__(self) -> None:
@@ -43,9 +44,18 @@ class Probes:
             if not setting.startswith("data.") or "=" not in setting:
                 key, _, value = setting.partition("=")
                 raise InvalidValue(key, value, "a setting of the data, data.KEY=VALUE")
+        self._refuse_beside_inputs()
         self.given = OmegaConf.from_dotlist(list(self.settings)).get("data") or OmegaConf.create()
         schemes = {of.get("normalize", "standardize") for of in (self.config.data, self.given)}
         self.standardizes_others = bool(self.settings) and self.inputs is None and schemes == {"standardize"}
+
+    def _refuse_beside_inputs(self) -> None:
+        """Refuse what chooses a probe beside inputs that are used as they are; the run's data may have moved."""
+        chosen = dict(setting.split("=", 1) for setting in self.settings if not setting.startswith("data.path="))
+        chosen |= {"split": self.split, "probe_size": self.size}
+        for key, value in chosen.items() if self.inputs is not None else ():
+            if value is not None:
+                raise InvalidValue(key, value, "nothing beside --inputs, whose file has all inputs")
 
     def of(self, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The inputs (N, …) for networks whose data have this seed, and what identifies them in a file.
@@ -65,7 +75,9 @@ class Probes:
         if self.settings:
             data = self._data({"batch_size": "full", **self.given, "seed": seed})  # of batches there are none
             self._require_shape(data.input_shape, own.input_shape)
-        x, labels, indices = data.probe(integer("probe_size", self.size), self.split)
+        x, labels, indices = data.probe(
+            integer("probe_size", SIZE if self.size is None else self.size), self.split or "train"
+        )
         if self.standardizes_others:
             x = normalize("standardize", own.train.images, [x])[1]
         return x, {"indices": indices, "labels": labels}

@@ -162,6 +162,7 @@ def test_own_inputs(run, recompute, tmp_path):
 def test_refusals(run, recompute, tmp_path):
     np.save(tmp_path / "narrow.npy", np.zeros((3, 5), "float32"))
     np.save(tmp_path / "texts.npy", np.array(["a"]))
+    np.save(tmp_path / "x.npy", np.zeros((3, 1, 28, 28), "float32"))
     for arguments, named in [
         ((tmp_path,), "RUN_DIRECTORY"),
         ((run, "model.width=3"), "model.width=3: expected a setting of the data"),
@@ -169,6 +170,9 @@ def test_refusals(run, recompute, tmp_path):
         ((run, "--inputs", tmp_path / "nowhere.npy"), "inputs="),
         ((run, "--inputs", tmp_path / "narrow.npy"), "inputs=(3, 5)"),
         ((run, "--inputs", tmp_path / "texts.npy"), "inputs="),
+        ((run, "--inputs", tmp_path / "x.npy", "data.seed=7"), "error: data.seed=7: expected nothing beside --inputs"),
+        ((run, "--inputs", tmp_path / "x.npy", "--split", "train"), "error: split=train: expected nothing beside"),
+        ((run, "--inputs", tmp_path / "x.npy", "--probe-size", 0), "error: probe_size=0: expected nothing beside"),
         ((run, "--out", tmp_path / "nowhere" / "ntk.safetensors"), "out="),
         ((run, "--out", tmp_path / "narrow.npy"), "out="),
         ((run, "--replica", "seed0"), "no ensemble"),
