@@ -128,7 +128,7 @@ def test_never_makes_numbered_siblings(small):
 
 
 def test_a_requeued_job_goes_on_where_never_began(small, interrupt, monkeypatch, tmp_path):
-    """In the directory that it held, not in that of another job; once that is finished, never is never again."""
+    """In the directory that it held, not in that of another job; once that is finished, it is reported."""
     settings = (*LONGER, "resume=never", "name=requeued")
     whole = small(*LONGER, "resume=never").run_directory
     for number, job in enumerate(("76", "77", "78")):
@@ -141,6 +141,10 @@ def test_a_requeued_job_goes_on_where_never_began(small, interrupt, monkeypatch,
     assert again.code == 0 and f"continuing from {again.run_directory}/checkpoints/step-00000008.ckpt" in again.out
     assert again.run_directory == tmp_path / "outputs" / "requeued" / f"{whole.name}-2"
     assert_same_run(whole, again.run_directory)
+    finished = small(*settings)  # as a job of several commands does that is requeued after the first of them
+    assert finished.code == 0 and finished.run_directory == again.run_directory
+    assert finished.out.startswith("finished already")
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
     assert small(*settings).run_directory.name == f"{whole.name}-4"
 
 

@@ -14,7 +14,7 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.overrides import quoted
-from orthontk.run.directory import RunDirectory, existing_siblings, is_finished, is_unused, open_directory, siblings
+from orthontk.run.directory import RunDirectory, existing_siblings, is_unused, open_directory, siblings
 from orthontk.run.lock import (
     Holder,
     InUse,
@@ -111,7 +111,7 @@ def _end_with_parent(parent: int) -> None:
 
 @contextmanager
 def _own_sibling(path: Path) -> Iterator[Path]:
-    """An unused one, or that which this SLURM job began before it was requeued."""
+    """An unused one, or that which this SLURM job began before it was requeued, which may be finished."""
     if left := _left_before_requeue(path):
         with locked(left):
             yield left
@@ -148,10 +148,10 @@ def _directory_of_first_process(path: Path, resume: str) -> Path:
 
 
 def _left_before_requeue(path: Path) -> Path | None:
-    """The last sibling that this SLURM job, which was requeued, has begun and not finished."""
+    """The last sibling that this SLURM job, which was requeued, has begun."""
     if not commands.is_requeued():
         return None
-    begun = [sibling for sibling in existing_siblings(path) if not is_unused(sibling) and not is_finished(sibling)]
+    begun = [sibling for sibling in existing_siblings(path) if not is_unused(sibling)]
     return next((sibling for sibling in reversed(begun) if _is_own(last_holder(sibling))), None)
 
 
