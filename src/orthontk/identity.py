@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,22 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     else:
         _drop_replaced(identity)
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
-        identity["resume"] = str(config.get("resume"))
+        identity["resume"] = resumed(config.get("resume"))
     stored = identity.pop(EVALUATED, None)
     if identity.get("mode") == "test" and identity.get("ckpt_path") is not None:
         identity["ckpt_path"] = stored or content_of(identity["ckpt_path"])
     for key in WITHOUT_EFFECT_IN_TRAINER:
         (identity.get("trainer") or {}).pop(key, None)
     return identity
+
+
+def resumed(resume: Any) -> str:
+    """`auto`, `never`, or the absolute path, however it was given.
+
+    Not what is there: a run directory that trains on has another checkpoint then, and the same command would no longer
+    find the run that it had begun from the one before.
+    """
+    return str(resume) if resume in (None, "auto", "never") else os.path.abspath(str(resume))
 
 
 def content_of(path: Any) -> str:

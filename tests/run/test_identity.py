@@ -49,6 +49,13 @@ def test_what_an_ensemble_sets_for_each_replica_is_not_in_its_hash(config_of, ax
     )
 
 
+def test_a_path_to_resume_from_is_one_however_it_is_given(config_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = "run", "./run", "run/", "other/../run", f"{tmp_path}/run"
+    assert {run_identity(config_of(f"resume={path}"))["resume"] for path in paths} == {f"{tmp_path}/run"}
+    assert len({run_hash(config_of(f"resume={path}")) for path in ("run", "other")}) == 2
+
+
 def leaves(node, prefix=""):
     for key, value in node.items():
         if isinstance(value, dict):

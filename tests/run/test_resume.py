@@ -167,6 +167,16 @@ def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
         assert set(new.parent.iterdir()) == before
 
 
+def test_a_run_that_was_begun_from_a_relative_path_is_known_elsewhere(small, tmp_path, monkeypatch):
+    old = small().run_directory
+    monkeypatch.chdir(old.parent)
+    longer = ("trainer.max_steps=8", f"hydra.run.dir={tmp_path}/longer")
+    assert small(*longer, f"resume={old.name}").code == 0
+    monkeypatch.chdir(tmp_path)
+    again = small(*longer, f"resume={old}")
+    assert again.code == 0 and again.out.startswith("finished already"), again.err
+
+
 def test_another_version_of_the_code_is_warned_of(small, interrupt, tmp_path):
     here = f"hydra.run.dir={tmp_path}/run"
     interrupt(6)
