@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from orthontk.checks import InvalidValue
 from orthontk.files import sha256_of
 from orthontk.grids import at_scale
+from orthontk.run.checkpoint_files import whole_checkpoint
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
@@ -48,9 +49,9 @@ def resumed(resume: Any) -> str:
 
 
 def content_of(path: Any) -> str:
-    """What a checkpoint is, wherever it lies; where it lies, if it cannot be read."""
+    """What a checkpoint is, or a run directory's newest whole one, wherever it lies; where, if it cannot be read."""
     try:
-        return f"sha256:{sha256_of(str(path))[:16]}"
+        return f"sha256:{sha256_of(whole_checkpoint(str(path)) or str(path))[:16]}"
     except OSError:
         return str(Path(str(path)).absolute())
 

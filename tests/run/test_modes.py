@@ -74,6 +74,23 @@ def test_mode_test_evaluates_a_checkpoint_that_has_changed(small, tmp_path, monk
     assert by_hand.code == 0 and refused.code == 1 and refused.err.startswith("error: ckpt_path=sha256:")
 
 
+def test_mode_test_evaluates_the_newest_whole_checkpoint_of_a_run(small, tmp_path):
+    """The same evaluation as of its file; one that is damaged is passed over."""
+    run = small("checkpoint.keep=all").run_directory
+    *_, before, newest = sorted((run / "checkpoints").iterdir())
+    tested = small("mode=test", f"ckpt_path={run}")
+    assert metrics(tested)["test/loss"] == metrics(small("resume=never", "checkpoint.keep=all"))["test/loss"]
+    assert small("mode=test", f"ckpt_path={newest}").out.startswith(f"finished already: {tested.run_directory} ")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    again = small("mode=test", f"ckpt_path={run}")
+    assert f"warning: {newest} cannot be read; evaluating the one before it that can, {before}" in again.out
+    assert again.out.count("warning: ") == 1 and again.run_directory != tested.run_directory
+    (tmp_path / "empty").mkdir()
+    refused = small("mode=test", f"ckpt_path={tmp_path}/empty")
+    accepted = "the path of a checkpoint, or of a run directory with a readable one"
+    assert refused.code == 1 and refused.err == f"error: ckpt_path={tmp_path}/empty: expected {accepted}\n"
+
+
 def test_mode_test_evaluates_the_network_that_was_trained(small):
     """With the same shapes and another function, or other inputs, the numbers would be of no network that there is."""
     (checkpoint,) = (small().run_directory / "checkpoints").iterdir()

@@ -36,14 +36,39 @@ def latest_whole_checkpoint(run_directory: str | Path) -> Path | None:
     Raises:
         InvalidValue: there are some, and none of them is whole.
     """
-    checkpoints = sorted(Path(run_directory, "checkpoints").glob("step-*.ckpt"), reverse=True)
-    whole = next(filter(_is_whole, checkpoints), None)
+    checkpoints, whole = _newest_first(run_directory), whole_checkpoint(run_directory)
     if whole is None and checkpoints:
         accepted = "a readable checkpoint file, which none of the run's is (resume=never starts anew beside it)"
         raise InvalidValue("resume", checkpoints[0], accepted)
     if whole is not None and whole != checkpoints[0]:
         print(f"warning: {checkpoints[0]} cannot be read; continuing from the one before it that can, {whole}")
     return whole
+
+
+def whole_checkpoint(run_directory: str | Path) -> Path | None:
+    """The checkpoint with the most steps that can be read, or None."""
+    return next(filter(_is_whole, _newest_first(run_directory)), None)
+
+
+def evaluated_checkpoint(path: str | Path) -> Path:
+    """The file that `ckpt_path` names, or the newest whole checkpoint of a run directory; says if that is not the last.
+
+    Raises:
+        InvalidValue: a directory without one.
+    """
+    if not Path(path).is_dir():
+        return Path(path)
+    whole = whole_checkpoint(path)
+    if whole is None:
+        raise InvalidValue("ckpt_path", path, "the path of a checkpoint, or of a run directory with a readable one")
+    newest, *_ = _newest_first(path)
+    if whole != newest:
+        print(f"warning: {newest} cannot be read; evaluating the one before it that can, {whole}")
+    return whole
+
+
+def _newest_first(run_directory: str | Path) -> list[Path]:
+    return sorted(Path(run_directory, "checkpoints").glob("step-*.ckpt"), reverse=True)
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -20,6 +20,7 @@ from orthontk.identity import EVALUATED, content_of, resumed
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
+from orthontk.run.checkpoint_files import evaluated_checkpoint
 from orthontk.run.claim import begin, claimed, process_number
 from orthontk.run.continuing import (
     require_same_beginning,
@@ -79,17 +80,17 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
         write_settings(config, directory.path, continues=ensembles.was_begun(directory.path))
         ensembles.run_ensemble(ensemble, start)
         return
+    checkpoint = evaluated_checkpoint(config.ckpt_path) if config.mode == "test" else directory.checkpoint
     experiment = assemble(config, directory)
     # Before a refused launch leaves its own settings.
     if config.mode == "test":
-        checkpoint = Path(config.ckpt_path)
         require_same_evaluation(experiment.module, read_checkpoint(checkpoint, "ckpt_path"), checkpoint)
         OmegaConf.update(config, EVALUATED, content_of(checkpoint), force_add=True)
-    elif directory.checkpoint is not None:
-        before = read_checkpoint(directory.checkpoint, "resume")
-        require_same_network(experiment.module, before, directory.checkpoint, "resume")
-        require_same_beginning(experiment.module, before["config"], directory.checkpoint)
-        require_steps_left(config.trainer, experiment, before["global_step"], directory.checkpoint)
+    elif checkpoint is not None:
+        before = read_checkpoint(checkpoint, "resume")
+        require_same_network(experiment.module, before, checkpoint, "resume")
+        require_same_beginning(experiment.module, before["config"], checkpoint)
+        require_steps_left(config.trainer, experiment, before["global_step"], checkpoint)
     rank_zero_only(copy_history)(directory)
     # With what assembling found the learning rate to be.
     write_settings(config, directory.path, continues=directory.checkpoint is not None)
@@ -97,7 +98,7 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     try:
         with interruptible():
             if config.mode == "test":
-                _test_checkpoint(experiment, Path(config.ckpt_path))
+                _test_checkpoint(experiment, checkpoint)
             else:
                 _fit_and_test(experiment, directory)
         failed = False

@@ -37,7 +37,8 @@ def check_settings(config: DictConfig) -> None:
     check_known(config)
     one_of("mode", config.mode, MODES)
     if config.mode == "test" and config.ckpt_path is None:
-        raise InvalidValue("ckpt_path", None, "the path of a checkpoint, since mode=test evaluates one")
+        accepted = "the path of a checkpoint or a run directory with one, since mode=test evaluates it"
+        raise InvalidValue("ckpt_path", None, accepted)
     if config.mode == "fit" and config.ckpt_path is not None:
         accepted = "null, since only mode=test evaluates it; resume continues a checkpoint's run"
         raise InvalidValue("ckpt_path", config.ckpt_path, accepted)
