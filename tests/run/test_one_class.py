@@ -5,6 +5,7 @@ import pytest
 from orthontk.csv_rows import read_rows
 from orthontk.figures.run import learning_curves
 from orthontk.files import read_json
+from small_run import SMALL
 
 ONE_CLASS = (
     "data=gaussian",
@@ -69,3 +70,13 @@ def test_the_study_of_fluctuations_shows_none(train):
     )
     assert result.code == 0, result.err
     assert "Var[Θ" in result.out and "accuracy" not in result.out
+
+
+def test_fluctuations_need_a_single_output(train):
+    """The line names settings that are then accepted: the test after training reads the loss, however short it was."""
+    settings = ("callbacks=kernel_fluctuation", "callbacks.kernel_fluctuation.draws=4", "trainer.max_steps=0")
+    settings = (*(setting for setting in SMALL if "ntk" not in setting), *settings, "data.keep_classes=[0,1]")
+    refused = train("model=fcn", *settings)
+    instead = ("model.out_features=1", "loss=mse")
+    assert refused.code == 1 and all(setting in refused.err for setting in instead), refused.err
+    assert train("model=fcn", *settings, *instead).code == 0

@@ -38,9 +38,8 @@ class KernelFluctuation(ScheduledCallback):
         if "scheme" not in module.config["init"]:
             raise InvalidValue("draws", self.draws, "an initialization by a scheme (init.scheme=…)")
         if getattr(module.network, "out_features", None) != 1:
-            raise InvalidValue(
-                "draws", self.draws, "a network with one output (data.classes=1 or model.out_features=1)"
-            )
+            places = "data.classes=1, or of two classes model.out_features=1 with loss=mse"
+            raise InvalidValue("draws", self.draws, f"a network with one output ({places})")
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         x = trainer.datamodule.probe(1)[0].double().cpu()
