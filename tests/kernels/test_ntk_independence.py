@@ -7,7 +7,9 @@ from function_network import Net, two_layers
 from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue
+from orthontk.init import initialize
 from orthontk.kernels import NTKOperator, empirical_ntk
+from orthontk.networks import FCN
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -56,6 +58,37 @@ MIXING = {
     "a mean detached in place": by_detaching_in_place,
     "rounded inputs": lambda net, x: net.readout(net.first(x.round()) - net.first(x.round()).mean(0)),
 }
+
+
+BY_PLACE = {
+    "a mean over examples": lambda net, x: net.readout(torch.tanh(net.first(x))) / len(x),
+    "noise of a seeded generator": lambda net, x: net.readout(
+        net.first(x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
+    ),
+    "the place in the batch": lambda net, x: net.readout(net.first(x)) + torch.arange(len(x))[:, None],
+}
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+@pytest.mark.parametrize("examples", [1, 15])
+def test_networks_whose_outputs_depend_on_the_batch_are_refused(name, examples):
+    for compute in (empirical_ntk, NTKOperator):
+        with pytest.raises(InvalidValue, match="apart"):
+            compute(Net(BY_PLACE[name], **two_layers()), torch.randn(examples, 4))
+
+
+def test_outputs_that_are_rounding_alone_are_no_sign_of_mixing():
+    """They round otherwise in another batch: a network that begins at 0 by pairs of units, and a chaotic one."""
+    x, width = torch.randn(5, 40), 512
+    pairs = nn.Sequential(nn.Linear(40, 2 * width), nn.Tanh(), nn.Linear(2 * width, 3, bias=False))
+    chaotic = FCN(40, 3, width=100, depth=80, activation="tanh", weight_var=9.0)
+    initialize(chaotic, "gaussian")
+    with torch.no_grad():
+        for p, axis in ((pairs[0].weight, 0), (pairs[0].bias, 0), (pairs[2].weight, 1)):
+            first = p.narrow(axis, 0, width)
+            p.narrow(axis, width, width).copy_(-first if axis else first)
+    for net in (pairs, chaotic):
+        assert empirical_ntk(net, x).isfinite().all()
 
 
 @pytest.mark.parametrize("name", MIXING)

@@ -58,6 +58,32 @@ def _reaching_others(gradients: Sequence[Tensor | None]) -> set[int]:
     return {place for place, parts in others.items() if any(((p != 0) & p.isfinite()).any() for p in parts)}
 
 
+def require_same_in_another_batch(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:
+    """Refuse outputs that depend on the size of the batch, or on the place in it: in reverse, and without one."""
+
+    def outputs_of(examples: Tensor, trainable: dict[str, Tensor] | None = None) -> Tensor:
+        with torch.enable_grad():  # as the recorded pass; some networks differentiate within
+            return tensors.call(net, examples, trainable).detach()
+
+    elsewhere = outputs_of(probe.detach().flip(0)[1:]).flip(0)
+    if not _differ(outputs[:-1], elsewhere):
+        return
+    outputs = outputs_of(probe.detach())  # a recorded pass rounds otherwise
+    nudged = outputs_of(probe.detach(), _nudged(tensors.trainable))
+    # Outputs that cancel to nothing, and those of chaotic networks, are what rounding makes of them.
+    if _differ(outputs[:-1], elsewhere, rounding=100 * (nudged - outputs).abs().nan_to_num(0, 0).max()):
+        raise _mixes_examples()
+
+
+def _nudged(trainable: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters, each entry by up to a rounding error larger or smaller."""
+    nudged = {}
+    for name, p in trainable.items():
+        draws = torch.rand(p.shape, generator=torch.Generator().manual_seed(0)).to(p.device, p.real.dtype)
+        nudged[name] = p.detach() * (1 + 2 * torch.finfo(p.dtype).eps * (2 * draws - 1))
+    return nudged
+
+
 def require_independent_values(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:
     """Refuse what gradients do not show: statistics of the batch taken without them, and inputs that are integers.
 
@@ -69,14 +95,18 @@ def require_independent_values(net: nn.Module, tensors: StandIns, probe: Tensor,
         return tensors.call(net, examples)[middle].detach()
 
     among_equals = outputs_of_middle(probe.detach()[middle].expand_as(probe).contiguous())
-
-    def differs(among_others: Tensor) -> bool:
-        finite = among_others.isfinite()
-        rounding = torch.where(finite, among_others.abs(), 0).max() * torch.finfo(among_others.dtype).eps ** 0.5
-        return bool((finite & ~((among_others - among_equals).abs() <= rounding)).any())
-
-    if differs(outputs[middle]) and differs(outputs_of_middle(probe.detach())):  # a recorded pass rounds otherwise
+    if _differ(outputs[middle], among_equals) and _differ(  # a recorded pass rounds otherwise
+        outputs_of_middle(probe.detach()), among_equals
+    ):
         raise _mixes_examples()
+
+
+def _differ(outputs: Tensor, others: Tensor, rounding: Tensor | float = 0.0) -> bool:
+    """By more than √ε of the largest, and than `rounding`; what is not finite is not compared."""
+    finite = outputs.isfinite()
+    largest = torch.where(finite, outputs.abs(), 0).max()
+    tolerance = largest * torch.finfo(outputs.dtype).eps ** 0.5 + rounding
+    return bool((finite & ~((outputs - others).abs() <= tolerance)).any())
 
 
 def _mixes_examples() -> InvalidValue:

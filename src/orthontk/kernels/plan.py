@@ -13,6 +13,7 @@ from orthontk.kernels.independence import (
     gradients_of_one_example,
     require_backward,
     require_independent_values,
+    require_same_in_another_batch,
 )
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
@@ -84,12 +85,14 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     recorded = _probe(net, tensors, probe, saved) if structured else None
     if recorded is None:
         structured, recorded = False, record(net, tensors, probe, names=())
+    values = recorded.outputs.detach()
+    require_same_in_another_batch(net, tensors, probe, values)
     edge_gradients, mixed = gradients_of_one_example(recorded, probe)
     features = recorded.outputs.shape[1]
     directions = 1 if outputs == "sum_of_logits" else features
     hides_gradients = recorded.hides_gradients or not structured
     if mixed or hides_gradients or not probe.requires_grad:
-        require_independent_values(net, tensors, probe, recorded.outputs.detach())
+        require_independent_values(net, tensors, probe, values)
     uses = defaultdict(list)
     for use in recorded.uses:
         if edge_gradients[use.edge] is not None:
