@@ -114,6 +114,26 @@ def test_refused():
         NTKOperator(net, x).trace(1)
     with pytest.raises(InvalidValue, match="ridge"):
         NTKOperator(net, x).logdet(-1)
+    for estimate in ("eigenvalues", "trace", "logdet"):
+        with pytest.raises(InvalidValue, match="seed=-1"):
+            getattr(NTKOperator(net, x), estimate)(seed=-1)
+
+
+@pytest.mark.parametrize("estimate", ["eigenvalues", "trace", "logdet"])
+def test_a_kernel_that_is_not_finite_is_refused(estimate, capfd):
+    operator = NTKOperator(nn.Linear(3, 2), torch.full((6, 3), torch.nan))
+    with pytest.raises(InvalidValue, match="net=a kernel that is not finite"):
+        getattr(operator, estimate)()
+    assert capfd.readouterr() == ("", "")  # LAPACK prints
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_a_kernel_of_few_rows_has_all_its_eigenvalues(examples, seeded):
+    net, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double(), torch.randn(examples, 4).double()
+    estimates = NTKOperator(net, x).eigenvalues()
+    exact = eigenvalues(empirical_ntk(net, x)).flip(0)
+    np.testing.assert_allclose([estimate.value for estimate in estimates], exact, rtol=1e-12)
+    assert all(estimate.error < 1e-12 * exact[0] for estimate in estimates)
 
 
 def test_a_network_whose_kernel_has_no_tile_that_fits(seeded):

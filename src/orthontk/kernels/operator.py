@@ -120,18 +120,17 @@ class NTKOperator(LinearOperator):
 
         The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ. Lanczos finds one copy
         of an eigenvalue, and others by rounding alone, so it runs again on what is left of Θ until no larger one comes.
+        Of a kernel with no more than `count` rows these are all, from the kernel itself.
+
+        Raises:
+            InvalidValue: the kernel is not finite.
         """
-        if integer("count", count) >= self.shape[0]:
-            raise InvalidValue("count", count, f"fewer than the kernel's {self.shape[0]} rows; `empirical_ntk` has all")
-        start = np.random.default_rng(seed).standard_normal(self.shape[0]).astype(self.dtype)
-        values, vectors = _leading(self, count, start)
-        for _ in range(count - 1):  # the largest one was not missed
-            rest = LinearOperator(self.shape, _without(self, values, vectors), dtype=self.dtype)
-            value, vector = _leading(rest, 1, start)
-            if value[0] <= values.min() + 100 * np.finfo(self.dtype).eps * values.max():
-                break
-            kept = values.argsort()[1:]
-            values, vectors = np.append(values[kept], value), np.hstack([vectors[:, kept], vector])
+        rows = self.shape[0]
+        start = _generator(seed).standard_normal(rows).astype(self.dtype)
+        if integer("count", count) < rows:
+            values, vectors = _largest(self, count, start)
+        else:  # as many ARPACK does not give
+            values, vectors = np.linalg.eigh(_product(self, np.eye(rows, dtype=self.dtype)))
         residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
         return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
 
@@ -139,8 +138,11 @@ class NTKOperator(LinearOperator):
         """tr Θ by Hutchinson's estimator: the mean of vᵀΘv over vectors of random signs (Hutchinson 1990).
 
         The error is the standard error of that mean; of few probes it is itself uncertain.
+
+        Raises:
+            InvalidValue: the kernel is not finite.
         """
-        return _mean([float(v @ (self @ v)) for v in self._signs(probes, seed)])
+        return _mean([float(v @ _product(self, v)) for v in self._signs(probes, seed)])
 
     def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:
         """log det(Θ + ridge·I) by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017, algorithm 1).
@@ -150,14 +152,15 @@ class NTKOperator(LinearOperator):
         Θ + ridge·I is conditioned. 40 do for a condition number of some hundreds.
 
         Raises:
-            InvalidValue: Θ + ridge·I is singular to rounding, as Θ is with fewer parameters than rows.
+            InvalidValue: Θ + ridge·I is singular to rounding, as Θ is with fewer parameters than rows; the kernel is
+                not finite.
         """
         ridge = number("ridge", ridge, minimum=0)
         return _mean([self._quadrature(v, ridge, integer("steps", steps)) for v in self._signs(probes, seed)])
 
     def _signs(self, probes: int, seed: int) -> np.ndarray:
         integer("probes", probes, minimum=2)
-        return np.random.default_rng(seed).choice(np.array([-1.0, 1.0], self.dtype), size=(probes, self.shape[0]))
+        return _generator(seed).choice(np.array([-1.0, 1.0], self.dtype), size=(probes, self.shape[0]))
 
     def _quadrature(self, v: np.ndarray, ridge: float, steps: int) -> float:
         """vᵀ log(Θ + ridge·I) v: Gauss quadrature from the Lanczos tridiagonal matrix started at v."""
@@ -169,11 +172,35 @@ class NTKOperator(LinearOperator):
         return float(v @ v * np.sum(vectors[0] ** 2 * np.log(nodes + ridge)))
 
 
+def _largest(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `_leading`, with every copy of an eigenvalue."""
+    values, vectors = _leading(operator, count, start)
+    for _ in range(count - 1):  # the largest one was not missed
+        rest = LinearOperator(operator.shape, _without(operator, values, vectors), dtype=operator.dtype)
+        value, vector = _leading(rest, 1, start)
+        if value[0] <= values.min() + 100 * np.finfo(operator.dtype).eps * values.max():
+            break
+        kept = values.argsort()[1:]
+        values, vectors = np.append(values[kept], value), np.hstack([vectors[:, kept], vector])
+    return values, vectors
+
+
 def _leading(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The `count` largest eigenvalues and their vectors, as columns."""
-    if not np.any(operator @ start):  # Θ = 0, with which ARPACK cannot begin
+    if not np.any(_product(operator, start)):  # Θ = 0, with which ARPACK cannot begin
         return np.zeros(count), np.eye(len(start), count, dtype=start.dtype)
     return eigsh(operator, k=count, v0=start, which="LA")
+
+
+def _product(operator: LinearOperator, v: np.ndarray) -> np.ndarray:
+    product = operator @ v
+    if not np.isfinite(product).all():
+        raise InvalidValue("net", "a kernel that is not finite", "a network with finite gradients on these inputs")
+    return product
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(integer("seed", seed, minimum=0))
 
 
 def _without(operator: LinearOperator, values: np.ndarray, vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -191,7 +218,7 @@ def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np
     basis = [start.astype(np.float64) / np.linalg.norm(start)]
     diagonal, beside = [], []
     for _ in range(steps):
-        product = (operator @ basis[-1].astype(operator.dtype)).astype(np.float64)
+        product = _product(operator, basis[-1].astype(operator.dtype)).astype(np.float64)
         diagonal.append(basis[-1] @ product)
         known = np.array(basis)
         for _ in range(2):  # once more removes what rounding left of the first time
