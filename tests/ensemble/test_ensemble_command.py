@@ -250,6 +250,7 @@ REFUSED = {
     "ensemble.seeds=2 model.width=0": "model.width=0",
     "ensemble.seeds=2 callbacks.ntk.probe_size=100": "probe_size=100",
     "ensemble.seeds=2 checkpoint.every_n_steps=0": "checkpoint.every_n_steps=0",
+    "ensemble.seeds=2 +callbacks.x._target_=pytorch_lightning.callbacks.Timer": "callbacks.x=Timer: expected a sub",
 }
 
 

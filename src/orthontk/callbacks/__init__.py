@@ -8,6 +8,7 @@ from orthontk.callbacks.kernel_regression import KernelRegression
 from orthontk.callbacks.ntk import NTKRecorder
 from orthontk.callbacks.prediction import Prediction
 from orthontk.callbacks.progress import Progress
+from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.callbacks.stable_rate import LargestStableRate
 from orthontk.callbacks.tau import Tau
 from orthontk.callbacks.weights import WeightDrift
@@ -22,6 +23,7 @@ __all__ = [
     "NTKRecorder",
     "Prediction",
     "Progress",
+    "ScheduledCallback",
     "Tau",
     "WeightDrift",
 ]

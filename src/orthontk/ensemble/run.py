@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from orthontk.callbacks import Tau
+from orthontk.callbacks import ScheduledCallback, Tau
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.checkpoints import ChunkCheckpoints
 from orthontk.ensemble.data import EnsembleData
@@ -179,10 +179,14 @@ class EnsembleRun:
         return callbacks
 
     def _callback(self, name: str, node: DictConfig) -> pl.Callback:
+        """One of the configuration; what is called for each replica is what a scheduled one has."""
         with naming(f"callbacks.{name}"):
             callback = instantiate(node)
             if hasattr(callback, "check_data"):
                 callback.check_data(self.data.first)
+        if not isinstance(callback, Tau | ScheduledCallback):
+            accepted = "a subclass of orthontk.callbacks.ScheduledCallback, in an ensemble"
+            raise InvalidValue(f"callbacks.{name}", type(callback).__name__, accepted)
         return callback
 
     def _checkpoints(self) -> ChunkCheckpoints:
