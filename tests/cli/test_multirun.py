@@ -107,7 +107,7 @@ def test_launcher_without_its_extra(small, monkeypatch, launcher, extra):
 def test_mistyped_choice_stops_a_grid_before_it_starts(small):
     result = small("-m", "init=gaussian,gausian")
     assert result.code == 1 and result.err == (
-        "error: init=gausian: expected one of delta_orthogonal, flat_orthogonal, gaussian, orthogonal\n"
+        "error: init=gausian: expected one of delta_orthogonal, flat_orthogonal, gaussian, none, orthogonal\n"
     )
 
 
@@ -115,7 +115,7 @@ def test_help_reads_as_documentation(train):
     result = train("--help")
     assert result.code == 0
     assert "python train.py model=cnn init=orthogonal" in result.out
-    assert re.search(r"^init: delta_orthogonal, flat_orthogonal, gaussian, orthogonal$", result.out, re.MULTILINE)
+    assert re.search(r"^init: delta_orthogonal, flat_orthogonal, gaussian, none, orthogonal$", result.out, re.MULTILINE)
 
 
 def test_plain_when_not_a_terminal(tmp_path, request):

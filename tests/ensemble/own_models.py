@@ -26,6 +26,14 @@ class Own(nn.Module):
         return self.last(torch.tanh(self.middle(torch.tanh(self.first(x.flatten(1))))))
 
 
+class Plain(nn.Sequential):
+    """Layers of torch alone, which draw their weights themselves."""
+
+    def __init__(self, in_features: int, out_features: int, width: int, **_: object) -> None:
+        layers = nn.Linear(in_features, width), nn.Tanh(), nn.Linear(width, out_features)
+        super().__init__(nn.Flatten(), *layers)
+
+
 class Frozen(Own):
     def add(self) -> None:
         self.last.requires_grad_(False)

@@ -70,6 +70,32 @@ def test_a_replica_starts_alike_in_any_ensemble(own):
     assert first["train/loss"] == pytest.approx(second["train/loss"], rel=1e-12)
 
 
+@pytest.mark.parametrize("ensemble", ["ensemble.seeds=[1,5]", "seed=1 ensemble.seeds=2 ensemble.inits=[none]"])
+def test_a_network_that_draws_its_weights_itself(own, ensemble):
+    """`seed` decides them, in any process and at any place of a grid."""
+    inits = () if "inits" in ensemble else ("init=none",)
+    run = own("Plain", "callbacks=none", *inits, *ensemble.split())
+    assert run.code == 0, run.err
+    found = curves(run.run_directory)
+    assert {init for _, init, _ in found} == {"none"} and len({curve[0]["train/loss"] for curve in found.values()}) == 2
+    for (seed, *_), curve in found.items():
+        alone = own("Plain", "callbacks=none", "init=none", f"seed={seed}")
+        assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
+
+
+@pytest.mark.parametrize(
+    "arguments, key",
+    [
+        (("init=orthogonal",), "init.scheme=orthogonal"),
+        (("ensemble.inits=[orthogonal,none]",), "ensemble.inits=orthogonal"),
+    ],
+)
+def test_a_network_without_layers_that_a_scheme_draws_is_refused(own, arguments, key):
+    refused = own("Plain", *arguments)
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: {key}: expected none, which leaves Plain as its constructor drew it, or")
+
+
 def test_random_numbers_in_the_forward_pass_are_refused(own):
     refused = own("Random", "ensemble.seeds=2")
     assert refused.code == 1 and refused.err.count("\n") == 1

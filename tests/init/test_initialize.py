@@ -206,5 +206,16 @@ def test_delta_orthogonal_needs_as_many_channels_out_as_in():
 
 def test_a_network_without_weight_layers_is_refused():
     initialize(nn.Sequential(Dense(2, 2)), "gaussian")
-    with pytest.raises(InvalidValue, match=r"^net=Linear: expected a network with Dense or Conv layers"):
+    with pytest.raises(InvalidValue, match=r"^scheme=gaussian: expected none, which leaves Linear as its constructor"):
         initialize(nn.Linear(2, 2), "gaussian")
+
+
+def test_none_leaves_a_network_as_it_is():
+    net = nn.Sequential(nn.Linear(2, 2), Dense(2, 2))
+    with pytest.raises(InvalidValue, match=r"^scheme=none: expected one of gaussian, .*, as Dense .* start at zero"):
+        initialize(net, "none")
+    with torch.no_grad():
+        net[1].weight.fill_(2)
+    before = [p.clone() for p in net.parameters()]
+    assert initialize(net, "none") is net
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))

@@ -23,6 +23,7 @@ def pytest_generate_tests(metafunc):
     root = metafunc.config.rootpath
     groups = ["init", "optimizer", "schedule", "loss", "data", "logger", "trainer", "model", "ensemble"]
     cases = [(group, name) for group in groups for name in options(root, group)]
+    cases.remove(("init", "none"))  # for models of a user's own
     if "group" in metafunc.fixturenames:
         metafunc.parametrize("group, name", cases, ids=[f"{group}={name}" for group, name in cases])
 

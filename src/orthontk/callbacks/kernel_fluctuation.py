@@ -11,6 +11,7 @@ from torch.func import functional_call, grad, vmap
 
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer
+from orthontk.init.initializer import NONE
 from orthontk.init.stacked import draw_stacked
 from orthontk.run.directory import NTK_DRAWS
 from orthontk.tensor_files import write_tensors
@@ -35,7 +36,7 @@ class KernelFluctuation(ScheduledCallback):
         self.draws, self.batch = integer("draws", draws, minimum=2), integer("batch", batch)
 
     def check_module(self, module: pl.LightningModule) -> None:
-        if "scheme" not in module.config["init"]:
+        if module.config["init"].get("scheme") in (None, NONE):
             raise InvalidValue("draws", self.draws, "an initialization by a scheme (init.scheme=…)")
         if getattr(module.network, "out_features", None) != 1:
             places = "data.classes=1, or of two classes model.out_features=1 with loss=mse"

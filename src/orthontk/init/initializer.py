@@ -19,6 +19,7 @@ SCHEMES: dict[str, Scheme] = {
     "flat_orthogonal": flat_orthogonal,
     "delta_orthogonal": delta_orthogonal,
 }
+NONE = "none"  # of the schemes: the network's own
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def initialize(
     Args:
         net: its weight layers are found by type; other parameters stay as they are.
         scheme: a name in `SCHEMES`, or a function from an iid N(0,1) draw of the weight's shape to unit-variance
-            weights of that shape.
+            weights of that shape; or none, which leaves the network as its constructor drew it.
         generator: source of randomness; torch's default one if None.
         coupled: take the orthogonal factor from the very Gaussian draw (and use the very biases) that `gaussian` with
             the same generator state uses. The two networks are then paired; otherwise they are independent.
@@ -42,9 +43,10 @@ def initialize(
         `net`.
 
     Raises:
-        InvalidValue: an unknown scheme, a `coupled` that is no truth value, a network without weight layers,
-            `delta_orthogonal` without convolutions or with a convolution that has more inputs than outputs, or a scheme
-            that returns anything but weights of the given shape.
+        InvalidValue: an unknown scheme, a `coupled` that is no truth value, a network without weight layers
+            (under none, with weight layers that are zero), `delta_orthogonal` without convolutions or with a
+            convolution that has more inputs than outputs, or a scheme that returns anything but weights of the given
+            shape.
 
     >>> from orthontk.networks import FCN
     >>> net = initialize(FCN(8, 2, width=8, depth=2), "orthogonal", torch.Generator().manual_seed(0))
@@ -52,12 +54,18 @@ def initialize(
     >>> torch.allclose(w @ w.T, 8 * torch.eye(8), atol=1e-5)
     True
     """
+    layers = [layer for _, layer in named_layers(net)]
+    if isinstance(scheme, str) and scheme == NONE:
+        if any(not layer.weight.any() for layer in layers):
+            accepted = f"one of {', '.join(SCHEMES)}, as Dense and Conv layers start at zero"
+            raise InvalidValue("scheme", scheme, accepted)
+        return net
     transform = _scheme(scheme)
     if not isinstance(coupled, bool):
         raise InvalidValue("coupled", coupled, "true or false")
-    layers = [layer for _, layer in named_layers(net)]
     if not layers:
-        raise InvalidValue("net", type(net).__name__, "a network with Dense or Conv layers")
+        own = f"{NONE}, which leaves {type(net).__name__} as its constructor drew it"
+        raise InvalidValue("scheme", _name(scheme), f"{own}, or a network with Dense or Conv layers")
     if transform is delta_orthogonal and not any(isinstance(layer, Conv) for layer in layers):
         raise InvalidValue("scheme", "delta_orthogonal", "a network with convolutions, or another scheme")
     if transform is not gaussian and not coupled:
@@ -77,7 +85,7 @@ def _scheme(scheme: str | Scheme) -> Scheme:
     if callable(scheme):
         return scheme
     if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise InvalidValue("scheme", scheme, f"one of {', '.join(SCHEMES)}, or a function")
+        raise InvalidValue("scheme", scheme, f"one of {', '.join(SCHEMES)}, {NONE}, or a function")
     return SCHEMES[scheme]
 
 
