@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 from ensemble_runs import assert_curves_agree, curves, single_curve
+from omegaconf import OmegaConf
+
+from orthontk.ensemble.replicas import grid
 
 HERE = Path(__file__).parent
 OPTIONS = {
@@ -34,6 +37,20 @@ def test_each_is_what_it_is_in_a_single_run(own, coupled):
     for name, settings in (("constant", ()), ("derived", coupled or ("init.coupled=false",))):
         alone = own("seed=2", f"init={name}", *settings)
         assert_curves_agree(single_curve(alone.run_directory), together[2, name, 2.0], 1e-10)
+
+
+@pytest.mark.parametrize(
+    "init, name",
+    [
+        ({"scheme": "orthogonal"}, "orthogonal"),
+        ({"_target_": "orthontk.init.initialize", "scheme": {"_target_": "mine.signs"}}, "signs"),
+        ({"_target_": "own_inits.constant", "value": 1}, "constant"),
+    ],
+)
+def test_without_an_axis_it_is_called_by_its_scheme_or_its_function(init, name):
+    ensemble = {"seeds": 2, "inits": None, "learning_rates": None}
+    config = OmegaConf.create({"ensemble": ensemble, "seed": 0, "init": init, "optimizer": {"lr": 0.1}})
+    assert {replica.init for replica in grid(config)} == {name}
 
 
 REFUSED = {

@@ -87,8 +87,8 @@ def _distinct(axis: str, values: list[Any]) -> list[Any]:
 
 
 def _scheme_name(init: DictConfig) -> str:
-    """What `init` without `ensemble.inits` is called in tables."""
-    scheme = init.get("scheme")
+    """What `init` without `ensemble.inits` is called in tables: its scheme, or the function that has none."""
+    scheme = init if init.get("scheme") is None else init.scheme
     if OmegaConf.is_config(scheme):
         scheme = scheme.get("_target_")
     return str(scheme).rsplit(".", 1)[-1]
