@@ -1,9 +1,12 @@
 """Kernels of many draws, against one network at a time."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from orthontk.callbacks.kernel_fluctuation import self_kernels
+from orthontk.callbacks.kernel_fluctuation import KernelFluctuation, self_kernels
+from orthontk.checks import InvalidValue
 from orthontk.init import SCHEMES, initialize
 from orthontk.init.stacked import draw_stacked
 from orthontk.kernels import empirical_ntk, infinite_kernels
@@ -105,6 +108,12 @@ def test_the_recorded_kernels_are_those_of_the_runs_settings(train):
 def test_fluctuations_are_refused_for_several_outputs_and_unknown_draws(train, settings, expected):
     result = train("model=fcn", "callbacks=kernel_fluctuation", "trainer.max_steps=0", "logger=csv", *settings)
     assert result.code == 1 and f"callbacks.kernel_fluctuation.draws=1000: expected {expected}" in result.err
+
+
+def test_fluctuations_of_a_network_that_draws_itself_are_refused():
+    module = SimpleNamespace(config={"init": {"scheme": "none"}}, network=torch.nn.Linear(2, 1))
+    with pytest.raises(InvalidValue, match="draws=1000: expected an initialization by a scheme"):
+        KernelFluctuation().check_module(module)
 
 
 def test_jacobian_spectra_of_an_orthogonal_linear_network_are_flat(train):
