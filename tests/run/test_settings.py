@@ -1,17 +1,19 @@
 """Settings that nothing of ours is built with are checked by themselves, and refused by their keys."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from conftest import ROOT
 from orthontk.checks import InvalidValue
 from orthontk.identity import group_directory, register_resolvers
 from orthontk.run.assemble import build_network
 from orthontk.run.known_keys import ENSEMBLE, TOP_LEVEL, check_added
 from orthontk.run.settings import check_settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def composed(*overrides: str) -> DictConfig:
