@@ -6,7 +6,7 @@ import torch
 SMALL_IMAGES = "data=gaussian data.shape=[3,8,8]"
 ONE_CYCLE = (
     "schedule=step ~schedule.step_size ~schedule.gamma"
-    " schedule._target_=torch.optim.lr_scheduler.OneCycleLR +schedule.max_lr=1.0"
+    " schedule._target_=torch.optim.lr_scheduler.OneCycleLR +schedule.max_lr=${optimizer.lr}"
 )
 
 # (refused, its key as the message names it, a valid neighbour)

@@ -56,7 +56,10 @@ def test_a_mean_over_an_infinite_value_is_none():
     assert summarize([{**replica, "condition": c} for c in (2.0, 4.0)])[0]["condition"]["mean"] == 3.0
 
 
-@pytest.mark.parametrize("chunk, batched", [(8, True), (3, True), (3, False)])
+@pytest.mark.parametrize(
+    "chunk, batched",
+    [pytest.param(8, True, marks=pytest.mark.slow), (3, True), pytest.param(3, False, marks=pytest.mark.slow)],
+)
 def test_chunks_change_nothing(small, plan, chunk, batched):
     plan(chunk, batched)
     run = small(*EXACT, *GRID).run_directory
@@ -112,7 +115,8 @@ def test_tau_of_replicas_and_of_single_runs(small, plan, batched):
     assert groups[0.01]["train/tau"] == {"mean": None, "standard_error": None, "uncensored": 0, "censored": 2}
 
 
-@pytest.mark.parametrize("seen", [pytest.param((1000,), marks=pytest.mark.slow), (5, 9, 12)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seen", [(1000,), (5, 9, 12)])
 def test_tau_is_the_first_step_above_the_threshold(small, monkeypatch, seen):
     """Against accuracies logged at every step, and a test at every step; also by way of parts of the test set."""
     monkeypatch.setattr("orthontk.callbacks.tau.SEEN", seen)
@@ -155,6 +159,7 @@ def test_a_replica_ends_as_a_single_run_that_diverges(small):
     assert_curves_agree(alone, together[0, "gaussian", 1e30], 1e-8)
 
 
+@pytest.mark.slow
 def test_wandb_takes_the_longest_names_of_the_default_callbacks(small):
     rates = "ensemble.learning_rates=[0.000316228,0.12345671,0.12345672]"
     run = small("logger=wandb", "ensemble.seeds=1", "ensemble.inits=[gaussian,flat_orthogonal]", rates, "model=cnn")
@@ -274,6 +279,7 @@ def test_bar_counts_the_whole(small):
     assert "48/48" in shown
 
 
+@pytest.mark.slow
 def test_a_limit_is_computed_once_for_those_that_share_it(small, monkeypatch, plan):
     from orthontk.callbacks import infinite_limit
 

@@ -27,7 +27,7 @@ def own(small, monkeypatch, tmp_path):
     return lambda *arguments: small(*EXACT, f"hydra.searchpath=[file://{tmp_path}/conf]", *arguments)
 
 
-@pytest.mark.parametrize("coupled", [(), ("init.coupled=true",)])
+@pytest.mark.parametrize("coupled", [(), pytest.param(("init.coupled=true",), marks=pytest.mark.slow)])
 def test_each_is_what_it_is_in_a_single_run(own, coupled):
     """A defaults list, a value of another group, and settings that know nothing of `coupled`."""
     ensemble = own("ensemble.seeds=[1,2]", "ensemble.inits=[constant,derived]", *coupled)

@@ -58,6 +58,7 @@ def test_mode_test_repeats_the_final_test(small):
         assert metrics(tested)[name] == metrics(trained)[name]
 
 
+@pytest.mark.slow
 def test_mode_test_evaluates_a_checkpoint_that_has_changed(small, tmp_path, monkeypatch):
     """It is known by its content: a finished evaluation of another one at the same path is no result of it."""
     first, second = (next((small(seed).run_directory / "checkpoints").iterdir()) for seed in ("seed=0", "seed=1"))

@@ -27,7 +27,7 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
         loss = instantiate(config.loss, _convert_="all")
         outputs = config.model.get("out_features") or data.classes
         with warnings.catch_warnings(action="ignore"):  # what is about to be refused
-            labels = torch.arange(outputs + 1) % data.classes  # as many as do not broadcast
+            labels = torch.arange(outputs + 1) % min(outputs, data.classes)  # as many as do not broadcast
             loss(torch.zeros(outputs + 1, outputs), labels)
     single = 1 in (config.model.get("out_features"), data.classes)
     has_use = data.classes > 1 or total_steps(config.trainer, data) > 0
