@@ -65,6 +65,15 @@ def test_where_no_seed_was_run_at_every_rate_nothing_is_claimed_of_equal_rates(s
     assert all(claim.interval.seeds > 0 for claim in claims)
 
 
+def test_no_slope_is_claimed_of_seeds_that_learned_at_one_rate_alone(run):
+    """Each rate by itself is usable, as few runs are censored there."""
+    censored = [(seed, rate) for seed in range(6) for rate in RATES if rate != RATES[seed % 3]]
+    generous = LearningSpeed(ratio_above=1.5, most_censored=0.7)
+    claims = generous.claims(generous.table([run(censored=censored)]))
+    assert claims and not any("slope" in claim.statistic for claim in claims)
+    assert all(claim.interval.seeds > 0 for claim in claims)
+
+
 def test_a_seed_has_the_largest_rate_of_its_own_networks(study, run):
     table = study.table([run(measured=range(4))])
     shares = (table.fraction * (0.1 + 0.01 * table.seed) / table.learning_rate).groupby(table.seed).mean()

@@ -11,9 +11,7 @@ from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
 from orthontk.kernels.uses import Use
 
-CHUNK_COLUMNS = (
-    4096  # entries of a parameter, at least, for a product: adding it to the sums costs as much as a few hundred
-)
+CHUNK_COLUMNS = 4096  # of a parameter's entries, at least: adding a product to the sums costs as much as a few hundred
 
 
 def add_share(tile: Tile, share: Share, side1: Side, side2: Side) -> None:

@@ -71,7 +71,10 @@ class LearningSpeed(Study):
         same = ratios.log_ratios(usable, init)  # seeds × learning rates
         note = _note(part, usable, len(same))
         if same.size:
-            statistic, own = "log(τ Gaussian/other) at equal η, mean over η", bootstrap(np.mean, ratios.means(same))
+            statistic, own = (
+                "log(τ Gaussian/other) at equal η, mean over η",
+                bootstrap(np.mean, np.nanmean(same, axis=1)),
+            )
             yield difference(faster, where, statistic, own, threshold, reason=reason, note=note)
         shares = ratios.log_ratios_at_shares(usable, init)
         if len(shares):
@@ -84,10 +87,10 @@ class LearningSpeed(Study):
             statistic, of_best = "log(τ Gaussian/other), each at its best η", _note(part, each, best.seeds)
             of_best += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, statistic, best, threshold, reason=reason, note=of_best)
-        if same.size and same.shape[-1] > 1:
-            slopes = bootstrap(np.mean, ratios.slopes(same, np.sort(usable.learning_rate.unique())))
-            statistic = "slope of log(τ Gaussian/other) in log η"
-            yield difference("the more so, the larger the learning rate", where, statistic, slopes, 0.0, note=note)
+        slopes = ratios.slopes(same, np.sort(usable.learning_rate.unique())) if same.size else ()
+        if len(slopes):
+            statistic, own = "slope of log(τ Gaussian/other) in log η", bootstrap(np.mean, slopes)
+            yield difference("the more so, the larger the learning rate", where, statistic, own, 0.0, note=note)
 
     def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
         """Between the shallowest and the deepest network of a width, over the learning rates that both have."""
@@ -104,7 +107,7 @@ class LearningSpeed(Study):
                         "the more so, the deeper",
                         f"{where} {init}, {split} τ",
                         f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
-                        bootstrap(difference_of(np.mean), *(ratios.means(found) for found in pair)),
+                        bootstrap(difference_of(np.mean), *(np.nanmean(found, axis=1) for found in pair)),
                         0.0,
                     )
 

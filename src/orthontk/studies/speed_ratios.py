@@ -68,22 +68,8 @@ def log_ratios_at_shares(table: pd.DataFrame, init: str) -> np.ndarray:
         if low < high:  # neither is NaN, that of a network which was not run
             at = np.linspace(low, high, SHARES)
             ratio = np.interp(at, one.share, one.log) - np.interp(at, other.share, other.log)
-            found.append(_mean(ratio))
-    return np.array([mean for mean in found if np.isfinite(mean)])
-
-
-def means(ratios: np.ndarray) -> np.ndarray:
-    """Of each row, over what it has.
-
-    >>> means(np.array([[1.0, 3.0], [1.0, np.nan]]))
-    array([2., 1.])
-    """
-    return np.array([_mean(row) for row in ratios])
-
-
-def _mean(values: np.ndarray) -> float:
-    whole = values[np.isfinite(values)]
-    return whole.mean() if len(whole) else np.nan
+            found += [np.nanmean(ratio)] if np.isfinite(ratio).any() else []
+    return np.array(found)
 
 
 def best_rates(table: pd.DataFrame, init: str) -> Interval | None:
