@@ -73,9 +73,10 @@ def test_one_that_takes_the_rate_from_the_optimizer(composed):
         built(config)
 
 
-def test_one_that_begins_at_zero(composed):
+@pytest.mark.parametrize("steps", [0, 1, 8])
+def test_one_that_begins_at_zero(composed, steps):
     warmup = ["+schedule._target_=run_schedules.warmup", "+schedule._partial_=true"]
-    assert rates_of(composed(*warmup), 0.5) == 0
+    assert rates_of(composed(*warmup, f"trainer.max_steps={steps}"), 0.5) == 0
 
 
 def test_one_that_follows_a_metric_is_refused(composed):
@@ -90,3 +91,35 @@ def test_a_loss_of_other_shapes_is_refused(composed, name):
     config = composed(f"loss._target_=torch.nn.{name}")
     with pytest.raises(InvalidSetting, match=r"^loss: .*size"):
         build_loss(config, data())
+
+
+class LossWithMemory(nn.CrossEntropyLoss):
+    """Divides by what it was the first time."""
+
+    first = None
+
+    def forward(self, outputs, labels):
+        value = super().forward(outputs, labels)
+        self.first = value.detach() if self.first is None else self.first
+        return value / self.first
+
+
+def test_a_loss_is_tried_on_a_copy_in_the_precision_of_the_training(composed):
+    name = f"loss._target_={LossWithMemory.__module__}.LossWithMemory"
+    assert build_loss(composed(name), data()).first is None
+    weight = "+loss.weight={_target_:torch.DoubleTensor,_args_:[[1,1,1,1,1,1,1,1,1,2]]}"
+    double = build_loss(composed("loss=cross_entropy", weight, "trainer.precision=64-true"), data())
+    assert double.weight.dtype == torch.float64
+    with pytest.raises(InvalidSetting, match="loss: "):
+        build_loss(composed("loss=cross_entropy", weight), data())
+
+
+def test_a_loss_is_tried_on_all_labels(composed):
+    """With a single output too, which two classes may have."""
+    two = TensorDataModule("gaussian", shape=[2], classes=2, train_size=40, val_size=10, test_size=10, batch_size=10)
+    single = "model.out_features=1"
+    assert type(build_loss(composed(single, "loss=mse"), two)).__name__ == "OneHotMSE"
+    with pytest.raises(InvalidSetting, match=r"loss: .*out of range"):
+        build_loss(composed(single, "loss._target_=torch.nn.MultiMarginLoss"), two)
+    with pytest.raises(InvalidValue, match="loss=CrossEntropyLoss: expected mse"):
+        build_loss(composed(single, "loss=cross_entropy"), two)

@@ -96,7 +96,8 @@ def test_finished_run_is_reported_and_left_alone(small):
         ("optimizer.lr_fraction=0.5", "optimizer.lr_fraction=0.2", "optimizer.lr_fraction=0.2: expected 0.5, "),
         ("model.critical=0.1", "model.critical=null", "model.critical=null: expected 0.1, "),
         ("ensemble.seeds=2", "ensemble.seeds=3", "ensemble.seeds=3: expected 2, "),
-        ("callbacks=ntk", "callbacks=[ntk,tau]", "callbacks.tau="),
+        ("callbacks=[ntk,tau]", "callbacks=ntk", "callbacks.tau=null: expected its settings, as in "),
+        ("resume=auto", "resume={run}", "resume={run}: expected auto, as in "),
     ],
 )
 def test_a_finished_run_is_reported_for_its_own_settings_only(small, tmp_path, before, now, named):
@@ -104,6 +105,7 @@ def test_a_finished_run_is_reported_for_its_own_settings_only(small, tmp_path, b
     assert small(before, here).code == 0
     again = small(before, here, "figures=true", "trainer.enable_progress_bar=true")
     assert again.out.startswith("finished already"), again.err
+    now, named = (text.format(run=tmp_path / "run") for text in (now, named))
     refused = small(now, here)
     assert refused.code == 1 and refused.err.startswith(f"error: {named}") and refused.err.count("\n") == 1
     assert f"the finished run {tmp_path}/run " in refused.err
@@ -160,11 +162,30 @@ def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
     assert shared == {row["step"]: row for row in rows(old) if row["step"] < 24}
     assert KernelSeries.read(new / "ntk.safetensors").steps == list(range(0, 31, 3))
     assert not (new / "ntk-recomputed.safetensors").exists()
+    less_memory = small(*LONGER, "data.eval_batch_size=50", "trainer.max_steps=26", half)
+    assert less_memory.code == 0, less_memory.err
     before = set(new.parent.iterdir())
     for other in ("optimizer.lr=0.5", "model.width=9", "trainer.max_steps=7", "trainer.accelerator=nope"):
         refused = small(*LONGER, other, half)
         assert refused.code == 1 and other.split(".")[0] in refused.err
         assert set(new.parent.iterdir()) == before
+
+
+def test_there_is_nothing_to_resume_from_a_run_without_updates(small):
+    beginning = small("trainer.max_steps=0").run_directory
+    for source in (beginning, beginning / "checkpoints" / "step-00000000.ckpt"):
+        refused = small(f"resume={source}")
+        assert refused.code == 1 and f"resume={source}: expected a run that has made an update" in refused.err
+
+
+def test_a_checkpoint_without_settings_is_refused(small, tmp_path):
+    run = small().run_directory
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    content = torch.load(checkpoint, weights_only=True)
+    del content["config"]
+    torch.save(content, checkpoint)
+    refused = small("trainer.max_steps=20", f"resume={run}")
+    assert refused.code == 1 and "expected a checkpoint that holds its run's settings" in refused.err
 
 
 def test_a_run_that_was_begun_from_a_relative_path_is_known_elsewhere(small, tmp_path, monkeypatch):

@@ -53,6 +53,9 @@ def test_what_lightning_would_be_told_for_nothing(override, instead):
         (["+callbacks.foo=1"], "callbacks.foo=1: expected its settings"),
         (["+ensemble.share_batches=false"], "ensemble.share_batches=False: expected one of the keys seeds, inits, "),
         (["ckpt_path=x"], "ckpt_path=x: expected null"),
+        (["mode=test", "ckpt_path=x", "resume=y"], "resume=y: expected auto or never, since mode=test "),
+        (["+loss.label_smoothing=1.5"], "loss.label_smoothing=1.5: expected a number between 0 and 1"),
+        (["+optimizer.eps=inf"], "optimizer.eps=inf: expected a finite number"),
         (["schedule=step", "schedule.step_size=1.5"], "schedule.step_size=1.5: expected an integer of at least 1"),
         (["schedule=step", "schedule.step_size=0"], "schedule.step_size=0: expected an integer of at least 1"),
         (["schedule=cosine", "schedule.T_max=0"], "schedule.T_max=0: expected a finite number above 0"),
@@ -64,6 +67,11 @@ def test_what_lightning_would_be_told_for_nothing(override, instead):
 )
 def test_refused_by_its_key(overrides, message):
     assert refusal(*overrides).replace("=None:", "=null:").startswith(message)
+
+
+def test_what_torch_takes():
+    check_settings(composed("optimizer._target_=torch.optim.Adafactor", "+optimizer.eps=[null,1e-3]"))
+    check_settings(composed("+loss.label_smoothing=1.0"))
 
 
 def test_left_out_callbacks_leave_the_others(overrides=("callbacks=ntk", "~callbacks.ntk")):

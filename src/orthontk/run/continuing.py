@@ -17,6 +17,7 @@ from orthontk.training import TrainingModule
 LENGTH, PLACE = {"max_steps", "max_epochs"}, {"accelerator", "devices", "num_nodes", "strategy", "plugins"}
 SHOWN = {"val_check_interval", "log_every_n_steps", "enable_progress_bar", "profiler"}
 WITHOUT_EFFECT_ON_UPDATES = LENGTH | PLACE | SHOWN
+OF_BEGINNING = ("model", "init", "seed", "data", "loss", "optimizer", "schedule", "callbacks")
 # Settings of the data that decide what inputs a network is given, and those that the statistics of training images do.
 OF_INPUTS, OF_STATISTICS = ("source", "keep_classes", "pool", "normalize"), ("train_size", "val_size", "seed")
 
@@ -56,20 +57,25 @@ def _of_evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": model, "data": {key: data.get(key) for key in keys}}
 
 
-def require_same_beginning(module: TrainingModule, before: dict[str, Any], checkpoint: Path) -> None:
+def require_same_beginning(module: TrainingModule, before: Mapping[str, Any] | None, checkpoint: Path) -> None:
     """A run continued elsewhere may be longer, but what it is measured against and updated by must be the same.
 
     Θ_t and W_t are compared with Θ_0 and W_0 on the run's probe, and Lightning restores the optimizer's own settings.
     """
-    for key in ("model", "init", "seed", "data", "loss", "optimizer", "schedule", "callbacks"):
-        if before[key] != module.config[key]:
-            accepted = f"a checkpoint of a run with the same {key}"
-            raise InvalidValue("resume", checkpoint, accepted)
+    if before is None:
+        raise InvalidValue("resume", checkpoint, "a checkpoint that holds its run's settings")
+    if found := first_difference(*map(_of_beginning, (before, module.config))):
+        raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same {found[0]}")
     trainers = before["trainer"], module.config["trainer"]
     for key in sorted({key for trainer in trainers for key in trainer} - WITHOUT_EFFECT_ON_UPDATES):
         was, is_now = (trainer.get(key) or None for trainer in trainers)  # nothing, 0 and false are one
         if was != is_now:
             raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
+
+
+def _of_beginning(config: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {key: config[key] for key in OF_BEGINNING}
+    return settings | {"data": {key: value for key, value in config["data"].items() if key != "eval_batch_size"}}
 
 
 def require_steps_left(settings: DictConfig, experiment: Experiment, done: int, checkpoint: Path) -> None:

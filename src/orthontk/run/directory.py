@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json
-from orthontk.run.checkpoint_files import checkpoint_to_resume, latest_whole_checkpoint
+from orthontk.run.checkpoint_files import checkpoint_path, checkpoint_to_resume, latest_whole_checkpoint
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 METRICS, LOCK, FAILURES = "metrics.csv", ".lock", "failure*.txt"
@@ -108,6 +108,8 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
     checkpoint = latest_whole_checkpoint(source) if source.is_dir() else source
     if checkpoint is None or not checkpoint.is_file():
         raise InvalidValue("resume", source, "auto, never, or the path of a checkpoint or a run directory with one")
+    if checkpoint.name == checkpoint_path(source, 0).name:
+        raise InvalidValue("resume", source, "a run that has made an update, as every run begins where none was made")
     if own := latest_whole_checkpoint(path):  # begun from there before
         return RunDirectory(path, own)
     origin = checkpoint.parent.parent

@@ -89,7 +89,7 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     elif checkpoint is not None:
         before = read_checkpoint(checkpoint, "resume")
         require_same_network(experiment.module, before, checkpoint, "resume")
-        require_same_beginning(experiment.module, before["config"], checkpoint)
+        require_same_beginning(experiment.module, before.get("config"), checkpoint)
         require_steps_left(config.trainer, experiment, before["global_step"], checkpoint)
     rank_zero_only(copy_history)(directory)
     # With what assembling found the learning rate to be.

@@ -25,15 +25,22 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
     """
     with naming("loss"):
         loss = instantiate(config.loss, _convert_="all")
-        outputs = config.model.get("out_features") or data.classes
-        with warnings.catch_warnings(action="ignore"):  # what is about to be refused
-            labels = torch.arange(outputs + 1) % min(outputs, data.classes)  # as many as do not broadcast
-            loss(torch.zeros(outputs + 1, outputs), labels)
     single = 1 in (config.model.get("out_features"), data.classes)
     has_use = data.classes > 1 or total_steps(config.trainer, data) > 0
     if single and has_use and runs_as(loss, nn.CrossEntropyLoss, nn.NLLLoss):
         raise InvalidValue("loss", type(loss).__name__, "mse, as a single output has no softmax")
+    with naming("loss"):
+        _try(loss, config, data.classes)
     return loss
+
+
+def _try(loss: nn.Module, config: DictConfig, classes: int) -> None:
+    """Compute a copy's loss, as one with a memory would remember it, of outputs as the training has them."""
+    outputs = config.model.get("out_features") or classes
+    examples = max(outputs, classes) + 1  # as many as do not broadcast
+    dtype = torch.float64 if str(config.trainer.get("precision")).startswith("64") else torch.float32
+    with warnings.catch_warnings(action="ignore"):  # what is about to be refused
+        copy.deepcopy(loss)(torch.zeros(examples, outputs, dtype=dtype), torch.arange(examples) % classes)
 
 
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
@@ -47,10 +54,9 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
         raise InvalidValue("schedule._target_", None, "a class, as schedule=NAME brings with it")
     with naming("schedule"):
         schedule = instantiate(resolved_schedule(config, data), _convert_="all")
-        steps = max(total_steps(config.trainer, data), 1)  # all of them, as some schedules have an end
+        steps = total_steps(config.trainer, data)  # all of them, as some schedules have an end
         rates = _rates(optimizer, schedule, network, steps)
-        others = _rates(*_with_another_rate(config, schedule, data), network, steps)
-        follows = any(own != other for own, other in zip(rates, others, strict=False))
+        follows = _follow(rates, _rates(*_with_another_rate(config, schedule, data), network, steps))
         for _ in rates:
             pass
     if not follows:
@@ -74,6 +80,16 @@ def _rates(optimizer: Any, schedule: Any, network: nn.Module, steps: int) -> Ite
     for _ in range(steps):
         yield [group["lr"] for group in trial.param_groups]
         trial_schedule.step()
+
+
+def _follow(rates: Iterator[list[float]], others: Iterator[list[float]]) -> bool:
+    """Whether two learning rates differ at some step, or are 0 at all: those of a warm-up that has only begun."""
+    have_begun = False
+    for own, other in zip(rates, others, strict=False):
+        if own != other:
+            return True
+        have_begun = have_begun or any(own)
+    return not have_begun
 
 
 def _with_another_rate(config: DictConfig, schedule: Any, data: TensorDataModule) -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Whether a directory that was given by hand is that of a run with these settings; known without importing torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,16 @@ def is_of_other_settings(path: Path, config: DictConfig) -> bool:
 def _refuse_difference(before: DictConfig, now: DictConfig, where: str) -> None:
     if found := _difference(before, now):
         key, was, given = found
-        raise InvalidValue(key, given, f"{'null' if was is None else was}, {where}")
+        raise InvalidValue(key, given, f"{_as_typed(key, was)}, {where}")
+
+
+def _as_typed(key: str, value: Any) -> str:
+    """What to type for a setting that a run has; of a whole group or callback, that it has one."""
+    if isinstance(value, Mapping):
+        return "its settings"
+    if value is None:
+        return "auto" if key == "resume" else "null"
+    return str(value)
 
 
 def _difference(before: DictConfig, now: DictConfig) -> tuple[str, Any, Any] | None:

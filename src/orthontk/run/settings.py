@@ -42,6 +42,8 @@ def check_settings(config: DictConfig) -> None:
     if config.mode == "fit" and config.ckpt_path is not None:
         accepted = "null, since only mode=test evaluates it; resume continues a checkpoint's run"
         raise InvalidValue("ckpt_path", config.ckpt_path, accepted)
+    if config.mode == "test" and config.resume not in (None, "auto", "never"):
+        raise InvalidValue("resume", config.resume, "auto or never, since mode=test measures ckpt_path alone")
     if config.resume is None:
         raise InvalidValue("resume", None, "auto, never, or the path of a checkpoint or a run directory with one")
     if config.scale is not None:
@@ -51,13 +53,17 @@ def check_settings(config: DictConfig) -> None:
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
-            if (name, config[group][name]) != ("T_max", None):  # which is the length of the training
-                number(f"{group}.{name}", config[group][name], **BOUNDS.get(name, {}))
+            value = config[group][name]
+            is_length_of_training = (name, value) == ("T_max", None)
+            if not is_length_of_training and not OmegaConf.is_list(value):  # such as Adafactor's two eps
+                number(f"{group}.{name}", value, **BOUNDS.get(name, {}))
     if "step_size" in config.schedule:
         integer("schedule.step_size", config.schedule.step_size)
     if str(config.loss.get("_target_")).startswith("torch."):  # whose losses look at these when they are first used
         one_of("loss.reduction", config.loss.get("reduction", "mean"), ("mean", "sum"))
-        number("loss.label_smoothing", config.loss.get("label_smoothing", 0), minimum=0, below=1)
+        smoothing = config.loss.get("label_smoothing", 0)
+        if number("loss.label_smoothing", smoothing, minimum=0) > 1:
+            raise InvalidValue("loss.label_smoothing", smoothing, "a number between 0 and 1")
     if not isinstance(config.figures, bool):
         raise InvalidValue("figures", config.figures, "true or false")
     check_trainer(config.trainer)
