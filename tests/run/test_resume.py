@@ -188,6 +188,16 @@ def test_a_checkpoint_without_settings_is_refused(small, tmp_path):
     assert refused.code == 1 and "expected a checkpoint that holds its run's settings" in refused.err
 
 
+@pytest.mark.parametrize("text", ["alpha: 3\n", "- 1\n", "a: [\n"])
+def test_somebody_elses_settings_are_not_overwritten(small, tmp_path, text):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text(text)
+    refused = small(f"hydra.run.dir={tmp_path}/mine", "optimizer.lr_fraction=0.5")
+    assert refused.code == 1 and refused.err.startswith(f"error: hydra.run.dir={tmp_path}/mine: expected a folder ")
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["config.yaml"]
+    assert (tmp_path / "mine" / "config.yaml").read_text() == text
+
+
 def test_a_run_that_was_begun_from_a_relative_path_is_known_elsewhere(small, tmp_path, monkeypatch):
     old = small().run_directory
     monkeypatch.chdir(old.parent)

@@ -32,7 +32,7 @@ from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, copy_histor
 from orthontk.run.failure import recording_failure
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
-from orthontk.run.same_settings import require_same_settings
+from orthontk.run.same_settings import require_no_others_settings, require_same_settings
 from orthontk.run.settings import check_overrides, check_settings, naming
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 
@@ -48,6 +48,7 @@ def run(config: DictConfig) -> None:
     with alone_in_process(config.seed):
         if not HydraConfig.get().run.dir:  # which the current folder would be taken for
             raise InvalidValue("hydra.run.dir", "", "a folder")
+        require_no_others_settings(path)
         if str(config.resume) == "never" or not is_finished(path):
             with claimed(config) as path, recording_failure(path, config, process_number(config)):
                 check_settings(config)

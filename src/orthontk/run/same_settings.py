@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from orthontk.checks import InvalidValue
 from orthontk.identity import first_difference, run_identity
@@ -12,6 +13,22 @@ from orthontk.run.directory import CONFIG
 
 # A setting that is not null decides others, which then cannot be given as well.
 DECIDES = {"model.critical": ("model.weight_var", "model.bias_var"), "optimizer.lr_fraction": ("optimizer.lr",)}
+
+
+def require_no_others_settings(path: Path) -> None:
+    """Refuse a folder whose `config.yaml` is not that of a run, which would be overwritten.
+
+    Raises:
+        InvalidValue: naming `hydra.run.dir`.
+    """
+    if not (path / CONFIG).is_file():
+        return
+    try:
+        before = OmegaConf.load(path / CONFIG)
+    except (YAMLError, UnicodeDecodeError, OSError):
+        before = None
+    if not isinstance(before, DictConfig) or not {"mode", "model", "optimizer"} <= set(before):
+        raise InvalidValue("hydra.run.dir", path, f"a folder without a {CONFIG} that is no run's")
 
 
 def require_same_settings(config: DictConfig, path: Path) -> None:
