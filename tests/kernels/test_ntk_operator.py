@@ -174,3 +174,24 @@ def test_a_kernel_of_zeros_has_eigenvalues_of_0():
     with torch.no_grad():
         net[0].weight.fill_(-1)
     assert [tuple(estimate) for estimate in NTKOperator(net, torch.ones(3, 3)).eigenvalues(2)] == [(0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("place", ["module", "tensor"])
+def test_hooks_on_gradients_are_followed(place):
+    """Forward mode does not see them, so products would not be those of a symmetric matrix."""
+
+    class Hooked(nn.Tanh):
+        def forward(self, x):
+            h = super().forward(x)
+            if place == "tensor" and h.requires_grad:
+                h.register_hook(lambda gradient: 0.5 * gradient)
+            return h
+
+    generator = torch.Generator().manual_seed(2)
+    net = nn.Sequential(nn.Linear(5, 7), Hooked(), nn.Linear(7, 2)).double()
+    if place == "module":
+        net[1].register_full_backward_hook(lambda module, inputs, outputs: (0.5 * inputs[0],))
+    x = torch.randn(6, 5, dtype=torch.float64, generator=generator)
+    theta = flatten_outputs(empirical_ntk(net, x)).numpy()
+    vector = np.random.default_rng(0).standard_normal(len(theta))
+    np.testing.assert_allclose(NTKOperator(net, x) @ vector, theta @ vector, rtol=1e-10, atol=1e-10)

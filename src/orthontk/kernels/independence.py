@@ -1,6 +1,7 @@
 """Whether a network treats examples apart: without that, no kernel of pairs of examples exists.
 
-Asked of the middle one of a few examples, so that both what runs forward through a batch and what runs backward shows.
+Asked of a few examples, the middle one among them, so that both what runs forward through a batch and what runs
+backward shows.
 """
 
 import math
@@ -16,25 +17,29 @@ from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.refusals import complete_backward
 
 
-def gradients_of_one_example(recorded: Record, probe: Tensor) -> tuple[list[Tensor | None], set[int]]:
-    """Gradients of the middle example's outputs with respect to each z, None where they do not depend on it; and the
-    edges where other examples have one too.
+def gradients_by_example(recorded: Record, probe: Tensor) -> tuple[set[int], set[int]]:
+    """The edges whose z the outputs depend on, and those of them where an example's outputs reach others' rows.
+
+    Every example is asked but the last: no other order of the batch leaves all these where they are.
 
     Raises:
-        InvalidValue: the outputs depend on examples before or after it; as `complete_backward`.
+        InvalidValue: an example's outputs depend on examples before or after it; as `complete_backward`.
     """
     outputs, edges = recorded.outputs, recorded.edges
     inputs = [*edges, *([probe] if probe.requires_grad else [])]
     if not outputs.requires_grad or not inputs:
-        return [None] * len(edges), set()
-    direction = torch.zeros_like(outputs)
-    direction[len(probe) // 2] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-    with complete_backward():
-        gradients = torch.autograd.grad(outputs, inputs, direction, allow_unused=True)
-    mixed = _reaching_others(gradients)
+        return set(), set()
+    reached, mixed = set(), set()
+    for example in range(len(probe) - 1):
+        direction = torch.zeros_like(outputs)
+        direction[example] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        with complete_backward():
+            gradients = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
+        reached |= {edge for edge in range(len(edges)) if gradients[edge] is not None}
+        mixed |= _reaching_others(gradients, example)
     if len(edges) in mixed:
         raise _mixes_examples()
-    return list(gradients[: len(edges)]), mixed
+    return reached, mixed
 
 
 def require_backward(net: nn.Module, tensors: StandIns, probe: Tensor) -> None:
@@ -45,17 +50,18 @@ def require_backward(net: nn.Module, tensors: StandIns, probe: Tensor) -> None:
             torch.autograd.grad(outputs.sum(), [*tensors.trainable.values()], allow_unused=True)
 
 
-def _reaching_others(gradients: Sequence[Tensor | None]) -> set[int]:
-    """Where examples other than the middle one have a gradient; what is not finite is 0 times what is not."""
+def _reaching_others(gradients: Sequence[Tensor | None], example: int) -> set[int]:
+    """Where examples other than this one have a gradient; what is not finite is 0 times what is not."""
     others = {
-        place: (gradient[: len(gradient) // 2], gradient[len(gradient) // 2 + 1 :])
+        place: [part for part in (gradient[:example], gradient[example + 1 :]) if part.numel()]
         for place, gradient in enumerate(gradients)
         if gradient is not None
     }
-    largest = get_total_norm([part for parts in others.values() for part in parts], math.inf)
-    if largest == 0:  # the usual case: asked once, as each answer of a GPU is waited for
+    parts = [part for own in others.values() for part in own]
+    # The usual case: asked once, as each answer of a GPU is waited for.
+    if not parts or get_total_norm(parts, math.inf) == 0:
         return set()
-    return {place for place, parts in others.items() if any(((p != 0) & p.isfinite()).any() for p in parts)}
+    return {place for place, own in others.items() if any(((p != 0) & p.isfinite()).any() for p in own)}
 
 
 def require_same_in_another_batch(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:

@@ -56,6 +56,9 @@ class NTKOperator(LinearOperator):
         # Forward mode goes through `torch.no_grad`, and takes the rows of `padding_idx` for parameters like the others.
         padded = any(getattr(module, "padding_idx", None) is not None for module in self.net.modules())
         self.forward_mode = not padded and not problem.plan.hides_gradients
+        if self.forward_mode:
+            with undisturbed(self.net, problem.device), sdpa_kernel(SDPBackend.MATH):
+                self.forward_mode = self._modes_agree()
         numpy_dtype = torch.empty(0, dtype=problem.dtype, device="cpu").numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
@@ -99,6 +102,24 @@ class NTKOperator(LinearOperator):
         except RuntimeError as error:
             accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
             raise InvalidValue("net", type(self.net).__name__, accepted) from error
+
+    def _modes_agree(self) -> bool:
+        """Whether v·(J u) = (Jᵀ v)·u of one example and random u and v; hooks on gradients change only the latter."""
+        draws = torch.Generator().manual_seed(0)
+
+        def random(like: Tensor) -> Tensor:
+            return torch.randn(like.shape, generator=draws, dtype=like.dtype).to(like.device)
+
+        x, parameters = self.x[:1], [*self.tensors.trainable.values()]
+        u, v = [random(p) for p in parameters], random(parameters[0].new_empty(1, self.features))
+        try:
+            forward = (v * self._by_forward_mode(x, u)).sum()
+        except RuntimeError:  # all that torch says of an operation without forward mode
+            return False
+        terms = [gradient * own for gradient, own in zip(self._gradients(x, v), u, strict=True)]
+        apart = (forward - sum(term.sum() for term in terms)).abs()
+        rounding = torch.finfo(v.dtype).eps ** 0.5 * sum(term.abs().sum() for term in terms)
+        return not bool(apart > rounding)
 
     def _by_forward_mode(self, x: Tensor, tangents: list[Tensor]) -> Tensor:
         parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}

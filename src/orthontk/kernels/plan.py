@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.forward import Record, graph_nodes, record
 from orthontk.kernels.independence import (
-    gradients_of_one_example,
+    gradients_by_example,
     require_backward,
     require_independent_values,
     require_same_in_another_batch,
@@ -87,7 +87,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         structured, recorded = False, record(net, tensors, probe, names=())
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)
-    edge_gradients, mixed = gradients_of_one_example(recorded, probe)
+    reached, mixed = gradients_by_example(recorded, probe)
     features = recorded.outputs.shape[1]
     directions = 1 if outputs == "sum_of_logits" else features
     hides_gradients = recorded.hides_gradients or not structured
@@ -95,9 +95,9 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         require_independent_values(net, tensors, probe, values)
     uses = defaultdict(list)
     for use in recorded.uses:
-        if edge_gradients[use.edge] is not None:
+        if use.edge in reached:
             uses[use.parameter].append(use)
-    unfit = mixed | {edge for edge in recorded.overwritten if edge_gradients[edge] is not None}
+    unfit = mixed | (recorded.overwritten & reached)
     left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in unfit}
     functions = _functions(recorded.functions, uses, left)
     _mark_first_layers(recorded, tensors)

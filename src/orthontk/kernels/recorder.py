@@ -9,7 +9,7 @@ A tensor that is computed from parameters alone, such as the weight of a paramet
 where it meets the examples; its own gradient is then pulled back to the parameters (`pulling_back.py`).
 
 A forward pass that differentiates by itself, for forces from an energy, say, would miss the detached parameters in its
-own gradients; of such a network nothing is recorded.
+own gradients; of such a network nothing is recorded, and neither is one that may reorder examples (`reordering`).
 """
 
 import functools
@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.parameter_functions import ParameterFunction
+from orthontk.kernels.reordering import may_reorder
 from orthontk.kernels.uses import Use
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
@@ -78,7 +79,7 @@ class Recorder(TorchFunctionMode):
             depend on what gradients do not show.
 
     Raises:
-        CannotRecord: from within the forward pass, if it differentiates.
+        CannotRecord: from within the forward pass, if it differentiates or may reorder examples.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types, args=(), kwargs=None):
         kwargs, result = kwargs or {}, NotImplemented
-        if func in DIFFERENTIATES and self.references:
+        if self.references and (func in DIFFERENTIATES or may_reorder(func, args, kwargs, self.examples)):
             raise CannotRecord
         if (handler := self.handlers.get(func)) and _is_known(handler, args, kwargs) and torch.is_grad_enabled():
             result = handler(self, func, *args, **kwargs)
