@@ -54,7 +54,7 @@ def test_what_lightning_would_be_told_for_nothing(override, instead):
         (["+ensemble.share_batches=false"], "ensemble.share_batches=False: expected one of the keys seeds, inits, "),
         (["ckpt_path=x"], "ckpt_path=x: expected null"),
         (["mode=test", "ckpt_path=x", "resume=y"], "resume=y: expected auto or never, since mode=test "),
-        (["+loss.label_smoothing=1.5"], "loss.label_smoothing=1.5: expected a number between 0 and 1"),
+        (["+loss.label_smoothing=1.5"], "loss.label_smoothing=1.5: expected a finite number between 0 and 1"),
         (["+optimizer.eps=inf"], "optimizer.eps=inf: expected a finite number"),
         (["schedule=step", "schedule.step_size=1.5"], "schedule.step_size=1.5: expected an integer of at least 1"),
         (["schedule=step", "schedule.step_size=0"], "schedule.step_size=0: expected an integer of at least 1"),

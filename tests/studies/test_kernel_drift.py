@@ -51,6 +51,20 @@ def test_of_runs_that_measured_nothing_nothing_is_claimed(study, tmp_path):
     assert study.claims(study.table([run])) == []
 
 
+def test_layers_are_compared_at_the_widths_that_all_of_them_have(study, table):
+    """As where the weights of the widest networks were not measured."""
+    table = pd.concat([table, table[table.width == 256].assign(width=512, change=0.05 / 8)])
+    claims = study.claims(table[(table.width < 512) | (table.quantity == "NTK")])
+    assert [claim.verdict for claim in claims] == 3 * [SUPPORTED]
+    assert len(study.claims(table[(table.width < 128) | (table.quantity == "NTK")])) == 2
+
+
+def test_layers_are_those_of_any_step(study, tmp_path):
+    run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {})
+    run.rows = [{"step": 9} | {f"weights/change/layer{number}": 0.1 for number in (1, 2, 3)}, {"step": 20}]
+    assert {"first layer", "hidden layers", "last layer"} < set(study.table([run]).quantity)
+
+
 def test_the_authors_slopes_stand_beside_the_same_training_alone(study, table):
     assert {row["authors"] for row in study.comparison(table)} == {-0.87, -0.48, -1.03, -0.58}
     for other in ({"activation": "relu"}, {"depth": 9}, {"data": "fashion_mnist"}, {"learning_rate": 0.05}):

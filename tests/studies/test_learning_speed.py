@@ -1,6 +1,7 @@
 """Times to an accuracy, made up so that the claims are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from orthontk.report.claims import SUPPORTED
@@ -86,3 +87,16 @@ def test_a_seed_has_the_largest_rate_of_its_own_networks(study, run):
 def test_the_figure_has_one_point_for_each_rate(study, run):
     by_share = study.figure(study.table([run()])).panels[1]
     assert by_share.x.label == "η/η_max" and {len(series.x) for series in by_share.series} == {len(RATES)}
+
+
+def test_a_third_initialization_changes_no_claim_of_the_others(study, run):
+    """Censored everywhere, or run at other seeds and rates."""
+    shallow = study.table([run()])
+    deep = shallow.assign(depth=50, tau=shallow.tau.where(shallow.init == "gaussian", shallow.tau / 2))
+    table = pd.concat([shallow, deep])
+    third = table[table.init == "orthogonal"].assign(init="flat_orthogonal")
+    (expected,) = [claim for claim in study.claims(table) if "deeper" in claim.claim]
+    assert expected.verdict == SUPPORTED and expected.interval.estimate == pytest.approx(np.log(2))
+    for other in (third.assign(censored=True, tau=np.nan), third[third.learning_rate > 0.01], third[third.seed < 3]):
+        claims = [claim for claim in study.claims(pd.concat([table, other])) if "deeper" in claim.claim]
+        assert expected in claims

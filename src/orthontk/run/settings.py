@@ -63,7 +63,7 @@ def check_settings(config: DictConfig) -> None:
         one_of("loss.reduction", config.loss.get("reduction", "mean"), ("mean", "sum"))
         smoothing = config.loss.get("label_smoothing", 0)
         if number("loss.label_smoothing", smoothing, minimum=0) > 1:
-            raise InvalidValue("loss.label_smoothing", smoothing, "a number between 0 and 1")
+            raise InvalidValue("loss.label_smoothing", smoothing, "a finite number between 0 and 1")
     if not isinstance(config.figures, bool):
         raise InvalidValue("figures", config.figures, "true or false")
     check_trainer(config.trainer)

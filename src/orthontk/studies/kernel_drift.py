@@ -81,12 +81,13 @@ class KernelDrift(Study):
             reason="a tenth: predictions of the linearized training then err by about as much",
             note=note,
         )
-        if {"first layer", "hidden layers", "last layer"} <= slopes.keys():
+        widths, layers = self._layers(part)
+        if len(widths) > 2:
             yield difference(
                 "hidden layers move as 1/n, first and last as 1/√n",
                 where,
                 "−slope of the hidden layers less the larger of the other two",
-                bootstrap(_ordering(widths), *self._layers(part)),
+                bootstrap(_ordering(widths), *layers),
                 0.0,
                 reason="the ordering is claimed, not the size",
                 note=note,
@@ -113,9 +114,12 @@ class KernelDrift(Study):
         parts = [(float(width), own.change.to_numpy()) for width, own in by(wide, "width")]
         return [width for width, _ in parts], [values for _, values in parts]
 
-    def _layers(self, part: pd.DataFrame) -> list[np.ndarray]:
-        layers = ("first layer", "hidden layers", "last layer")
-        return [values for layer in layers for values in self._samples(part[part.quantity == layer])[1]]
+    def _layers(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
+        """The widths at which first, hidden and last layers were measured; the samples of each layer, by width."""
+        names = ("first layer", "hidden layers", "last layer")
+        samples = [dict(zip(*self._samples(part[part.quantity == name]), strict=True)) for name in names]
+        widths = sorted(set.intersection(*map(set, samples)))
+        return widths, [layer[width] for layer in samples for width in widths]
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
@@ -145,7 +149,7 @@ class KernelDrift(Study):
 
 def _changes(run: Run) -> Iterator[dict[str, Any]]:
     """NTK, first, mean of the hidden, and last layer; NaN of a run that diverged or did not measure it."""
-    layers = sorted((name for row in run.rows[-1:] for name in row if name.startswith("weights/change/")), key=_number)
+    layers = sorted({name for row in run.rows for name in row if name.startswith("weights/change/")}, key=_number)
     changes = {name: run.at_end(name) for name in layers}
     values = list(changes.values())
     found = {"NTK": run.at_end("ntk/change")}
