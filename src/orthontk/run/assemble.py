@@ -102,7 +102,7 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
     model.pop("critical", None)  # a matter of configurations: networks know their variances only
     outputs = _outputs(model.pop("out_features", None), data.classes)
     seed_global_generators(config.seed)  # which layers that are not ours draw from
-    with naming("model"):
+    with naming("model", model):
         family = instantiate(model, _partial_=True)
         sizes = _sizes(family.func, data, outputs)
         for name, size in sizes.items():
@@ -111,7 +111,7 @@ def build_network(config: DictConfig, data: TensorDataModule) -> nn.Module:
         network = family(**sizes)
     if config.trainer.precision == "64-true":
         network = network.double()
-    with naming("init"):
+    with naming("init", config.init):
         instantiate(config.init)(network, generator=torch.Generator().manual_seed(config.seed))
     return network
 

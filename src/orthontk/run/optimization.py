@@ -23,18 +23,18 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
 
     Data of a single class may have it all the same where nothing is trained, as in studies of kernels.
     """
-    with naming("loss"):
+    with naming("loss", config.loss):
         loss = instantiate(config.loss, _convert_="all")
     single = 1 in (config.model.get("out_features"), data.classes)
     has_use = data.classes > 1 or total_steps(config.trainer, data) > 0
     if single and has_use and runs_as(loss, nn.CrossEntropyLoss, nn.NLLLoss):
         raise InvalidValue("loss", type(loss).__name__, "mse, as a single output has no softmax")
-    with naming("loss"):
-        _try(loss, config, data.classes)
+    with naming("loss", config.loss):
+        _try_loss(loss, config, data.classes)
     return loss
 
 
-def _try(loss: nn.Module, config: DictConfig, classes: int) -> None:
+def _try_loss(loss: nn.Module, config: DictConfig, classes: int) -> None:
     """Compute a copy's loss, as one with a memory would remember it, of outputs as the training has them."""
     outputs = config.model.get("out_features") or classes
     examples = max(outputs, classes) + 1  # as many as do not broadcast
@@ -45,14 +45,14 @@ def _try(loss: nn.Module, config: DictConfig, classes: int) -> None:
 
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
     """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
-    with naming("optimizer"):
+    with naming("optimizer", config.optimizer):
         optimizer = _optimizer_of(config)
         optimizer(network.parameters())
     if not config.schedule:
         return optimizer, None
     if config.schedule.get("_target_") is None:
         raise InvalidValue("schedule._target_", None, "a class, as schedule=NAME brings with it")
-    with naming("schedule"):
+    with naming("schedule", config.schedule):
         schedule = instantiate(resolved_schedule(config, data), _convert_="all")
         steps = total_steps(config.trainer, data)  # all of them, as some schedules have an end
         rates = _rates(optimizer, schedule, network, steps)

@@ -97,16 +97,25 @@ def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collec
 
 
 @contextmanager
-def naming(key: str) -> Iterator[None]:
-    """Let a refusal inside say which part of the configuration it comes from."""
+def naming(key: str, given: Collection[str] | None = None) -> Iterator[None]:
+    """Let a refusal inside say which part of the configuration it comes from.
+
+    Args:
+        given: the keys of that part; an argument that nothing takes is only called a key if it is one of them. None
+            leaves that open, and calls it one.
+
+    Raises:
+        InvalidValue: what was refused so, its name under `key`.
+        InvalidSetting: any other refusal.
+    """
     try:
         yield
     except InstantiationException as error:
         if refusal := _not_importable(key, error):
             raise refusal from error
-        _raise_named(key, error.__cause__ or error)
+        _raise_named(key, error.__cause__ or error, given)
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
-        _raise_named(key, error)
+        _raise_named(key, error, given)
 
 
 def _not_importable(key: str, error: InstantiationException) -> InvalidValue | None:
@@ -125,10 +134,11 @@ def _not_importable(key: str, error: InstantiationException) -> InvalidValue | N
     return InvalidValue(".".join(path), target, f"the dotted name of something that can be imported; {why}")
 
 
-def _raise_named(key: str, error: BaseException) -> None:
+def _raise_named(key: str, error: BaseException, given: Collection[str] | None) -> None:
     if isinstance(error, InvalidValue):
         raise error.within(key) from error
-    if match := re.match(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error)):
+    match = re.match(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if match and (given is None or match[2] in given):
         taker, name = match.groups()
         raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
