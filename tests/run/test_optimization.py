@@ -123,3 +123,19 @@ def test_a_loss_is_tried_on_all_labels(composed):
         build_loss(composed(single, "loss._target_=torch.nn.MultiMarginLoss"), two)
     with pytest.raises(InvalidValue, match="loss=CrossEntropyLoss: expected mse"):
         build_loss(composed(single, "loss=cross_entropy"), two)
+
+
+@pytest.mark.parametrize("setting", ["_target_=torch.optim.SparseAdam", "differentiable=true"])
+def test_an_optimizer_that_cannot_take_a_step_is_refused(composed, setting):
+    overrides = ["optimizer=adam"] if setting.startswith("diff") else []
+    with pytest.raises(InvalidSetting, match=r"^optimizer: "):
+        built(composed(*overrides, f"++optimizer.{setting}"))
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "Adafactor"])
+def test_an_optimizer_is_tried_on_a_copy(composed, name):
+    network = nn.Linear(2, 2)
+    before = [parameter.clone() for parameter in network.parameters()]
+    build_optimization(composed(f"optimizer._target_=torch.optim.{name}"), network, data())
+    assert all(map(torch.equal, before, network.parameters()))
+    assert all(parameter.grad is None for parameter in network.parameters())

@@ -62,8 +62,8 @@ class EnsembleRun:
         )
         self.plain_settings_of = cache(lambda replica: OmegaConf.to_container(self.settings_of(replica), resolve=True))
         self.data = self._build_data()
-        self.loss = build_loss(config, self.data.first)
         self.template = self._build_network(self.replicas[0])
+        self.loss = build_loss(config, self.data.first)
         self.optimizer, self.schedule = build_optimization(config, self.template, self.data.first)
         self.chosen = chosen_replicas(self.replicas, config.ensemble.kernels)
         self.limits: dict[Any, torch.Tensor] = {}

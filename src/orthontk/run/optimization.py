@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
     """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
     with naming("optimizer", config.optimizer):
         optimizer = _optimizer_of(config)
-        optimizer(network.parameters())
+        _try_optimizer(optimizer, network)
     if not config.schedule:
         return optimizer, None
     if config.schedule.get("_target_") is None:
@@ -68,6 +69,17 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
 def _optimizer_of(config: DictConfig) -> Any:
     """From parameters to the optimizer, whose checkpoints have plain lists."""
     return instantiate(without_fraction(config.optimizer), _convert_="all")
+
+
+def _try_optimizer(optimizer: Any, network: nn.Module) -> None:
+    """One step on a copy of the parameters, whose gradients are zero; what it draws, the training draws again."""
+    copies = [nn.Parameter(own.detach().clone(), own.requires_grad) for own in network.parameters()]
+    for parameter in copies:
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    trial = optimizer(copies)
+    # Of capturable=true, which takes parameters on a GPU only, where they are not yet.
+    with suppress(AssertionError), torch.random.fork_rng(devices=[]):
+        trial.step(lambda: torch.zeros(()))
 
 
 def _rates(optimizer: Any, schedule: Any, network: nn.Module, steps: int) -> Iterator[list[float]]:
