@@ -37,11 +37,13 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
 
 def _try_loss(loss: nn.Module, config: DictConfig, classes: int) -> None:
     """Compute a copy's loss, as one with a memory would remember it, of outputs as the training has them."""
-    outputs = config.model.get("out_features") or classes
-    examples = max(outputs, classes) + 1  # as many as do not broadcast
-    dtype = torch.float64 if str(config.trainer.get("precision")).startswith("64") else torch.float32
+    size = config.model.get("out_features") or classes
+    examples = max(size, classes) + 1  # as many as do not broadcast
+    trial, outputs = copy.deepcopy(loss), torch.zeros(examples, size)
+    if config.trainer.precision == "64-true":  # for which Lightning makes losses double, too
+        trial, outputs = trial.double(), outputs.double()
     with warnings.catch_warnings(action="ignore"):  # what is about to be refused
-        copy.deepcopy(loss)(torch.zeros(examples, outputs, dtype=dtype), torch.arange(examples) % classes)
+        trial(outputs, torch.arange(examples) % classes)
 
 
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:

@@ -116,10 +116,10 @@ class KernelDrift(Study):
 
     def _layers(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         """The widths at which first, hidden and last layers were measured; the samples of each layer, by width."""
-        names = ("first layer", "hidden layers", "last layer")
-        samples = [dict(zip(*self._samples(part[part.quantity == name]), strict=True)) for name in names]
-        widths = sorted(set.intersection(*map(set, samples)))
-        return widths, [layer[width] for layer in samples for width in widths]
+        samples = {quantity: dict(zip(*self._samples(own), strict=True)) for quantity, own in by(part, "quantity")}
+        layers = [samples.get(name, {}) for name in ("first layer", "hidden layers", "last layer")]
+        widths = sorted(set.intersection(*map(set, layers)))
+        return widths, [layer[width] for layer in layers for width in widths]
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
