@@ -38,6 +38,19 @@ def partitioned(net, x):
     return torch.empty_like(outputs).index_copy(0, places, outputs)
 
 
+def counted(net, x):
+    """Places by counting, as experts of a limited capacity are given theirs."""
+    second = (x[:, 0] > 0).long()
+    first = 1 - second
+    places = torch.where(second == 0, first.cumsum(0) - 1, first.sum() + second.cumsum(0) - 1)
+    return net.readout(hidden(net, torch.empty_like(x).index_copy(0, places, x)))[places]
+
+
+def sorted_by_python(net, x):
+    order = sorted(range(len(x)), key=x[:, 0].tolist().__getitem__)
+    return net.readout(hidden(net, x[order]))[sorted(range(len(x)), key=order.__getitem__)]
+
+
 REORDERING = {
     "reversed": lambda net, x: net.readout(hidden(net, x).flip(0)).flip(0),
     "rolled": lambda net, x: net.readout(hidden(net, x).roll(1, 0)).roll(-1, 0),
@@ -46,6 +59,8 @@ REORDERING = {
     "topk": sorted_by(lambda x: x[:, 0].topk(len(x)).indices),
     "dispatched": dispatched,
     "partitioned": partitioned,
+    "counted": counted,
+    "sorted by Python": sorted_by_python,
 }
 
 
@@ -54,7 +69,7 @@ def test_kernels_are_those_of_the_examples_in_their_order(name):
     """Also of examples the first of which are in order already, so that few of them show nothing."""
     net = Net(REORDERING[name], **two_layers()).double()
     x = torch.randn(9, 4, dtype=torch.float64)
-    in_order = x[torch.cat([x[:4, 0].argsort(), torch.arange(4, 9)])]
+    in_order = x[torch.cat([x[:6, 0].argsort(), torch.arange(6, 9)])]  # more than are looked at
     for inputs in (x, in_order, in_order.flip(0)):
         torch.testing.assert_close(empirical_ntk(net, inputs), naive_ntk(net, inputs))
     torch.testing.assert_close(empirical_ntk(net, x[:1], x), naive_ntk(net, x[:1], x))
@@ -73,17 +88,27 @@ def test_what_only_looks_like_reordering():
         (torch.sort, (torch.randn(4),), {}),
         (torch.Tensor.__getitem__, (x, torch.tensor([2, 0, 1])), {}),
         (torch.where, (x > 0, x, x), {}),
+        (torch.cumsum, (x, 0), {}),
+        (torch.cumsum, (x.long(), 1), {}),
     ]:
         assert not may_reorder(func, args, kwargs, 3)
 
 
-def test_sums_that_single_examples_do_not_show():
-    """A table of positions as long as the few that are looked at is no batch, whatever the memory allows."""
-    net = Net(lambda net, x: net.readout(torch.tanh(net.first(net.table[:3])[1] + net.first(x))), **two_layers())
-    net.register_buffer("table", torch.randn(6, 4))
-    net, x = net.double(), torch.randn(12, 4, dtype=torch.float64)
+@pytest.mark.parametrize("examples", [6, 12])
+def test_what_is_sorted_may_be_as_long_as_a_block(examples):
+    net = Net(lambda net, x: net.readout(hidden(net, x) * net.keys.sort().values[-1]), **two_layers())
+    net.register_buffer("keys", torch.randn(12))
+    net, x = net.double(), torch.randn(examples, 4, dtype=torch.float64)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+
+
+def test_a_table_as_long_as_the_few_that_are_looked_at_is_no_batch():
+    """Whatever the memory allows; of rows of which the middle one is used."""
+    net = Net(lambda net, x: net.readout(torch.tanh(net.first(net.table[:5])[2] + net.first(x))), **two_layers())
+    net.register_buffer("table", torch.randn(9, 4))
+    net, x = net.double(), torch.randn(10, 4, dtype=torch.float64)
     expected = naive_ntk(net, x)
-    for limit in range(15_000, 60_000, 3_000):
+    for limit in range(15_000, 30_000, 1_000):
         torch.testing.assert_close(empirical_ntk(net, x, memory_limit=limit), expected)
 
 

@@ -121,6 +121,9 @@ def test_a_loss_is_tried_on_all_labels(composed):
     assert type(build_loss(composed(single, "loss=mse"), two)).__name__ == "OneHotMSE"
     with pytest.raises(InvalidSetting, match=r"loss: .*out of range"):
         build_loss(composed(single, "loss._target_=torch.nn.MultiMarginLoss"), two)
+    own = f"loss._target_={LossWithMemory.__module__}.LossWithMemory"  # whose class 1 there is none of
+    with pytest.raises(InvalidSetting, match=r"loss: .*out of bounds"):
+        build_loss(composed(single, own), two)
     with pytest.raises(InvalidValue, match="loss=CrossEntropyLoss: expected mse"):
         build_loss(composed(single, "loss=cross_entropy"), two)
 

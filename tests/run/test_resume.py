@@ -96,6 +96,7 @@ def test_finished_run_is_reported_and_left_alone(small):
         ("optimizer.lr_fraction=0.5", "optimizer.lr_fraction=0.2", "optimizer.lr_fraction=0.2: expected 0.5, "),
         ("model.critical=0.1", "model.critical=null", "model.critical=null: expected 0.1, "),
         ("ensemble.seeds=2", "ensemble.seeds=3", "ensemble.seeds=3: expected 2, "),
+        ("callbacks=ntk", "callbacks=[ntk,tau]", "callbacks.tau="),
         ("callbacks=[ntk,tau]", "callbacks=ntk", "callbacks.tau=null: expected its settings, as in "),
         ("resume=auto", "resume={run}", "resume={run}: expected auto, as in "),
     ],

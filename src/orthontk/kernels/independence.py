@@ -30,9 +30,10 @@ def gradients_by_example(recorded: Record, probe: Tensor) -> tuple[set[int], set
     if not outputs.requires_grad or not inputs:
         return set(), set()
     reached, mixed = set(), set()
+    weights = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
     for example in range(len(probe) - 1):
         direction = torch.zeros_like(outputs)
-        direction[example] = torch.linspace(1, 2, outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        direction[example] = weights
         with complete_backward():
             gradients = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
         reached |= {edge for edge in range(len(edges)) if gradients[edge] is not None}

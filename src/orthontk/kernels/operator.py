@@ -52,13 +52,8 @@ class NTKOperator(LinearOperator):
         self.batch_size = len(x) if batch_size is None else integer("batch_size", batch_size)
         with undisturbed(self.net, problem.device):
             problem.make_plan()  # refuses networks that mix examples
-        self.features = problem.plan.features
-        # Forward mode goes through `torch.no_grad`, and takes the rows of `padding_idx` for parameters like the others.
-        padded = any(getattr(module, "padding_idx", None) is not None for module in self.net.modules())
-        self.forward_mode = not padded and not problem.plan.hides_gradients
-        if self.forward_mode:
-            with undisturbed(self.net, problem.device), sdpa_kernel(SDPBackend.MATH):
-                self.forward_mode = self._modes_agree()
+            self.features = problem.plan.features
+            self.forward_mode = not problem.plan.hides_gradients and self._takes_forward_mode()
         numpy_dtype = torch.empty(0, dtype=problem.dtype, device="cpu").numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
@@ -93,18 +88,21 @@ class NTKOperator(LinearOperator):
     def _push(self, x: Tensor, tangents: list[Tensor]) -> Tensor:  # -> (batch, O)
         """J u."""
         if self.forward_mode:
-            try:
-                return self._by_forward_mode(x, tangents)
-            except RuntimeError:  # all that torch says of an operation without forward mode
-                self.forward_mode = False
+            return self._by_forward_mode(x, tangents)
         try:
             return self._by_backward_passes(x, tangents)
         except RuntimeError as error:
             accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
             raise InvalidValue("net", type(self.net).__name__, accepted) from error
 
-    def _modes_agree(self) -> bool:
-        """Whether v·(J u) = (Jᵀ v)·u of one example and random u and v; hooks on gradients change only the latter."""
+    def _takes_forward_mode(self) -> bool:
+        """Whether there is one, and v·(J u) = (Jᵀ v)·u of one example and random u and v.
+
+        It goes through `torch.no_grad`, sees no hooks on gradients, and takes the rows of `padding_idx` for parameters
+        like the others; of these one example need not have any.
+        """
+        if any(getattr(module, "padding_idx", None) is not None for module in self.net.modules()):
+            return False
         draws = torch.Generator().manual_seed(0)
 
         def random(like: Tensor) -> Tensor:
@@ -113,7 +111,8 @@ class NTKOperator(LinearOperator):
         x, parameters = self.x[:1], [*self.tensors.trainable.values()]
         u, v = [random(p) for p in parameters], random(parameters[0].new_empty(1, self.features))
         try:
-            forward = (v * self._by_forward_mode(x, u)).sum()
+            with sdpa_kernel(SDPBackend.MATH):  # attention's fused forms have none
+                forward = (v * self._by_forward_mode(x, u)).sum()
         except RuntimeError:  # all that torch says of an operation without forward mode
             return False
         terms = [gradient * own for gradient, own in zip(self._gradients(x, v), u, strict=True)]

@@ -79,7 +79,7 @@ class Recorder(TorchFunctionMode):
             depend on what gradients do not show.
 
     Raises:
-        CannotRecord: from within the forward pass, if it differentiates or may reorder examples.
+        CannotRecord: from within the forward pass over a few, if it differentiates or may reorder examples.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types, args=(), kwargs=None):
         kwargs, result = kwargs or {}, NotImplemented
-        if self.references and (func in DIFFERENTIATES or may_reorder(func, args, kwargs, self.examples)):
+        if self.references and (func in DIFFERENTIATES or self._may_reorder(func, args, kwargs)):
             raise CannotRecord
         if (handler := self.handlers.get(func)) and _is_known(handler, args, kwargs) and torch.is_grad_enabled():
             result = handler(self, func, *args, **kwargs)
@@ -117,6 +117,10 @@ class Recorder(TorchFunctionMode):
             accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
             raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
         return result
+
+    def _may_reorder(self, func: Callable, args: tuple, kwargs: dict) -> bool:
+        """In the pass over a few, which decides for all: what is as long as a block of examples may be no batch."""
+        return self.batches is None and may_reorder(func, args, kwargs, self.examples)
 
     def reference(self, tensor: object) -> Reference | None:
         if not isinstance(tensor, Tensor):

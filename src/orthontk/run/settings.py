@@ -114,7 +114,7 @@ def naming(key: str, given: Collection[str] | None = None) -> Iterator[None]:
         if refusal := _not_importable(key, error):
             raise refusal from error
         _raise_named(key, error.__cause__ or error, given)
-    except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, IndexError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
         _raise_named(key, error, given)
 
 

@@ -51,11 +51,11 @@ class KernelDrift(Study):
         return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
-        slopes = {quantity: self._slope(own) for quantity, own in by(part, "quantity")}
-        slopes = {quantity: found for quantity, found in slopes.items() if found is not None}
-        if "NTK" not in slopes:
+        kernels = part[part.quantity == "NTK"]
+        found = self._slope(kernels)
+        if found is None:
             return
-        widths, interval = slopes["NTK"]
+        widths, interval = found
         note = self._diverged(part)
         span = f"n = {widths[0]:g}…{widths[-1]:g}"
         yield difference(
@@ -67,7 +67,7 @@ class KernelDrift(Study):
             reason="the theorem's bound; a kernel that keeps moving has slope 0",
             note=note,
         )
-        changes = self._samples(part[part.quantity == "NTK"])[1]
+        changes = self._samples(kernels)[1]
         narrowest, widest = changes[0], changes[-1]
         yield sameness(
             "the NTK of wide networks is constant in training",

@@ -98,9 +98,9 @@ class LearningSpeed(Study):
             if part.depth.nunique() < 2:
                 continue
             for init in others(part):
-                own = part[part.init.isin((init, BASELINE))]
-                shallow, deep = (own[own.depth == depth] for depth in (part.depth.min(), part.depth.max()))
-                shallow, deep = (ratios.usable_rates(table, self.most_censored) for table in (shallow, deep))
+                two = part[part.init.isin((init, BASELINE))]
+                shallow, deep = (two[two.depth == depth] for depth in (part.depth.min(), part.depth.max()))
+                shallow, deep = (ratios.usable_rates(own, self.most_censored) for own in (shallow, deep))
                 common = sorted(set(shallow.learning_rate) & set(deep.learning_rate))
                 pair = [ratios.log_ratios(own[own.learning_rate.isin(common)], init) for own in (deep, shallow)]
                 if all(found.size for found in pair):
