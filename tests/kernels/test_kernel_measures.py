@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels import measures
+from orthontk.init import initialize
+from orthontk.kernels import empirical_ntk, measures
+from orthontk.networks import FCN
 
 
 def kernel_with_spectrum(spectrum: list[float]) -> torch.Tensor:
@@ -45,6 +47,25 @@ def test_a_singular_kernel_has_infinite_condition_and_lower_rank():
     spectrum = measures.eigenvalues(kernel_with_spectrum([0.0, 2.0, 2.0]))
     assert measures.condition_number(spectrum, torch.float64) == math.inf
     assert measures.effective_rank(spectrum) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("scheme", ["gaussian", "orthogonal"])
+def test_a_narrow_deep_network_has_the_condition_number_of_float64(scheme):
+    net = initialize(FCN(20, 10, 16, 5), scheme, torch.Generator().manual_seed(0)).double()
+    x = torch.randn(32, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    exact, theta = empirical_ntk(net, x, dtype=torch.float64), empirical_ntk(net.float(), x.float())
+    expected = measures.condition_number(measures.eigenvalues(exact), exact.dtype)
+    assert 1e2 < expected < 1e6
+    assert measures.condition_number(measures.eigenvalues(theta), theta.dtype) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rank", [1, 63])
+def test_a_kernel_that_rounding_alone_makes_definite_has_no_condition_number(dtype, rank):
+    for seed in range(20):
+        x = torch.randn(64, rank, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        theta = (x @ x.mT).to(dtype)
+        assert measures.condition_number(measures.eigenvalues(theta), dtype) == math.inf
 
 
 def test_relative_change_is_frobenius():

@@ -79,12 +79,19 @@ def alignment(theta: Tensor, targets: Tensor) -> float:
 
 
 def rounding(spectrum: Tensor, dtype: torch.dtype) -> float:
-    """What an eigenvalue may be off by for the rounding of the kernel's dtype; below it, it may as well be zero."""
-    return len(spectrum) * torch.finfo(dtype).eps * spectrum[-1].item()
+    """What the least of `eigenvalues` may be off by; below it, it may as well be zero.
+
+    Entries of at most max Θᵢᵢ that are rounded to `dtype`, each by itself, add a random symmetric matrix, whose norm
+    grows with the root of its size (Wigner 1958), so that ε √(N·O) max Θᵢᵢ bounds it; the mean stands for the largest
+    entry here. The solver adds ε N·O λ_max of float64.
+    """
+    entries = len(spectrum) ** 0.5 * torch.finfo(dtype).eps * spectrum.mean()
+    solver = len(spectrum) * torch.finfo(torch.float64).eps * spectrum[-1]
+    return (entries + solver).item()
 
 
 def condition_number(spectrum: Tensor, dtype: torch.dtype) -> float:
-    """λ_max / λ_min of `eigenvalues`; infinite where λ_min is not above the rounding of the kernel's dtype.
+    """λ_max / λ_min of `eigenvalues`; infinite where λ_min is not above the `rounding` of the kernel's dtype.
 
     >>> condition_number(torch.tensor([2.0, 8.0]), torch.float32)
     4.0
