@@ -59,3 +59,16 @@ def test_expectations_are_told_from_the_authors_figures_and_infinite_ends_are_un
     show(reporter.judged, {}, tmp_path)
     assert "-0.5 (expected)" in capsys.readouterr().out
     assert json.loads((tmp_path / "report" / "verdict.json").read_text())[0]["comparison"][0]["low"] is None
+
+
+def test_a_study_of_whose_claims_none_can_be_judged_says_what_it_needs(tmp_path, reporter, capsys):
+    lazy = {"_target_": "orthontk.studies.LazyTraining", "loss_margin": 0.1, "margin_reason": "a tenth"}
+    run = make_drift(tmp_path, "FCN", 8, 0.1, study=lazy, name="lazy")
+    (run / "metrics.csv").write_text("step,train/loss\n0,1.0\n9,0.5\n")
+    reporter.update()
+    reporter.write()
+    show(reporter.judged, {}, tmp_path)
+    needs = "not judged: needs Gaussian weights and another initialization, of the same seeds"
+    assert needs in (tmp_path / "report" / "claims.md").read_text()
+    assert needs in (tmp_path / "report" / "index.html").read_text()
+    assert needs[:10] in capsys.readouterr().out

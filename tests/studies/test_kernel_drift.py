@@ -56,8 +56,18 @@ def test_layers_are_compared_at_the_widths_that_all_of_them_have(study, table):
     table = pd.concat([table, table[table.width == 256].assign(width=512, change=0.05 / 8)])
     claims = study.claims(table[(table.width < 512) | (table.quantity == "NTK")])
     assert [claim.verdict for claim in claims] == 3 * [SUPPORTED]
-    for other in (table[(table.width < 128) | (table.quantity == "NTK")], table[table.quantity == "NTK"]):
-        assert len(study.claims(other)) == 2
+    few, none = table[(table.width < 128) | (table.quantity == "NTK")], table[table.quantity == "NTK"]
+    needs = "not judged: needs 3 widths of at least 64 that were measured, has 1"
+    assert [claim.verdict for claim in study.claims(few)] == [SUPPORTED, SUPPORTED, needs]
+    assert len(study.claims(none)) == 2
+
+
+@pytest.mark.parametrize(("widths", "verdicts"), [(2, [SUPPORTED]), (1, [SUPPORTED]), (0, [])])
+def test_of_few_widths_what_can_be_judged_is_and_the_rest_says_what_it_needs(study, table, widths, verdicts):
+    claims = study.claims(table[table.width < 64 * 2**widths])
+    needs = f"not judged: needs 3 widths of at least 64 that were measured, has {widths}"
+    assert [claim.verdict for claim in claims] == [needs, *verdicts, needs]
+    assert all(claim.plain()["estimate"] is None for claim in claims if claim.verdict == needs)
 
 
 def test_layers_are_those_of_any_step(study, tmp_path):

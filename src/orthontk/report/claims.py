@@ -116,5 +116,10 @@ def below(claim: str, where: str, statistic: str, interval: Interval, bound: flo
     return Claim(claim, where, statistic, interval, f"< {bound:.4g}", verdict, **text)
 
 
+def not_judged(claim: str, where: str, needs: str) -> Claim:
+    """A claim of which the runs say nothing, and what it `needs`."""
+    return Claim(claim, where, "", Interval(math.nan, -math.inf, math.inf, 0), "", f"not judged: needs {needs}")
+
+
 def _too_few(interval: Interval) -> bool:
     return interval.seeds < LEAST_SEEDS or not math.isfinite(interval.estimate)

@@ -31,6 +31,8 @@ class DepthFluctuation(Study):
             control; of other initializations and φ nothing is claimed.
     """
 
+    NEEDS = "Gaussian weights, or orthogonal ones with an activation that it claims something of"
+
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:
         self.gaussian_above, self.orthogonal_below = gaussian_above, orthogonal_below
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.style import GREY
-from orthontk.report.claims import Claim, below, difference, sameness
+from orthontk.report.claims import Claim, below, difference, not_judged, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
 from orthontk.run.directory import KERNEL_DRAWS
@@ -49,9 +49,12 @@ class KernelConvergence(Study):
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         single = part[part.averaged == 1]
         widths, errors = samples(single[single.width <= self.largest_width], "error")
-        if len(widths) > 2:
+        falls = "the distance to the infinite-width kernel falls as 1/√n"
+        if len(widths) < 3:
+            yield not_judged(falls, where, f"three widths of at most {self.largest_width}, has {len(widths)}")
+        else:
             yield sameness(
-                "the distance to the infinite-width kernel falls as 1/√n",
+                falls,
                 where,
                 f"slope of log error in log n, n = {widths[0]:g}…{widths[-1]:g}",
                 bootstrap(log_slope(widths), *errors),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure
-from orthontk.report.claims import Claim, Shrinking, difference, sameness
+from orthontk.report.claims import Claim, Shrinking, difference, not_judged, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -23,6 +23,10 @@ AUTHORS = {
     "hidden layers": {"gaussian": -1.03, "orthogonal": -1.03},
     "last layer": {"gaussian": -0.58, "orthogonal": -0.57},
 }
+MOVES = "in training the NTK moves by O(1/√n) at most"
+ORDER = "hidden layers move as 1/n, first and last as 1/√n"
+LEAST_WIDTHS = 3  # of a slope with an interval
+LAYERS = ("first layer", "hidden layers", "last layer")
 LINES: dict[str, Line] = {"NTK": "-", "first layer": ":", "hidden layers": "--", "last layer": "-."}
 
 
@@ -51,40 +55,28 @@ class KernelDrift(Study):
         return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
-        kernels = part[part.quantity == "NTK"]
-        found = self._slope(kernels)
-        if found is None:
+        kernels, note = part[part.quantity == "NTK"], self._diverged(part)
+        if not np.isfinite(kernels.change).any():
             return
-        widths, interval = found
-        note = self._diverged(part)
-        span = f"n = {widths[0]:g}…{widths[-1]:g}"
-        yield difference(
-            "in training the NTK moves by O(1/√n) at most",
-            where,
-            f"−slope of log ‖Θ_T−Θ_0‖/‖Θ_0‖ in log n, {span}",
-            interval,
-            self.ntk_slope_above,
-            reason="the theorem's bound; a kernel that keeps moving has slope 0",
-            note=note,
-        )
-        changes = self._samples(kernels)[1]
-        narrowest, widest = changes[0], changes[-1]
-        yield sameness(
-            "the NTK of wide networks is constant in training",
-            f"{where} n={widths[-1]:g}",
-            "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
-            bootstrap(geometric_mean, widest),
-            self.change_margin,
-            shrinking=Shrinking(
-                bootstrap(geometric_mean, narrowest), bootstrap(difference_of(geometric_mean), narrowest, widest)
-            ),
-            reason="a tenth: predictions of the linearized training then err by about as much",
-            note=note,
-        )
-        widths, layers = self._layers(part)
-        if len(widths) > 2:
+        widths, changes = self._samples(kernels)
+        if len(widths) < LEAST_WIDTHS:
+            yield not_judged(MOVES, where, self._needs(part, widths))
+        else:
             yield difference(
-                "hidden layers move as 1/n, first and last as 1/√n",
+                MOVES,
+                where,
+                f"−slope of log ‖Θ_T−Θ_0‖/‖Θ_0‖ in log n, n = {widths[0]:g}…{widths[-1]:g}",
+                _slope(widths, changes),
+                self.ntk_slope_above,
+                reason="the theorem's bound; a kernel that keeps moving has slope 0",
+                note=note,
+            )
+        if widths:
+            yield self._constant(f"{where} n={widths[-1]:g}", changes, note)
+        widths, layers = self._layers(part)
+        if len(widths) >= LEAST_WIDTHS:
+            yield difference(
+                ORDER,
                 where,
                 "−slope of the hidden layers less the larger of the other two",
                 bootstrap(_ordering(widths), *layers),
@@ -92,16 +84,32 @@ class KernelDrift(Study):
                 reason="the ordering is claimed, not the size",
                 note=note,
             )
+        elif set(LAYERS) <= set(part.quantity):
+            yield not_judged(ORDER, where, self._needs(part, widths))
 
-    def _slope(self, part: pd.DataFrame) -> tuple[list[float], Interval] | None:
-        """The widths, and −slope; seeds of different widths are independent networks."""
-        widths, changes = self._samples(part)
-        if len(widths) < 3:
-            return None
-        return widths, bootstrap(_negative(log_slope(widths, geometric_mean)), *changes)
+    def _needs(self, part: pd.DataFrame, widths: Sequence[float]) -> str:
+        return f"{LEAST_WIDTHS} widths of at least {self._smallest(part)} that were measured, has {len(widths)}"
+
+    def _smallest(self, part: pd.DataFrame) -> int:
+        return self.smallest.get(part.family.iloc[0], 0)
+
+    def _constant(self, where: str, changes: Sequence[np.ndarray], note: str) -> Claim:
+        """Of the widest networks; of those of one width it cannot be seen whether it shrinks."""
+        narrowest, widest = changes[0], changes[-1]
+        decrease = bootstrap(difference_of(geometric_mean), narrowest, widest)
+        return sameness(
+            "the NTK of wide networks is constant in training",
+            where,
+            "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
+            bootstrap(geometric_mean, widest),
+            self.change_margin,
+            shrinking=Shrinking(bootstrap(geometric_mean, narrowest), decrease) if len(changes) > 1 else None,
+            reason="a tenth: predictions of the linearized training then err by about as much",
+            note=note,
+        )
 
     def _wide(self, part: pd.DataFrame) -> pd.DataFrame:
-        return part[part.width >= self.smallest.get(part.family.iloc[0], 0)]
+        return part[part.width >= self._smallest(part)]
 
     def _diverged(self, part: pd.DataFrame) -> str:
         changes = self._wide(part[part.quantity == "NTK"]).change
@@ -117,14 +125,14 @@ class KernelDrift(Study):
     def _layers(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         """The widths at which first, hidden and last layers were measured; the samples of each layer, by width."""
         samples = {quantity: dict(zip(*self._samples(own), strict=True)) for quantity, own in by(part, "quantity")}
-        layers = [samples.get(name, {}) for name in ("first layer", "hidden layers", "last layer")]
+        layers = [samples.get(name, {}) for name in LAYERS]
         widths = sorted(set.intersection(*map(set, layers)))
         return widths, [layer[width] for layer in layers for width in widths]
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
         for where, part in self.panels(table, across="init"):
-            for names, quantities in (("NTK", ["NTK"]), ("weights", list(LINES)[1:])):
+            for names, quantities in (("NTK", ["NTK"]), ("weights", LAYERS)):
                 series = [
                     mean_curve(own, "width", "change", COLOURS[init], f"{init}, {quantity}", LINES[quantity])
                     for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"])
@@ -137,9 +145,9 @@ class KernelDrift(Study):
         rows, same = [], table[(table.family == "FCN") & (table.activation == "erf") & (table.depth == 4)]
         same = same[(same.data == "cifar10") & np.isclose(same.learning_rate.astype(float), LEARNING_RATE)]
         for where, part in self.parts(same, "activation", "depth", "data", "quantity", "init"):
-            found, quantity, init = self._slope(part), part.quantity.iloc[0], part.init.iloc[0]
-            if found is not None and init in AUTHORS.get(quantity, {}):
-                widths, (estimate, low, high, seeds) = found
+            (widths, changes), quantity, init = self._samples(part), part.quantity.iloc[0], part.init.iloc[0]
+            if len(widths) >= LEAST_WIDTHS and init in AUTHORS.get(quantity, {}):
+                estimate, low, high, seeds = _slope(widths, changes)
                 span = f"n = {widths[0]:g}…{widths[-1]:g} (authors 64…4096)"
                 name = f"slope {where}, {span}"
                 here = {"estimate": -estimate, "low": -high, "high": -low, "seeds": seeds}
@@ -154,10 +162,15 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
     values = list(changes.values())
     found = {"NTK": run.at_end("ntk/change")}
     if len(values) > 2:
-        found |= {"first layer": values[0], "hidden layers": float(np.mean(values[1:-1])), "last layer": values[-1]}
+        found |= dict(zip(LAYERS, (values[0], float(np.mean(values[1:-1])), values[-1]), strict=True))
     training = {"learning_rate": run.get("optimizer.lr"), "train_loss": run.at_end("train/loss")}
     for quantity, change in found.items():
         yield training | {"quantity": quantity, "change": np.nan if change is None else change}
+
+
+def _slope(widths: Sequence[float], changes: Sequence[np.ndarray]) -> Interval:
+    """−slope; seeds of different widths are independent networks."""
+    return bootstrap(_negative(log_slope(widths, geometric_mean)), *changes)
 
 
 def _number(layer: str) -> int:

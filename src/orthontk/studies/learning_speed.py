@@ -37,6 +37,7 @@ class LearningSpeed(Study):
 
     PANEL = ("family", "activation", "depth", "width", "normalize")
     AXES = ("data.normalize", "optimizer.lr")
+    NEEDS = "Gaussian weights and another initialization, of the same seeds"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
         self.ratio_above, self.most_censored = ratio_above, most_censored

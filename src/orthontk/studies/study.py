@@ -29,6 +29,8 @@ class Study(ABC):
     PANEL: ClassVar[tuple[str, ...]] = ("family", "activation")
     # Settings, by dotted key, that the table has columns of its own for, beside those of `Run.settings`.
     AXES: ClassVar[tuple[str, ...]] = ()
+    # What there has to be for any claim to be judged, which a report says where there is none.
+    NEEDS: ClassVar[str] = "other runs"
 
     @abstractmethod
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
