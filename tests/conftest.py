@@ -96,9 +96,15 @@ def write_parquet():
 
 @pytest.fixture
 def image_folder(tmp_path, digits, write_parquet):
-    """A folder with 200 training and 100 test digits, 20 and 10 of each class, in the columns image and label."""
+    """A folder with 200 training and 100 test digits, 20 and 10 of each class, in the columns image and label.
+
+    Its folder cifar10 holds the same, as large and as coloured as that set's images.
+    """
     pixels, labels = digits
     position = np.arange(1000) % 100  # within its class
     for split, rows in (("train", position < 20), ("test", position >= 90)):
-        write_parquet(tmp_path / f"{split}.parquet", pixels[rows], labels[rows])
+        grey, large = pixels[rows], np.pad(pixels[rows], ((0, 0), (2, 2), (2, 2)))
+        write_parquet(tmp_path / f"{split}.parquet", grey, labels[rows])
+        coloured = np.stack([large, np.roll(large, 4, 1), 255 - large], axis=-1)
+        write_parquet(tmp_path / "cifar10" / f"{split}.parquet", coloured, labels[rows], "img")
     return tmp_path

@@ -31,6 +31,8 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         _drop_replaced(identity)
     if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
         identity["resume"] = resumed(config.get("resume"))
+    if (data := identity.get("data") or {}).get("path") is not None:
+        data["path"] = absolute(data["path"])
     stored = identity.pop(EVALUATED, None)
     if identity.get("mode") == "test" and identity.get("ckpt_path") is not None:
         identity["ckpt_path"] = stored or content_of(identity["ckpt_path"])
@@ -45,7 +47,12 @@ def resumed(resume: Any) -> str:
     Not what is there: a run directory that trains on has another checkpoint then, and the same command would no longer
     find the run that it had begun from the one before.
     """
-    return str(resume) if resume in (None, "auto", "never") else os.path.abspath(str(resume))
+    return str(resume) if resume in (None, "auto", "never") else absolute(resume)
+
+
+def absolute(path: Any) -> str:
+    """The same path from every folder; an address is one already."""
+    return str(path) if "://" in str(path) else os.path.abspath(str(path))
 
 
 def content_of(path: Any) -> str:
@@ -53,7 +60,7 @@ def content_of(path: Any) -> str:
     try:
         return f"sha256:{sha256_of(whole_checkpoint(str(path)) or str(path))[:16]}"
     except OSError:
-        return str(Path(str(path)).absolute())
+        return absolute(path)
 
 
 def replaced_settings(ensemble: Mapping[str, Any]) -> dict[str, str]:

@@ -167,7 +167,8 @@ def test_lightning_sees_one_epoch_and_resumes_in_the_middle_of_it(fit, tmp_path)
 @pytest.mark.parametrize("config", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_config_instantiates(config, image_folder):
     on_disk = config in ("mnist", "fashion_mnist", "cifar10")
-    overrides = [f"path={image_folder}", "val_size=50"] if on_disk else []
+    folder = image_folder / "cifar10" if config == "cifar10" else image_folder
+    overrides = [f"path={folder}", "val_size=50"] if on_disk else []
     with initialize_config_dir(str(CONFIGS), version_base=None):
         data = instantiate(compose(config, overrides=[*overrides, "seed=2"]))
     data.setup()

@@ -205,6 +205,13 @@ def test_paths(image_folder):
     load({"source": "mnist", "path": image_folder})
 
 
+def test_another_set_is_not_trained_on_under_the_name_of_one(image_folder):
+    with pytest.raises(InvalidValue, match=r"^path=.*: expected images of cifar10, 32 × 32 × 3, in .*; found 28 × 28$"):
+        load({"source": "cifar10", "path": image_folder})
+    with pytest.raises(InvalidValue, match=r"^path=.*: expected images of mnist, 28 × 28, in .*; found 32 × 32 × 3$"):
+        load({"source": "mnist", "path": image_folder / "cifar10"})
+
+
 def test_a_set_with_a_class_missing_has_no_balanced_subset(image_folder, digits):
     pixels, labels = digits
     damage_nothing(image_folder, [encoded(image) for image in pixels[:900:5]], labels[:900:5].tolist())

@@ -36,8 +36,9 @@ def test_mnist_5k_split_does_not_depend_on_the_seed():
 @pytest.mark.parametrize(("source", "column"), [("mnist", "image"), ("fashion_mnist", "image"), ("cifar10", "img")])
 def test_local_parquet(tmp_path, digits, write_parquet, source, column, nested):
     pixels, labels = digits
-    if source == "cifar10":  # colour, and not square, so that no two axes can be confused
-        pixels = np.stack([pixels[:, :20], pixels[:, 4:24], 255 - pixels[:, 8:28]], axis=-1)
+    if source == "cifar10":  # in colour; a digit is another one lying down, so that no two axes can be confused
+        pixels = np.pad(pixels, ((0, 0), (2, 2), (2, 2)))
+        pixels = np.stack([pixels, np.roll(pixels, 4, 1), 255 - np.roll(pixels, 8, 1)], axis=-1)
     train, test = np.arange(0, 1000, 5), np.arange(1, 1000, 10)
     folder = tmp_path / source if nested else tmp_path
     write_parquet(folder / "train.parquet", pixels[train], labels[train], column)
@@ -48,7 +49,7 @@ def test_local_parquet(tmp_path, digits, write_parquet, source, column, nested):
         assert torch.equal(split.images, torch.from_numpy(expected) / 255)
         assert split.images.is_contiguous()
         assert np.array_equal(split.labels, labels[rows])
-    assert data.input_shape == ((3, 20, 28) if source == "cifar10" else (1, 28, 28))
+    assert data.input_shape == ((3, 32, 32) if source == "cifar10" else (1, 28, 28))
 
 
 def test_hub_path_reads_what_datasets_gives_for_the_repository(image_folder, monkeypatch):

@@ -39,7 +39,7 @@ def composed(request):
 def test_composes_and_assembles(composed, group, name, image_folder, tmp_path):
     overrides = [f"{group}={name}"]
     if group == "data" and name in ("mnist", "fashion_mnist", "cifar10"):
-        overrides.append(f"data.path={image_folder}")
+        overrides.append(f"data.path={image_folder / 'cifar10' if name == 'cifar10' else image_folder}")
     config = composed("trainer=cpu", *overrides) if group != "trainer" else composed(*overrides)
     if name == "gpu" and not torch.cuda.is_available():
         with pytest.raises(InvalidValue, match=r"trainer\.accelerator=gpu"):

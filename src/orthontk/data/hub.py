@@ -19,6 +19,7 @@ REPOSITORIES = {
     "fashion_mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
+SIZES = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}  # of an image, as PIL gives it
 CLASSES = 10  # of each of them
 IMAGE_COLUMNS = ("image", "img")
 
@@ -36,7 +37,7 @@ def hub_images(name: str, path: str | None = None) -> tuple[Examples, Examples]:
     missing = {"train", "test"} - set(tables)
     if missing:
         raise InvalidValue("path", path, f"splits train and test ({', '.join(sorted(missing))} is missing)")
-    return examples(tables["train"], path, "train"), examples(tables["test"], path, "test")
+    return examples(tables["train"], name, path, "train"), examples(tables["test"], name, path, "test")
 
 
 def from_hub(name: str) -> "datasets.DatasetDict":
@@ -98,8 +99,8 @@ def root_cause(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def examples(table: "datasets.Dataset", path: str | None, split: str) -> Examples:
-    """Labels and encoded images of one split; the images are decoded when asked for."""
+def examples(table: "datasets.Dataset", source: str, path: str | None, split: str) -> Examples:
+    """Labels and encoded images of one split of `source`; the images are decoded when asked for."""
     import pyarrow
 
     columns = table.data.table
@@ -121,17 +122,17 @@ def examples(table: "datasets.Dataset", path: str | None, split: str) -> Example
 
     def images(rows: np.ndarray) -> np.ndarray:
         blobs = encoded.take(pyarrow.array(rows)).combine_chunks().field("bytes").to_pylist()
-        return to_unit_interval(decode(blobs, path, split))
+        return to_unit_interval(decode(blobs, source, path, split))
 
     return Examples(numbers, images)
 
 
-def decode(blobs: list[bytes], path: str | None, split: str) -> np.ndarray:  # (N, C, H, W), uint8
-    """Encoded 8-bit grey or RGB images of one size."""
+def decode(blobs: list[bytes], source: str, path: str | None, split: str) -> np.ndarray:  # (N, C, H, W), uint8
+    """Encoded 8-bit grey or RGB images of the size that `source` has: under its name nothing else is trained on."""
     from PIL import Image, UnidentifiedImageError
 
     # PIL holds the interpreter's lock for most of a small image, so threads would only slow this down.
-    pixels = None
+    pixels = np.empty((len(blobs), *SIZES[source]), np.uint8)
     for row, blob in enumerate(blobs):
         try:
             image = Image.open(io.BytesIO(blob))
@@ -140,11 +141,9 @@ def decode(blobs: list[bytes], path: str | None, split: str) -> np.ndarray:  # (
             raise InvalidValue("path", path, f"readable images; the {row + 1}-th read of {split} is not") from error
         if image.mode not in ("L", "RGB"):
             raise InvalidValue("path", path, f"8-bit grey or RGB images in {split}; found mode {image.mode}")
-        if pixels is None:
-            pixels = np.empty((len(blobs), *array.shape), np.uint8)
-        if array.shape != pixels.shape[1:]:
-            raise InvalidValue("path", path, f"images of one size in {split}; found {pixels.shape[1:]}, {array.shape}")
+        if array.shape != SIZES[source]:
+            expected, found = (" × ".join(map(str, size)) for size in (SIZES[source], array.shape))
+            raise InvalidValue("path", path, f"images of {source}, {expected}, in {split}; found {found}")
         pixels[row] = array
-    assert pixels is not None, "sizes of at least one per class are checked before"
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels  # (N, H, W, C)
     return pixels.transpose(0, 3, 1, 2)

@@ -119,8 +119,6 @@ class TensorDataModule(pl.LightningDataModule):
         """train, test and, unless val_size is 0, val."""
         splits = self._gaussian() if self.name == "gaussian" else self._subsets()
         check_batch_size(self.batch_size, len(splits["train"]))
-        if len({split.images.shape[1:] for split in splits.values()}) > 1:
-            raise InvalidValue("path", self.path, "images of one size in train and test")
         train, *others = splits
         normalized = normalize(
             self.normalize, splits[train].images, [splits[name].images for name in others], self.first_layer

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
-from orthontk.identity import EVALUATED, content_of, resumed
+from orthontk.identity import EVALUATED, absolute, content_of, resumed
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
@@ -73,6 +73,8 @@ def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
     config.resume = resumed(config.resume)  # which the current folder is no part of
+    if config.data.get("path") is not None:
+        config.data.path = absolute(config.data.path)
     if is_ensemble(config):
         from orthontk.ensemble import run as ensembles  # which imports this package
 
