@@ -29,8 +29,10 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
     else:
         _drop_replaced(identity)
-    if config.get("resume") not in ("auto", "never"):  # what another run's checkpoint brings along is a setting
-        identity["resume"] = resumed(config.get("resume"))
+    if config.get("resume") not in ("auto", "never"):
+        # What another run's checkpoint brings along is a setting. Its path, not what is there: a run directory that
+        # trains on has another checkpoint then, and the same command would not find the run that it had begun.
+        identity["resume"] = absolute(config.get("resume"))
     if (data := identity.get("data") or {}).get("path") is not None:
         data["path"] = absolute(data["path"])
     stored = identity.pop(EVALUATED, None)
@@ -41,18 +43,9 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     return identity
 
 
-def resumed(resume: Any) -> str:
-    """`auto`, `never`, or the absolute path, however it was given.
-
-    Not what is there: a run directory that trains on has another checkpoint then, and the same command would no longer
-    find the run that it had begun from the one before.
-    """
-    return str(resume) if resume in (None, "auto", "never") else absolute(resume)
-
-
-def absolute(path: Any) -> str:
-    """The same path from every folder; an address is one already."""
-    return str(path) if "://" in str(path) else os.path.abspath(str(path))
+def absolute(path: Any, folder: str = "") -> str:
+    """The same path from every folder, taken from `folder` (default: the current one); an address is one already."""
+    return str(path) if "://" in str(path) else os.path.abspath(os.path.join(folder, str(path)))
 
 
 def content_of(path: Any) -> str:

@@ -394,3 +394,12 @@ def test_fewer_steps_than_a_checkpoint_has_made_are_refused(small, interrupt, tm
         assert refused.err == f"error: {key}={value}: expected {expected}\n"
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
     assert small(*settings).code == 0
+
+
+def test_paths_are_taken_from_where_the_command_is_though_hydra_runs_it_elsewhere(small, tmp_path, monkeypatch):
+    old = small().run_directory
+    monkeypatch.chdir(old.parent)
+    there = (f"hydra.run.dir={tmp_path}/there", "hydra.job.chdir=true", "trainer.max_steps=8")
+    for again in range(2):
+        result = small(*there, f"resume={old.name}")
+        assert result.code == 0 and result.out.startswith("finished already" if again else "continuing"), result.err

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
-from orthontk.identity import EVALUATED, absolute, content_of, resumed
+from orthontk.identity import EVALUATED, absolute, content_of
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
@@ -44,6 +44,8 @@ def run(config: DictConfig) -> None:
         InvalidValue: a setting outside what is accepted.
     """
     _quiet_libraries()
+    if (folder := HydraConfig.get().runtime.cwd) != os.getcwd():  # by hydra.job.chdir
+        _settle_paths(config, folder)
     path = Path(HydraConfig.get().runtime.output_dir)
     with alone_in_process(config.seed):
         if not HydraConfig.get().run.dir:  # which the current folder would be taken for
@@ -64,6 +66,13 @@ def run(config: DictConfig) -> None:
         _report_to_agent(config, path)
 
 
+def _settle_paths(config: DictConfig, folder: str = "") -> None:
+    """Make paths absolute that are given from `folder` (default: the current one), which is no setting of a run."""
+    for group, key in ((config, "resume"), (config, "ckpt_path"), (config.data, "path")):
+        if group is not None and group.get(key) not in (None, "auto", "never"):
+            group[key] = absolute(group[key], folder)
+
+
 def _check_overrides(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     check_overrides(config, hydra.overrides.task, hydra.runtime.choices)
@@ -72,9 +81,7 @@ def _check_overrides(config: DictConfig) -> None:
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
-    config.resume = resumed(config.resume)  # which the current folder is no part of
-    if config.data.get("path") is not None:
-        config.data.path = absolute(config.data.path)
+    _settle_paths(config)
     if is_ensemble(config):
         from orthontk.ensemble import run as ensembles  # which imports this package
 
