@@ -233,7 +233,7 @@ REFUSED = {
     "ensemble.seeds=2 ensemble.stop=train_tau": "callbacks=tau",
     "ensemble.seeds=2 callbacks=[ntk,tau] callbacks.tau=null ensemble.stop=both": "callbacks.tau=null: expected its",
     "callbacks=[ntk,tau] ensemble.stop=train_tau": "ensemble.stop=train_tau: expected null in a single run, or",
-    "ensemble.shared_batches=false": "ensemble.shared_batches=false: expected null in a single run, or",
+    "ensemble.shared_batches=false": "ensemble.shared_batches=false: expected true in a single run, or",
     "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
     "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",
     "ensemble.seeds=2 ensemble.chunk=0": "ensemble.chunk=0",

@@ -11,7 +11,7 @@ from orthontk.checks import InvalidValue
 from orthontk.identity import group_directory, register_resolvers
 from orthontk.run.assemble import build_network
 from orthontk.run.known_keys import ENSEMBLE, TOP_LEVEL, check_added
-from orthontk.run.settings import check_settings
+from orthontk.run.settings import check_overrides, check_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +83,19 @@ def test_left_out_callbacks_leave_the_others(overrides=("callbacks=ntk", "~callb
 def test_what_the_keys_are_is_what_the_configuration_has():
     config = composed()
     assert set(TOP_LEVEL) == set(config) and set(ENSEMBLE) == set(config.ensemble)
+
+
+def test_what_an_ensembles_keys_are_in_a_single_run_may_be_given():
+    given = [f"ensemble.{key}={value}" for key, value in ENSEMBLE.items()]
+    config = composed(*given, "ensemble.shared_batches=True")
+    assert config.ensemble == composed().ensemble
+    check_overrides(config, [*given, "ensemble.shared_batches=True"])
+
+
+@pytest.mark.parametrize(("override", "accepted"), [("kernels=none", "all"), ("chunk=2", "null")])
+def test_another_value_of_an_ensembles_key_is_refused_in_a_single_run(override, accepted):
+    with pytest.raises(InvalidValue, match=f"ensemble.{override}: expected {accepted} in a single run, or ensemble.se"):
+        check_overrides(composed(f"ensemble.{override}"), [f"ensemble.{override}"])
 
 
 def test_the_data_decide_a_networks_input_size():

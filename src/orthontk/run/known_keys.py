@@ -11,7 +11,10 @@ from orthontk.checks import InvalidValue
 
 TOP_LEVEL = ("model", "init", "optimizer", "schedule", "loss", "data", "callbacks", "logger", "trainer", "ensemble")
 TOP_LEVEL += ("checkpoint", "name", "scale", "study", "mode", "seed", "ckpt_path", "resume", "figures", "paths")
-ENSEMBLE = ("seeds", "inits", "learning_rates", "shared_batches", "stop", "kernels", "chunk", "memory_limit")
+# With what is typed for each in a single run.
+ENSEMBLE = dict.fromkeys(
+    ("seeds", "inits", "learning_rates", "shared_batches", "stop", "kernels", "chunk", "memory_limit"), "null"
+) | {"shared_batches": "true", "kernels": "all"}
 
 
 def check_known(config: DictConfig) -> None:

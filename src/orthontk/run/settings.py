@@ -12,7 +12,7 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
-from orthontk.run.known_keys import check_added, check_known
+from orthontk.run.known_keys import ENSEMBLE, check_added, check_known
 from orthontk.run.same_settings import DECIDES
 from orthontk.run.trainer_settings import check_trainer
 
@@ -83,9 +83,10 @@ def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collec
     overrides = list(overrides)
     given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
     for name, value in given.items():
-        if name.startswith("ensemble.") and value != "null" and not is_ensemble(config):
+        accepted = ENSEMBLE.get(name.removeprefix("ensemble."), "null")
+        if name.startswith("ensemble.") and value.lower() != accepted and not is_ensemble(config):
             axes = " or ".join(f"ensemble.{axis}" for axis in ENSEMBLE_AXES)
-            raise InvalidValue(name, value, f"null in a single run, or {axes} beside it, for replicas to have it")
+            raise InvalidValue(name, value, f"{accepted} in a single run, or {axes} beside it, for replicas to have it")
     if is_ensemble(config):
         check_replaced(config, given)
     check_added(config, overrides, groups)
