@@ -51,6 +51,14 @@ def test_of_runs_that_measured_nothing_nothing_is_claimed(study, tmp_path):
     assert study.claims(study.table([run])) == []
 
 
+def test_a_change_of_part_of_the_training_is_none_of_the_whole(study, tmp_path):
+    run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {})
+    layers = {f"weights/change/layer{layer}": 0.1 for layer in (1, 2, 3)}
+    run.rows = [{"step": 5, "ntk/change": 0.2} | layers, {"step": 9, "ntk/change": 0.3}, {"step": 9, "test/loss": 1.0}]
+    assert study.table([run]).change.tolist()[0] == 0.3
+    assert study.table([run]).change.isna().tolist() == [False, True, True, True]
+
+
 def test_layers_are_compared_at_the_widths_that_all_of_them_have(study, table):
     """As where the weights of the widest networks were not measured."""
     table = pd.concat([table, table[table.width == 256].assign(width=512, change=0.05 / 8)])

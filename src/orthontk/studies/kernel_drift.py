@@ -40,6 +40,7 @@ class KernelDrift(Study):
     """
 
     PANEL = ("family", "activation", "depth", "init")
+    NEEDS = "networks whose kernel was measured at the end of their training"
 
     def __init__(
         self, ntk_slope_above: float, change_margin: float, smallest_width: int, smallest_channels: int
@@ -158,14 +159,19 @@ class KernelDrift(Study):
 def _changes(run: Run) -> Iterator[dict[str, Any]]:
     """NTK, first, mean of the hidden, and last layer; NaN of a run that diverged or did not measure it."""
     layers = sorted({name for row in run.rows for name in row if name.startswith("weights/change/")}, key=_number)
-    changes = {name: run.at_end(name) for name in layers}
-    values = list(changes.values())
-    found = {"NTK": run.at_end("ntk/change")}
+    values = [_at_last_step(run, name) for name in layers]
+    found = {"NTK": _at_last_step(run, "ntk/change")}
     if len(values) > 2:
         found |= dict(zip(LAYERS, (values[0], float(np.mean(values[1:-1])), values[-1]), strict=True))
     training = {"learning_rate": run.get("optimizer.lr"), "train_loss": run.at_end("train/loss")}
     for quantity, change in found.items():
-        yield training | {"quantity": quantity, "change": np.nan if change is None else change}
+        yield training | {"quantity": quantity, "change": change}
+
+
+def _at_last_step(run: Run, metric: str) -> float:
+    """NaN where it was measured before alone: a change of part of the training."""
+    last = run.rows[-1]["step"] if run.rows else None
+    return next((row[metric] for row in run.rows if row["step"] == last and metric in row), np.nan)
 
 
 def _slope(widths: Sequence[float], changes: Sequence[np.ndarray]) -> Interval:
