@@ -91,12 +91,28 @@ def test_outputs_that_are_rounding_alone_are_no_sign_of_mixing():
         assert empirical_ntk(net, x).isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_frozen_layers_round_otherwise_in_another_batch_as_well(tokens, dtype):
+    chaotic = FCN(20, 3, width=50, depth=100, activation="tanh", weight_var=9.0).to(dtype)
+    initialize(chaotic, "gaussian", torch.Generator().manual_seed(0))
+    table, count = nn.Embedding(50, 20, dtype=dtype), nn.Parameter(torch.tensor(1), requires_grad=False)
+    net = Net(lambda net, x: chaotic(table(x) if tokens else x) * count, table=table, chaotic=chaotic, count=count)
+    net.requires_grad_(False)
+    chaotic.layers[-1].requires_grad_(True)
+    x = torch.randint(50, (5,)) if tokens else torch.randn(5, 20, dtype=dtype)
+    assert empirical_ntk(net, x).isfinite().all()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("name", MIXING)
-def test_networks_that_mix_examples_are_refused(name):
+def test_networks_that_mix_examples_are_refused(name, frozen):
     x = torch.randn(5, 4)
     for compute in (empirical_ntk, NTKOperator):
         with pytest.raises(InvalidValue, match="apart"):
-            compute(Net(MIXING[name], **two_layers()), x)
+            net = Net(MIXING[name], **two_layers())
+            net.first.requires_grad_(not frozen)
+            compute(net, x)
 
 
 def test_networks_that_mix_tokens_are_refused():

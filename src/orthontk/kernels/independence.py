@@ -68,26 +68,27 @@ def _reaching_others(gradients: Sequence[Tensor | None], example: int) -> set[in
 def require_same_in_another_batch(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:
     """Refuse outputs that depend on the size of the batch, or on the place in it: in reverse, and without one."""
 
-    def outputs_of(examples: Tensor, trainable: dict[str, Tensor] | None = None) -> Tensor:
+    def outputs_of(examples: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
         with torch.enable_grad():  # as the recorded pass; some networks differentiate within
-            return tensors.call(net, examples, trainable).detach()
+            return tensors.call(net, examples, parameters).detach()
 
     elsewhere = outputs_of(probe.detach().flip(0)[1:]).flip(0)
     if not _differ(outputs[:-1], elsewhere):
         return
     outputs = outputs_of(probe.detach())  # a recorded pass rounds otherwise
-    nudged = outputs_of(probe.detach(), _nudged(tensors.trainable))
+    nudged = outputs_of(probe.detach(), _nudged(tensors))
     # Outputs that cancel to nothing, and those of chaotic networks, are what rounding makes of them.
     if _differ(outputs[:-1], elsewhere, rounding=100 * (nudged - outputs).abs().nan_to_num(0, 0).max()):
         raise _mixes_examples()
 
 
-def _nudged(trainable: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters, each entry by up to a rounding error larger or smaller."""
+def _nudged(tensors: StandIns) -> dict[str, Tensor]:
+    """The parameters, frozen ones as well, each entry by up to a rounding error larger or smaller."""
     nudged = {}
-    for name, p in trainable.items():
-        draws = torch.rand(p.shape, generator=torch.Generator().manual_seed(0)).to(p.device, p.real.dtype)
-        nudged[name] = p.detach() * (1 + 2 * torch.finfo(p.dtype).eps * (2 * draws - 1))
+    for name, p in (tensors.trainable | tensors.fixed).items():
+        if p.is_floating_point() or p.is_complex():
+            draws = torch.rand(p.shape, generator=torch.Generator().manual_seed(0)).to(p.device, p.real.dtype)
+            nudged[name] = p.detach() * (1 + 2 * torch.finfo(p.dtype).eps * (2 * draws - 1))
     return nudged
 
 
