@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels.backward import cotangents
-from orthontk.kernels.forward import graph_nodes
+from orthontk.kernels.graph import graph_nodes
 
 EXAMPLES, OUTPUTS = 64, 10
 

@@ -165,6 +165,23 @@ def test_what_shares_a_function_with_an_unknown_use_is_left_to_the_fallback(func
     assert {row.parameters for row in explain_ntk(net, x).rows if row.path == TORCH_FUNC} == left
 
 
+@pytest.mark.parametrize("wrap", [parametrizations.orthogonal, parametrizations.weight_norm])
+def test_functions_that_are_left_to_the_fallback_do_not_take_others_with_them(wrap, tmp_path):
+    """A file is written to only by a network whose blocks go the way that the plan says."""
+
+    def function(net, x):
+        first = torch.tanh(net.first(x))
+        return net.readout(torch.tanh(net.second(first) + torch.einsum("ni,oi->no", first, net.first.weight)))
+
+    parts = two_layers()
+    net = Net(function, **parts | {"first": wrap(parts["first"]), "second": wrap(nn.Linear(4, 4))}).double()
+    x = torch.randn(5, 4, dtype=torch.float64)
+    theta = empirical_ntk(net, x, out=tmp_path / "theta.npy")
+    torch.testing.assert_close(theta, naive_ntk(net, x), rtol=1e-9, atol=1e-10)
+    paths = {row.layer: row.path for row in explain_ntk(net, x).rows if "parametrizations" in row.layer}
+    assert paths == {"first.parametrizations.weight": TORCH_FUNC, "second.parametrizations.weight": PULLED_BACK}
+
+
 def test_fixed_parameters_of_a_function_do_not_count():
     parts = two_layers() | {"theta": parameter(4, 4), "other": parameter(4, 4)}
     net = Net(through_tanh(lambda net: net.theta @ net.other), **parts).double()

@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
-from orthontk.kernels.forward import Record, graph_nodes
+from orthontk.kernels.forward import Record
+from orthontk.kernels.graph import graph_nodes
 from orthontk.kernels.padding import CircularPad
 
 # Autograd nodes that PyTorch takes backward for all directions together at least as fast as in turn. Under `vmap` the

@@ -1,13 +1,14 @@
 """The forward pass: outputs, what the recorder saw, and what it did not."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd.graph import GradientEdge
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.graph import leaves_of
 from orthontk.kernels.operations import HANDLERS
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
@@ -62,9 +63,6 @@ def record(
     derived += [tensor for tensor, _ in recorder.of_parameters.values()]
     used = {use.parameter for use in recorder.uses}
     functions = [function for name, function in recorder.functions.items() if name in used]
-    for function in functions:
-        found = leaves_of(function.edge.node)
-        function.parameters = tuple(name for name, p in tensors.trainable.items() if id(p) in found)
     return Record(
         outputs=outputs,
         uses=recorder.uses,
@@ -76,19 +74,3 @@ def record(
         batches=recorder.met,
         hides_gradients=recorder.hides_gradients,
     )
-
-
-def leaves_of(node: Node | None) -> set[int]:
-    """Identities of the tensors without a history that a result depends on."""
-    return {id(node.variable) for node in graph_nodes([node]) if hasattr(node, "variable")}
-
-
-def graph_nodes(start: list[Node | None]) -> Iterator[Node]:
-    """The nodes of the autograd graph from `start` on, each once."""
-    waiting, seen = list(start), set()
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            waiting.extend(parent for parent, _ in node.next_functions)

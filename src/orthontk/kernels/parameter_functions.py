@@ -24,4 +24,4 @@ class ParameterFunction:
     name: str
     shape: torch.Size
     edge: GradientEdge
-    parameters: tuple[str, ...] = ()
+    parameters: tuple[str, ...]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from orthontk.kernels.backward import batches_well, copies_of
-from orthontk.kernels.forward import Record, graph_nodes, record
+from orthontk.kernels.forward import Record, record
+from orthontk.kernels.graph import graph_nodes
 from orthontk.kernels.independence import (
     gradients_by_example,
     require_backward,

@@ -24,6 +24,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.graph import leaves_of
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.reordering import may_reorder
 from orthontk.kernels.uses import Use
@@ -90,7 +91,7 @@ class Recorder(TorchFunctionMode):
         batches: dict[str, list[bool]] | None = None,
     ) -> None:
         super().__init__()
-        self.examples, self.handlers, self.batches = examples, handlers, batches
+        self.trainable, self.examples, self.handlers, self.batches = trainable, examples, handlers, batches
         self.met: dict[str, list[bool]] = defaultdict(list)
         self.hides_gradients = False
         self.functions: dict[str, ParameterFunction] = {}
@@ -131,8 +132,12 @@ class Recorder(TorchFunctionMode):
         return self._reference_to_function(tensor) if self._is_of_parameters(tensor) else None
 
     def _reference_to_function(self, tensor: Tensor) -> Reference:
-        name = f"function {len(self.functions)}"
-        self.functions[name] = ParameterFunction(name, tensor.shape, get_gradient_edge(tensor))
+        """Numbered among those of the same parameters: a pass that records fewer parameters gives it the same name."""
+        leaves = leaves_of(tensor.grad_fn)
+        parameters = tuple(name for name, p in self.trainable.items() if id(p) in leaves)
+        count = sum(function.parameters == parameters for function in self.functions.values())
+        name = f"function {count} of {', '.join(parameters)}"
+        self.functions[name] = ParameterFunction(name, tensor.shape, get_gradient_edge(tensor), parameters)
         self.references[id(tensor)] = Reference(tensor, name, tensor.shape, tensor._version)
         return self.references[id(tensor)]
 
