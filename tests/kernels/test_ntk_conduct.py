@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
-from orthontk.kernels import empirical_ntk
+from orthontk.kernels import NTKOperator, empirical_ntk, explain_ntk
 from orthontk.kernels.measures import eigenvalues
 from orthontk.kernels.precision import SETTINGS
 from orthontk.networks import CNN, FCN
@@ -183,17 +183,27 @@ REFUSED = {
     "noise": (lambda: Plain(lambda z: z + torch.randn_like(z)), "random"),
     "parameters out of reach": (lambda: OutOfReach(), "attributes of modules"),
     "a mean over examples": (lambda: Plain(lambda z: z - z.mean(0)), "apart"),
+    "a lazy module that was never called": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(2)), "1=LazyLinear"),
+    "lazy buffers": (
+        lambda: nn.Sequential(nn.Linear(4, 4), nn.LazyBatchNorm1d(affine=False)).eval(),
+        "1=LazyBatchNorm1d",
+    ),
+    "integers": (lambda: Plain(torch.Tensor.long), "int64 outputs.*floating-point"),
+    "truth values": (lambda: Plain(lambda z: z > 0), "bool outputs.*floating-point"),
+    "complex numbers": (lambda: Plain(lambda z: z + 0j), "complex64 outputs.*floating-point"),
+    "no outputs": (lambda: Plain(lambda z: z[:, :0]), "at least one for each example"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_networks_that_mix_or_randomize_examples_are_refused(name):
+@pytest.mark.parametrize("compute", [empirical_ntk, explain_ntk, NTKOperator])
+def test_networks_without_a_kernel_of_single_examples_are_refused(name, compute):
     make, message = REFUSED[name]
     state = torch.random.get_rng_state()
     net = make()
     after_making = torch.random.get_rng_state()
     with pytest.raises(InvalidValue, match=message):
-        empirical_ntk(net, torch.randn(5, 4, generator=torch.Generator().manual_seed(0)))
+        compute(net, torch.randn(5, 4, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(torch.random.get_rng_state(), after_making)
     torch.random.set_rng_state(state)
 

@@ -48,10 +48,10 @@ class StandIns:
                 accepted = f"a network that can be computed in {self.cast}; its forward pass casts to other types"
                 raise InvalidValue("net", type(net).__name__, accepted) from error
             raise
-        accepted = "a network that returns a real tensor (N, …)"
+        accepted = "a network that returns real floating-point numbers (N, …), at least one for each example"
         if not isinstance(outputs, Tensor):
             raise InvalidValue("net", f"an output of type {type(outputs).__name__}", accepted)
-        if outputs.is_complex() or outputs.dim() == 0 or len(outputs) != len(x):
+        if not outputs.is_floating_point() or not outputs.numel() or outputs.dim() == 0 or len(outputs) != len(x):
             shape = f"{outputs.dtype} outputs of shape {tuple(outputs.shape)} for {len(x)} examples"
             raise InvalidValue("net", shape, accepted)
         return outputs.reshape(len(x), -1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from orthontk.checks import InvalidValue
 
@@ -15,10 +16,13 @@ def check_network(net: nn.Module) -> None:
     """Refuses, by name, modules that mix or randomize examples.
 
     Raises:
-        InvalidValue: a BatchNorm that uses the batch's own statistics, active dropout, or TorchScript.
+        InvalidValue: a BatchNorm that uses the batch's own statistics, active dropout, TorchScript, or a lazy module
+            that was never called.
     """
     for name, module in net.named_modules():
         kind, place = type(module).__name__, name or "net"
+        if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+            raise InvalidValue(place, kind, "parameters that have a shape; call the network once with some inputs")
         if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
             raise InvalidValue(place, kind, "running statistics, as examples must not mix; call net.eval()")
         dropout = module.p if isinstance(module, _DropoutNd) else getattr(module, "dropout", 0)
