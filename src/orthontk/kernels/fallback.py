@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from orthontk.kernels.out_of_memory import raise_out_of_memory
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.refusals import complete_backward
 
@@ -18,7 +19,8 @@ def functional_gradients(
     """
     try:
         found = _all_at_once(net, tensors, names, x, directions)
-    except RuntimeError:  # which is all that torch says of an operation that `vmap` or `jacrev` does not know
+    except RuntimeError as error:  # all that torch says of an operation that `vmap` or `jacrev` does not know
+        raise_out_of_memory(error)
         found = None
     with complete_backward():
         if found is None or not _agrees_with_autograd(found, net, tensors, x, directions):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orthontk.checks import InvalidValue, integer, number
+from orthontk.kernels.out_of_memory import raise_out_of_memory
 from orthontk.kernels.problem import prepare
 from orthontk.kernels.refusals import complete_backward
 from orthontk.kernels.undisturbed import undisturbed
@@ -92,6 +93,7 @@ class NTKOperator(LinearOperator):
         try:
             return self._by_backward_passes(x, tangents)
         except RuntimeError as error:
+            raise_out_of_memory(error)
             accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
             raise InvalidValue("net", type(self.net).__name__, accepted) from error
 
@@ -113,7 +115,8 @@ class NTKOperator(LinearOperator):
         try:
             with sdpa_kernel(SDPBackend.MATH):  # attention's fused forms have none
                 forward = (v * self._by_forward_mode(x, u)).sum()
-        except RuntimeError:  # all that torch says of an operation without forward mode
+        except RuntimeError as error:  # all that torch says of an operation without forward mode
+            raise_out_of_memory(error)
             return False
         terms = [gradient * own for gradient, own in zip(self._gradients(x, v), u, strict=True)]
         apart = (forward - sum(term.sum() for term in terms)).abs()

@@ -16,6 +16,7 @@ from orthontk.kernels.independence import (
     require_independent_values,
     require_same_in_another_batch,
 )
+from orthontk.kernels.out_of_memory import raise_out_of_memory
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
@@ -161,7 +162,10 @@ def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, in
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             return record(net, tensors, probe)
-    except (CannotRecord, RuntimeError):  # the latter from transforms such as `torch.func.grad` inside the network
+    except CannotRecord:
+        return None
+    except RuntimeError as error:  # from transforms such as `torch.func.grad` inside the network
+        raise_out_of_memory(error)
         return None
 
 
