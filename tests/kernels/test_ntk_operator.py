@@ -176,6 +176,16 @@ def test_a_kernel_of_zeros_has_eigenvalues_of_0():
     assert [tuple(estimate) for estimate in NTKOperator(net, torch.ones(3, 3)).eigenvalues(2)] == [(0, 0), (0, 0)]
 
 
+def test_hooks_on_parameters_are_not_called():
+    """The kernel is that of the network's function, in which other tensors stand in for them."""
+    net, x, vector = nn.Linear(4, 2), torch.ones(3, 4), np.ones(6, np.float32)
+    expected, product = empirical_ntk(net, x), NTKOperator(net, x) @ vector
+    for p in net.parameters():
+        p.register_hook(lambda gradient: 0.5 * gradient)
+    assert torch.equal(empirical_ntk(net, x), expected)
+    assert np.array_equal(NTKOperator(net, x) @ vector, product)
+
+
 @pytest.mark.parametrize("place", ["module", "tensor"])
 def test_hooks_on_gradients_are_followed(place):
     """Forward mode does not see them, so products would not be those of a symmetric matrix."""

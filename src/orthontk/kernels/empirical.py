@@ -61,8 +61,10 @@ def empirical_ntk(
             chooses its operations by the examples.
 
     Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout
-    of zeros, goes unnoticed. The network is left as it was: no random numbers, no `.grad`, no hooks, no attributes.
-    Arithmetic settings and generators are the process's: two threads must not call it, or draw numbers, at once.
+    of zeros, goes unnoticed. Hooks on modules and on tensors of the forward pass are followed, forward and backward;
+    those on parameters are not, as other tensors stand in for these. The network is left as it was: no random
+    numbers, no `.grad`, no hooks, no attributes. Arithmetic settings and generators are the
+    process's: two threads must not call it, or draw numbers, at once.
 
     >>> net = nn.Linear(3, 2)  # ∂fₐ/∂W = eₐ xᵀ, ∂fₐ/∂b = eₐ: Θ = (x·x' + 1) I
     >>> empirical_ntk(net, torch.ones(1, 3))[0, 0]
