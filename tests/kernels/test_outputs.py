@@ -9,6 +9,7 @@ from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
+from orthontk.kernels import empirical_ntk
 from orthontk.kernels.empirical_nngp import empirical_nngp
 from orthontk.kernels.outputs import outputs_of
 from orthontk.kernels.precision import SETTINGS
@@ -43,6 +44,23 @@ def test_outputs_are_those_of_the_present_mode_and_leave_no_trace(seeded):
         assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
         assert vars(net) == attributes and not found.requires_grad
         torch.testing.assert_close(found, net(x))
+
+
+def registering(net, x):
+    """What a forward pass may leave in the network besides attributes."""
+    net.register_buffer("longest", x.norm(dim=1).max(), persistent=False)
+    net.activation = nn.Tanh()
+    net.first.register_forward_hook(lambda *_: None)
+    net.seen.add(len(x))
+    return net.readout(net.activation(net.first(x)))
+
+
+@pytest.mark.parametrize("compute", [outputs_of, empirical_ntk])
+def test_what_a_pass_registers_does_not_stay(seeded, compute):
+    net = Net(registering, **two_layers(), seen=set())
+    compute(net, torch.randn(3, 4))
+    assert [*net._modules] == ["first", "readout"] and not net._buffers and not net._non_persistent_buffers_set
+    assert not net.first._forward_hooks and not net.seen
 
 
 def test_parts_of_the_inputs_have_the_outputs_of_the_whole(seeded):

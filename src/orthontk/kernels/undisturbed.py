@@ -10,8 +10,6 @@ from torch import nn
 from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import no_random_numbers
 
-OF_EVERY_MODULE = vars(nn.Module()).keys()  # parameters, hooks and so on, which torch keeps itself
-
 
 @contextmanager
 def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
@@ -49,11 +47,12 @@ def _differentiable(net: nn.Module) -> Iterator[None]:
 def _attributes_kept(net: nn.Module) -> Iterator[None]:
     """Modules may set attributes in their forward pass: counters, or a weight made of parameters (`weight_norm`).
 
-    Also what they add to lists and dictionaries of their own; of tensors that are no buffers, no copy is kept.
+    Also what they add to lists, sets and dictionaries, among these torch's own of buffers, modules and hooks; of
+    tensors that are no buffers, no copy is kept.
     """
     before = [(module, dict(vars(module))) for module in net.modules()]
-    own = [value for _, attributes in before for name, value in attributes.items() if name not in OF_EVERY_MODULE]
-    containers = [(value, value.copy()) for value in own if isinstance(value, list | dict)]
+    values = [value for _, attributes in before for value in attributes.values()]
+    containers = [(value, value.copy()) for value in values if isinstance(value, list | set | dict)]
     try:
         yield
     finally:
@@ -62,7 +61,7 @@ def _attributes_kept(net: nn.Module) -> Iterator[None]:
             vars(module).update(attributes)
         for value, content in containers:
             value.clear()
-            if isinstance(value, dict):
-                value.update(content)
-            else:
+            if isinstance(value, list):
                 value.extend(content)
+            else:
+                value.update(content)
