@@ -23,6 +23,11 @@ def quick(monkeypatch):
         (["--features", "0"], "--features=0: expected an integer of at least 1"),
         (["--critical", "0.01", "--weight-var", "3"], "--critical=0.01: expected without --weight-var and --bias-var"),
         (["--critical", "0.01", "--bias-var", "0"], "--critical=0.01: expected without --weight-var and --bias-var"),
+        (["--critical", "-1"], "--critical=-1.0: expected a finite number above 0"),
+        (["--weight-var", "-2"], "--weight-var=-2.0: expected a finite number above 0"),
+        (["--bias-var", "-1"], "--bias-var=-1.0: expected a finite number of at least 0"),
+        (["--depths", "2", "0"], "--depths=0: expected an integer of at least 1"),
+        (["--activation", "tanhh"], "--activation=tanhh: expected one of "),
         (["--phase-diagram", "nofolder/x.png"], "--phase-diagram=nofolder/x.png: expected a file in a folder that"),
         (["--phase-diagram", "x.csv"], "--phase-diagram=x.csv: expected an image that Matplotlib writes: "),
         (["--phase-diagram", "foo.xyz"], "--phase-diagram=foo.xyz: expected an image that Matplotlib writes: "),
@@ -30,15 +35,23 @@ def quick(monkeypatch):
 )
 def test_refused_before_anything_is_computed(arguments, refusal, monkeypatch, capsys):
     monkeypatch.setattr(command, "phase_diagram", None)
+    monkeypatch.setattr(command, "infinite_kernels", None)
     with pytest.raises(SystemExit) as end:
         command.main(arguments)
     assert str(end.value).startswith(f"error: {refusal}") and capsys.readouterr().out == ""
 
 
-def test_an_unknown_activation_is_named_once(capsys):
-    with pytest.raises(SystemExit, match="activation=tanhh"):
-        command.main(["--activation", "tanhh"])
-    assert capsys.readouterr().out == ""
+def test_where_every_length_is_a_fixed_point_the_rest_is_said_all_the_same(capsys):
+    command.main(["--activation", "relu", "--critical", "1", "--depths", "2", "--inputs", "4", "--features", "8"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "q*: every length is a fixed point, chi_1 1, correlation length inf layers"
+    assert any(line.startswith("│ 2 ") for line in lines)
+
+
+def test_without_a_fixed_point_the_kernels_are_printed_all_the_same(capsys):
+    command.main(["--activation", "relu", "--weight-var", "3", "--depths", "2", "--inputs", "4", "--features", "8"])
+    out = capsys.readouterr().out
+    assert "no fixed point: weight_var=3.0" in out and "│ 2 " in out
 
 
 @pytest.mark.parametrize("name", ["diagram", "diagram.pdf"])

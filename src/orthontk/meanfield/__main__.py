@@ -23,9 +23,13 @@ from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.kernels.measures import condition_number, effective_rank, eigenvalues
 from orthontk.meanfield.correlation import correlation_fixed_point, correlation_length
 from orthontk.meanfield.critical import chi_1, critical_point
-from orthontk.meanfield.fixed_point import fixed_point
+from orthontk.meanfield.fixed_point import every_length_is_fixed, fixed_point
 from orthontk.meanfield.phase_diagram import phase_diagram, plot_phase_diagram
 from orthontk.networks import FCN
+
+# Of what is refused under the name that a function has for it.
+OPTIONS = {"activation": "--activation", "weight_var": "--weight-var", "bias_var": "--bias-var"}
+OPTIONS |= {"q_star": "--critical", "depth": "--depths"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             _draw_phase_diagram(options.activation, _image(options.phase_diagram))
     except InvalidValue as refusal:
-        sys.exit(f"error: {refusal}")
+        option = OPTIONS.get(refusal.name, refusal.name)
+        sys.exit(f"error: {InvalidValue(option, refusal.value, refusal.accepted)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,21 +96,20 @@ def _draw_phase_diagram(activation: str, path: Path) -> None:
 
 
 def _print_setting(options: argparse.Namespace) -> None:
-    console = Console()
     inputs, features = integer("--inputs", options.inputs), integer("--features", options.features)
     weight_var, bias_var = _variances(options)
-    console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
-    try:
-        console.print(_fixed_points(options.activation, weight_var, bias_var))
-    except InvalidValue as refusal:  # the kernels exist all the same
-        console.print(f"no fixed point: {refusal}")
     generator = torch.Generator().manual_seed(options.seed)
     x = torch.randn(inputs, features, generator=generator, dtype=torch.float64)
     x *= (features**0.5) / x.norm(dim=1, keepdim=True)
+    # All networks are made before the first kernel is computed, and all kernels before anything is printed: what
+    # refuses a value comes first.
+    nets = [FCN(features, 1, 1, depth, options.activation, weight_var, bias_var) for depth in options.depths]
     table = Table("depth", "NTK(x,x)", "largest", "median", "smallest eigenvalue", "condition number", "effective rank")
-    for depth in options.depths:
-        net = FCN(features, 1, 1, depth, options.activation, weight_var, bias_var)
-        table.add_row(str(depth), *_spectrum(infinite_kernels(net, x).ntk))
+    for net in nets:
+        table.add_row(str(net.depth), *_spectrum(infinite_kernels(net, x).ntk))
+    console = Console()
+    console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
+    console.print(_fixed_points(options.activation, weight_var, bias_var))
     console.print(table)
 
 
@@ -119,7 +123,12 @@ def _variances(options: argparse.Namespace) -> tuple[float, float]:
 
 
 def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:
-    q_star = fixed_point(activation, weight_var, bias_var)
+    if every_length_is_fixed(activation, weight_var, bias_var):
+        return "q*: every length is a fixed point, chi_1 1, correlation length inf layers"
+    try:
+        q_star = fixed_point(activation, weight_var, bias_var)
+    except InvalidValue as refusal:  # the kernels exist all the same
+        return f"no fixed point: {refusal}"
     chi = chi_1(activation, weight_var, q_star)
     length = correlation_length(activation, weight_var, bias_var)
     c_star = f"c* {correlation_fixed_point(activation, weight_var, bias_var):.6g}, " if q_star > 0 else ""

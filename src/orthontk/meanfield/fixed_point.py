@@ -58,7 +58,7 @@ fixed point (bias_var=0.1)
     """
     phi = as_activation(activation)
     number("weight_var", weight_var, above=0), number("bias_var", bias_var, minimum=0)
-    excess = (weight_var * phi.scanned[0] + bias_var) / SCAN - 1
+    excess = _excess(phi, weight_var, bias_var)
     grows = excess > ROUNDING
     shrinks = excess < -ROUNDING
     if shrinks[0]:  # the fixed point lies below the scan
@@ -71,6 +71,23 @@ fixed point (bias_var=0.1)
     below = int(crossings[0])
     above = below + 1 + int(shrinks[below + 1 :].float().argmax())  # the next may be the fixed point, to rounding
     return _root(phi, weight_var, bias_var, float(SCAN[below]), float(SCAN[above]))
+
+
+def every_length_is_fixed(activation: str | nn.Module | Activation, weight_var: float, bias_var: float) -> bool:
+    """Whether the length map is the identity, so that q* is any length and χ₁ = 1.
+
+    That is so of positively homogeneous activations at their critical point (relu at σ_w² = 2, σ_b² = 0).
+
+    >>> every_length_is_fixed("relu", 2.0, 0.0), every_length_is_fixed("tanh", 1.0, 0.0)
+    (True, False)
+    """
+    phi = as_activation(activation)
+    return phi.is_homogeneous and bool((_excess(phi, weight_var, bias_var).abs() <= ROUNDING).all())
+
+
+def _excess(phi: Activation, weight_var: float, bias_var: float) -> Tensor:
+    """By how much of it each length of `SCAN` grows: (n,)."""
+    return (weight_var * phi.scanned[0] + bias_var) / SCAN - 1
 
 
 def _root(phi: Activation, weight_var: float, bias_var: float, low: float, high: float) -> float:
