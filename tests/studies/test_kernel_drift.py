@@ -45,6 +45,10 @@ def test_networks_too_narrow_for_the_slopes_are_not_counted(study, table):
     assert not any("diverged" in claim.note for claim in study.claims(table))
 
 
+def test_a_change_which_is_never_negative_is_expected_below_its_margin(study, table):
+    assert study.claims(table)[1].expected == "< 0.1, shrinking with width"
+
+
 def test_of_runs_that_measured_nothing_nothing_is_claimed(study, tmp_path):
     run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {})
     run.rows = [{"step": 9, "train/loss": 0.1}]

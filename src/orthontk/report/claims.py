@@ -1,7 +1,7 @@
 """A claim of the paper as a statistic, its interval, and what follows from it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from orthontk.report.statistics import Interval
@@ -71,18 +71,9 @@ def sameness(
             widest networks or in the narrowest, has to shrink as well.
     """
     low, high = around - margin, around + margin
-    expected = f"in [{low:.4g}, {high:.4g}]"
-    if _too_few(interval):
-        verdict = UNDECIDED
-    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
-        verdict = NOT_SUPPORTED
-    else:
-        inside = low <= interval.low and interval.high <= high
-        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(interval)) else UNDECIDED
-    if shrinking is not None:
-        expected += ", shrinking with width"
-        text["note"] = "; ".join(filter(None, [text.get("note", ""), shrinking.described()]))
-    return Claim(claim, where, statistic, interval, expected, verdict, **text)
+    return _inside(
+        Claim(claim, where, statistic, interval, f"in [{low:.4g}, {high:.4g}]", "", **text), low, high, shrinking
+    )
 
 
 class Shrinking(NamedTuple):
@@ -105,15 +96,38 @@ class Shrinking(NamedTuple):
         return f"narrowest {gap:.3g} [{gap_low:.3g}, {gap_high:.3g}], decrease {less:.3g} [{low:.3g}, {high:.3g}]"
 
 
-def below(claim: str, where: str, statistic: str, interval: Interval, bound: float, **text: str) -> Claim:
-    """A claim that a quantity that is never negative is small: the whole interval is below `bound`."""
+def below(
+    claim: str,
+    where: str,
+    statistic: str,
+    interval: Interval,
+    bound: float,
+    *,
+    shrinking: Shrinking | None = None,
+    **text: str,
+) -> Claim:
+    """A claim that a quantity that is never negative is small: the whole interval is below `bound`.
+
+    Args:
+        shrinking: as of `sameness`.
+    """
+    return _inside(Claim(claim, where, statistic, interval, f"< {bound:.4g}", "", **text), -math.inf, bound, shrinking)
+
+
+def _inside(claim: Claim, low: float, high: float, shrinking: Shrinking | None) -> Claim:
+    """The claim with its verdict: whether the whole interval is inside, and the gap shrinks where it has to."""
+    interval = claim.interval
     if _too_few(interval):
         verdict = UNDECIDED
-    elif interval.high < bound:
-        verdict = SUPPORTED
+    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
+        verdict = NOT_SUPPORTED
     else:
-        verdict = NOT_SUPPORTED if interval.low > bound else UNDECIDED
-    return Claim(claim, where, statistic, interval, f"< {bound:.4g}", verdict, **text)
+        inside = low <= interval.low and interval.high <= high
+        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(interval)) else UNDECIDED
+    if shrinking is None:
+        return replace(claim, verdict=verdict)
+    note = "; ".join(filter(None, [claim.note, shrinking.described()]))
+    return replace(claim, verdict=verdict, expected=f"{claim.expected}, shrinking with width", note=note)
 
 
 def not_judged(claim: str, where: str, needs: str) -> Claim:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure
-from orthontk.report.claims import Claim, Shrinking, difference, not_judged, sameness
+from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -98,7 +98,7 @@ class KernelDrift(Study):
         """Of the widest networks; of those of one width it cannot be seen whether it shrinks."""
         narrowest, widest = changes[0], changes[-1]
         decrease = bootstrap(difference_of(geometric_mean), narrowest, widest)
-        return sameness(
+        return below(
             "the NTK of wide networks is constant in training",
             where,
             "‖Θ_T−Θ_0‖/‖Θ_0‖, geometric mean",
