@@ -276,3 +276,23 @@ def test_monte_carlo_mean_of_a_one_hidden_layer_network():
     expected = 2 * (x @ x.T / 5)[:, :, None, None] * torch.eye(2, dtype=torch.float64)
     error = draws.std(0) / len(draws) ** 0.5
     assert ((draws.mean(0) - expected).abs() <= 4.5 * error + 1e-12).all()
+
+
+@pytest.mark.parametrize("refused", ["x1", "x2"])
+def test_inputs_that_the_network_does_not_take_are_named(refused):
+    net = nn.Sequential(nn.Linear(12, 3), nn.Tanh(), nn.Linear(3, 2))
+    given = {"x1": torch.ones(4, 12), refused: torch.ones(5, 3, 4)}
+    with pytest.raises(
+        InvalidValue, match=rf"^{refused}=\(5, 3, 4\): expected .*; torch says: mat1 and mat2"
+    ) as refusal:
+        empirical_ntk(net, **given)
+    assert isinstance(refusal.value.__cause__, RuntimeError)
+
+
+def test_what_goes_wrong_in_a_network_by_itself_is_not_blamed_on_its_inputs():
+    class Broken(nn.Linear):
+        def forward(self, x):
+            raise RuntimeError("out of coffee")
+
+    with pytest.raises(RuntimeError, match="coffee"):
+        empirical_ntk(Broken(3, 2), torch.ones(4, 3))

@@ -20,6 +20,7 @@ from orthontk.kernels.out_of_memory import raise_out_of_memory
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
+from orthontk.kernels.refusals import taking
 from orthontk.kernels.shares import Share, recorded_in, shares_of
 from orthontk.kernels.uses import Use, kinds_of
 
@@ -80,13 +81,15 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         structured: False leaves every parameter to the fallback, as for a network that cannot be recorded.
 
     Raises:
-        InvalidValue: the network mixes examples, writes to its parameters, or one pass of it was refused.
+        InvalidValue: the network mixes examples, writes to its parameters, does not take the inputs, or one pass of it
+            was refused.
     """
     probe = _few_of(x, tensors)
     saved: dict[int, int] = {}
     recorded = _probe(net, tensors, probe, saved) if structured else None
     if recorded is None:
-        structured, recorded = False, record(net, tensors, probe, names=())
+        with taking("x1", x):
+            structured, recorded = False, record(net, tensors, probe, names=())
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)
     reached, mixed = gradients_by_example(recorded, probe)

@@ -12,7 +12,7 @@ from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.refusals import check_network
+from orthontk.kernels.refusals import check_network, taking
 from orthontk.kernels.tile import computed_pairs
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
@@ -50,6 +50,9 @@ class NTKProblem:
         return self.outputs == "trace"
 
     def make_plan(self, structured: bool = True) -> None:
+        if self.x2 is not None and (self.x2.shape[1:], self.x2.dtype) != (self.x1.shape[1:], self.x1.dtype):
+            with torch.enable_grad(), taking("x2", self.x2):  # as in the plan, which is made from x1 alone
+                self.tensors.call(self.net, self.x2[:2])
         self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
 
     def make_grid(self) -> None:

@@ -11,6 +11,8 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from orthontk.checks import InvalidValue
 
+MISFITS = ("shape", "size", "dtype")  # a word of what torch says of inputs that do not fit
+
 
 def check_network(net: nn.Module) -> None:
     """Refuses, by name, modules that mix or randomize examples.
@@ -69,6 +71,18 @@ def complete_backward() -> Iterator[None]:
             raise
         accepted = "a network that keeps its activations; memory_limit bounds what they take"
         raise InvalidValue("net", "torch.utils.checkpoint in the forward pass", accepted) from error
+
+
+@contextmanager
+def taking(name: str, x: Tensor) -> Iterator[None]:
+    """Refuses inputs, by the name of the argument, of which the network's forward pass says that they do not fit it."""
+    try:
+        yield
+    except RuntimeError as error:  # which is all that torch raises for sizes and types
+        if isinstance(error, torch.OutOfMemoryError) or not any(word in str(error) for word in MISFITS):
+            raise
+        accepted = f"inputs that the network takes; torch says: {str(error).splitlines()[0]}"
+        raise InvalidValue(name, tuple(x.shape), accepted) from error
 
 
 def _random_state(cuda: list[torch.device]) -> list[Tensor]:
