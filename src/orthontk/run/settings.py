@@ -1,10 +1,12 @@
 """Refuse bad settings by the key a user would change, before anything is computed."""
 
+import inspect
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from hydra.errors import InstantiationException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, number, one_of
@@ -20,6 +22,7 @@ MODES = ("fit", "test")
 # Settings of torch's optimizers and schedules, some of which fail only when a step first uses them.
 NUMBERS = {"momentum", "alpha", "eps", "weight_decay", "dampening", "gamma", "T_max", "eta_min"}
 BOUNDS = {"momentum": {"minimum": 0, "below": 1}, "gamma": {"minimum": 0}, "T_max": {"above": 0}}
+UNNAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class InvalidSetting(ValueError):
@@ -114,7 +117,8 @@ def naming(key: str, given: Collection[str] | None = None) -> Iterator[None]:
     except InstantiationException as error:
         if refusal := _not_importable(key, error):
             raise refusal from error
-        _raise_named(key, error.__cause__ or error, given)
+        called = re.match(r"Error in call to target '(.*)':", str(error))
+        _raise_named(key, error.__cause__ or error, given, called and called[1])
     except (ValueError, TypeError, IndexError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
         _raise_named(key, error, given)
 
@@ -135,12 +139,21 @@ def _not_importable(key: str, error: InstantiationException) -> InvalidValue | N
     return InvalidValue(".".join(path), target, f"the dotted name of something that can be imported; {why}")
 
 
-def _raise_named(key: str, error: BaseException, given: Collection[str] | None) -> None:
+def _raise_named(key: str, error: BaseException, given: Collection[str] | None, target: str | None = None) -> None:
     if isinstance(error, InvalidValue):
         raise error.within(key) from error
     match = re.match(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if match and (given is None or match[2] in given):
         taker, name = match.groups()
-        raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it") from error
+        taken = _arguments(taker, target)
+        others = f"; it takes {', '.join(taken)}" if taken else ""
+        raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it{others}") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     raise InvalidSetting(f"{key}: {' '.join(lines[:2])}") from error
+
+
+def _arguments(taker: str, target: str | None) -> list[str]:
+    """The names that `target` takes; none if that is not known, or what refused a name is something inside it."""
+    if target is None or target.rpartition(".")[2] != taker:
+        return []
+    return [name for name, p in inspect.signature(get_object(target)).parameters.items() if p.kind not in UNNAMED]
