@@ -227,6 +227,22 @@ def test_without_the_hub(image_folder, monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InvalidValue, match=r"^path=None: expected a folder.*ylecun/mnist"):
+    with pytest.raises(InvalidValue, match=r"^source=mnist: expected .* ylecun/mnist could.* data\.path=FOLDER with"):
         load({"source": "mnist"})
     load({"source": "mnist", "path": image_folder})
+
+
+def test_attempts_to_reach_the_hub_are_not_logged(monkeypatch, caplog):
+    import datasets
+    from huggingface_hub.utils import logging
+
+    logger, verbosity = logging.get_logger("huggingface_hub.utils._http"), logging.get_verbosity()
+
+    def load_dataset(name):
+        logger.warning("Retrying in 1s")
+        raise ConnectionError
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(InvalidValue, match=r"^source=mnist: "):
+        load({"source": "mnist"})
+    assert not caplog.records and logging.get_verbosity() == verbosity

@@ -31,7 +31,7 @@ def hub_images(name: str, path: str | None = None) -> tuple[Examples, Examples]:
         path: a folder that holds {train,test}.parquet or <name>/{train,test}.parquet; null: the hub.
 
     Raises:
-        InvalidValue: under `path`, what is wrong with the files or that the hub is out of reach.
+        InvalidValue: under `path`, what is wrong with the files; under `source`, that the hub is out of reach.
     """
     tables = from_hub(name) if path is None else from_parquet(name, path)
     missing = {"train", "test"} - set(tables)
@@ -44,10 +44,25 @@ def from_hub(name: str) -> "datasets.DatasetDict":
     import datasets  # takes a second, so only who needs it pays
 
     try:
-        return datasets.load_dataset(REPOSITORIES[name])
+        with quiet_hub():
+            return datasets.load_dataset(REPOSITORIES[name])
     except OSError as error:  # no network, no such repository, offline mode
-        accepted = f"a folder with train.parquet and test.parquet, as {REPOSITORIES[name]} cannot be had from the hub"
-        raise InvalidValue("path", None, accepted) from error
+        failed = f"access to the Hugging Face hub, from which {REPOSITORIES[name]} could not be downloaded"
+        accepted = f"{failed}, or data.path=FOLDER with train.parquet and test.parquet"
+        raise InvalidValue("source", name, accepted) from error
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """No log of each attempt to reach it; of a download there is a progress bar."""
+    from huggingface_hub.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def from_parquet(name: str, path: str) -> "dict[str, datasets.Dataset]":
