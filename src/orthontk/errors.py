@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from orthontk.checks import InvalidValue
@@ -106,10 +106,18 @@ def _describe_key(error: OmegaConfBaseException) -> str:
         parent, _, _ = str(error.full_key).rpartition(".")
         where = parent or "the configuration"
         accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
-        return f"{error.full_key}: {accepted}"
+        return f"{error.full_key}: {accepted}{_choices_with(str(error.full_key))}"
     if match := re.search(r"Error trying to access (\S+): node `(\S+)` is not a container", str(error)):
         return f"{match[2]}: expected settings, as {match[1]} is one of them"
     return _one_line(error)
+
+
+def _choices_with(key: str) -> str:
+    """Where another choice of the key's group has it, which: `data.path` of the sets that are read from files."""
+    group, _, name = key.rpartition(".")
+    files = sorted(Path(sys.argv[0]).parent.glob(f"conf/{group.replace('.', '/')}/*.yaml")) if group else []
+    having = [file.stem for file in files if name in (OmegaConf.load(file) or {})]
+    return f"; {group}={' or '.join(having)} has it" if having else ""
 
 
 def _one_line(error: BaseException) -> str:

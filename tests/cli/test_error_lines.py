@@ -48,6 +48,13 @@ def test_of_a_single_run(small, arguments):
     assert_says(small(*arguments.split()), SINGLE[arguments])
 
 
+def test_of_a_key_that_other_choices_of_its_group_have(train):
+    result = train("data=mnist_5k", "data.path=/data")
+    assert_says(result, "data.path: no such key in data; expected one of source, ")
+    assert result.err.endswith("; data=cifar10 or fashion_mnist or mnist has it\n")
+    assert "has it" not in train("data=mnist_5k", "data.foo=1").err
+
+
 def test_of_a_group_that_is_null():
     with pytest.raises(OmegaConfBaseException) as raised:
         OmegaConf.create({"paths": None, "run": "${paths.output_dir}"}).run  # noqa: B018

@@ -68,7 +68,8 @@ class TensorDataModule(pl.LightningDataModule):
         super().__init__()
         self.name = one_of("source", source, SOURCES)
         if path is not None and source not in hub.REPOSITORIES:
-            raise InvalidValue("path", path, f"null, as {source} is not read from files")
+            read = ", ".join(hub.REPOSITORIES)
+            raise InvalidValue("path", path, f"null, as {source} is not read from files; {read} are")
         self.path = path
         if source == "gaussian":
             shape, classes = sources.check_shape(shape), integer("classes", classes)
