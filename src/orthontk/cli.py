@@ -40,8 +40,8 @@ def command(main: Callable[[], Any]) -> Callable[[], Any]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to be flushed
             sys.exit(128 + signal.SIGPIPE)
         except KeyboardInterrupt as interrupt:
-            how = str(interrupt) or "the same command continues"
-            print(f"interrupted; {how} from its last checkpoint, if it has one", file=sys.stderr)
+            how = str(interrupt) or "the same command continues from its last checkpoint, if it has one"
+            print(f"interrupted; {how}", file=sys.stderr)
             sys.exit(130)
         except Exception as error:  # whatever its kind, this is where it ends
             _exit_with(error)

@@ -52,7 +52,11 @@ def test_ctrl_c_says_how_to_go_on(small, monkeypatch, tmp_path, module, settings
     settings = (*settings, "trainer.max_steps=5", "trainer.val_check_interval=100", f"hydra.run.dir={tmp_path}/run")
     with pressing_ctrl_c(monkeypatch, module, hook):
         stopped = small(*settings)
-    assert stopped.code == 130 and stopped.err.startswith("interrupted; the same command continues"), stopped.err
+    how = "continues from its last checkpoint, if it has one"
+    if module is TrainingModule:
+        untrained = hook == "training_step"
+        how = "starts this run over, as no step is saved yet" if untrained else "continues this run from step 5, the"
+    assert stopped.code == 130 and stopped.err.startswith(f"interrupted; the same command {how}"), stopped.err
     assert small(*settings).code == 0
 
 

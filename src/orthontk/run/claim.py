@@ -14,6 +14,7 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.overrides import quoted
+from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
 from orthontk.run.directory import RunDirectory, existing_siblings, is_unused, open_directory, siblings
 from orthontk.run.lock import (
     Holder,
@@ -60,10 +61,10 @@ def _held(config: DictConfig) -> Iterator[Path]:
         with ending_with_holder(path):
             yield path
     elif str(config.resume) == "never":
-        with _own_sibling(path) as sibling, _saying_where(sibling):
+        with _own_sibling(path) as sibling, _saying_how_to_go_on(sibling, _there(sibling)):
             yield sibling
     else:
-        with locked(path):
+        with locked(path), _saying_how_to_go_on(path, "the same command"):
             yield path
 
 
@@ -129,13 +130,27 @@ def _own_sibling(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _saying_where(sibling: Path) -> Iterator[None]:
-    """Let Ctrl-C say how to go on there: the same command would begin anew."""
+def _saying_how_to_go_on(path: Path, command: str) -> Iterator[None]:
+    """Let Ctrl-C say which command goes on, and from which step."""
     try:
         yield
     except KeyboardInterrupt as error:
-        place = f"hydra.run.dir={quoted(sibling)}"
-        raise KeyboardInterrupt(f"with {shlex.quote(place)} in place of resume=never the command continues") from error
+        raise KeyboardInterrupt(f"{command} {_continues(path)}") from error
+
+
+def _there(sibling: Path) -> str:
+    """The command that goes on there: the same would begin anew."""
+    place = f"hydra.run.dir={quoted(sibling)}"
+    return f"with {shlex.quote(place)} in place of resume=never the command"
+
+
+def _continues(path: Path) -> str:
+    if (path / "chunks").is_dir():  # of an ensemble, each with checkpoints of its own
+        return "continues from its last checkpoint, if it has one"
+    saved = latest_checkpoint(path)
+    if saved is None or saved_step(saved) == 0:
+        return "starts this run over, as no step is saved yet"
+    return f"continues this run from step {saved_step(saved)}, the last that is saved"
 
 
 def _directory_of_first_process(path: Path, resume: str) -> Path:
