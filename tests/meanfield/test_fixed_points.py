@@ -116,6 +116,11 @@ def test_unstable_or_impossible_critical_points_are_refused():
         critical_bias_var("tanh", 0.9)
 
 
+def test_no_point_is_critical_at_lengths_that_an_activation_maps_to_0():
+    with pytest.raises(InvalidValue, match=r"^q_star=1e-06: expected a length at which the activation is not flat"):
+        critical_point("Softshrink", 1e-6)
+
+
 def test_trainable_activations_are_refused():
     with pytest.raises(InvalidValue, match="trainable"):
         Activation(nn.PReLU())

@@ -46,7 +46,8 @@ def critical_point(activation: str | nn.Module | Activation, q_star: float) -> t
 
     Raises:
         InvalidValue: criticality at `q_star` would need a negative σ_b², or q* would not be a stable fixed point of
-            the length map (gelu, for some q*), or q* is so small that rounding hides how φ bends there (tanh: 1e-13).
+            the length map (gelu, for some q*), or q* is so small that rounding hides how φ bends there (tanh: 1e-13),
+            or φ is flat there (Softshrink: 1e-3).
 
     >>> weight_var, bias_var = critical_point("tanh", 0.02592)
     >>> f"{weight_var:.3f} {bias_var:.3e}"
@@ -56,7 +57,10 @@ def critical_point(activation: str | nn.Module | Activation, q_star: float) -> t
     """
     phi = as_activation(activation)
     number("q_star", q_star, above=0)
-    weight_var = 1 / mean_squared_slope(phi, q_star)
+    squared_slope = mean_squared_slope(phi, q_star)
+    if squared_slope < torch.finfo(torch.float64).tiny:  # as of Softshrink between its kinks
+        raise InvalidValue("q_star", q_star, "a length at which the activation is not flat")
+    weight_var = 1 / squared_slope
     if phi.is_homogeneous:
         return round(weight_var, 12), 0.0
     bias_var = weight_var * _poincare_deficit(phi, q_star)
