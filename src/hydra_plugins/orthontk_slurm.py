@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from orthontk.checks import InvalidValue, integer, number
+from orthontk.counted import counted
 from orthontk.errors import JobFailed, describe
 from orthontk.identity import register_resolvers
 
@@ -57,7 +58,7 @@ class SlurmLauncher(Launcher):
         names = [" ".join(filter_overrides(overrides)) for overrides in job_overrides]
         if self.dry_run:
             print(executor.script(len(names)))
-            print(f"# {_count(names)} would be submitted with this script:")
+            print(f"# {counted(len(names), 'job')} would be submitted with this script:")
             print(*(f"#   {number}: {name}" for number, name in enumerate(names)), sep="\n", flush=True)
             return [_returned(overrides) for overrides in job_overrides]
         from orthontk.slurm.waiting import explain_interrupt, wait_for
@@ -66,7 +67,7 @@ class SlurmLauncher(Launcher):
         arguments = [(list(job), initial_job_idx + place, state) for place, job in enumerate(job_overrides)]
         jobs = executor.submit_all(self, arguments)
         parent = jobs[0].job_id.partition("_")[0]
-        print(f"submitted {_count(jobs)} as SLURM job {parent}; logs are in {executor.folder}", flush=True)
+        print(f"submitted {counted(len(jobs), 'job')} as SLURM job {parent}; logs are in {executor.folder}", flush=True)
         try:
             reasons = wait_for(jobs, self.poll_seconds)
         except KeyboardInterrupt:
@@ -122,10 +123,6 @@ def _exit_with_failure() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
-
-
-def _count(jobs: Sequence[Any]) -> str:
-    return f"{len(jobs)} job{'s' * (len(jobs) != 1)}"
 
 
 def _returned(overrides: Sequence[str], reason: str | None = None) -> JobReturn:

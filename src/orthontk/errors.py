@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from orthontk.checks import InvalidValue
+from orthontk.counted import counted
 
 
 class JobFailed(Exception):
@@ -29,10 +30,10 @@ class JobsFailed(Exception):
     def __init__(self, failures: dict[str, str], total: int, running: dict[str, str] | None = None) -> None:
         lines = []
         if failures:
-            lines += [f"{len(failures)} of {total} jobs failed; the results of the others stand"]
+            lines += [f"{len(failures)} of {counted(total, 'job')} failed; the results of the others stand"]
             lines += [f"  {overrides}: {reason}" for overrides, reason in failures.items()]
         if running:
-            lines += [f"{len(running)} of {total} jobs are left to another launch"]
+            lines += [f"{len(running)} of {counted(total, 'job')} left to another launch"]
             lines += [f"  {overrides}: being run by another process ({who})" for overrides, who in running.items()]
         super().__init__("\n".join(lines))
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from orthontk.checks import InvalidValue
 from orthontk.cli import command
+from orthontk.counted import counted
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
 from orthontk.kernels import empirical_ntk
@@ -131,8 +132,8 @@ def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> 
     steps = sorted({step for series in done for step in series.steps})
     where = done[0].path if len(done) == 1 else f"{done[0].path.parents[1]}, of {len(done)} replicas"
     print(f"Kernels after {', '.join(map(str, steps))} steps: {where}")
-    if len(done) < len(all_series):
-        print(f"None of {len(all_series) - len(done)} replicas, which had diverged before the first checkpoint.")
+    if missing := len(all_series) - len(done):
+        print(f"None of {counted(missing, 'replica')}, which had diverged before the first checkpoint.")
 
 
 def checkpoints_of(directory: Path) -> list[Path]:

@@ -91,7 +91,7 @@ def test_runs_of_another_launch_are_left_to_it(small):
     assert alone.code == 1 and alone.err == f"error: {directory}: {who}\n"
     assert several.code == 1 and "2 jobs: 1 running elsewhere, 1 to run" in several.out
     first, second = several.err[several.err.index("error: ") :].splitlines()
-    assert first == "error: 1 of 2 jobs are left to another launch" and "seed=7 " in second and second.endswith(who)
+    assert first == "error: 1 of 2 jobs left to another launch" and "seed=7 " in second and second.endswith(who)
     assert before == {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.name != ".lock"}
     assert small("-m", "seed=7,8").code == 0
 

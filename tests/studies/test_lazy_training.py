@@ -48,7 +48,7 @@ def test_an_infinite_loss_is_no_finite_one(study):
     table.loc[(table.init == "orthogonal") & (table.seed == 0) & (table.step == 300), "value"] = np.inf
     (claim,) = study.claims(table)
     assert claim.verdict == SUPPORTED and claim.interval.seeds == 7
-    assert claim.note == "1 seeds left out, without a finite loss of both at every step"
+    assert claim.note == "1 seed left out, without a finite loss of both at every step"
 
 
 def test_widths_of_one_initialization_alone_are_not_compared(study):

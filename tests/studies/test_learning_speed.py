@@ -57,7 +57,7 @@ def test_no_seed_is_left_out_for_being_censored_somewhere(study, run):
 def test_seeds_that_were_not_run_at_every_rate_are_counted(study, run):
     claim = found(study, run(run_at=lambda seed, rate: seed > 0 or rate < 0.04), "at equal η, mean")
     assert claim.interval.seeds == 5
-    assert claim.note.endswith("; 1 seeds left out, without a run at every learning rate")
+    assert claim.note.endswith("; 1 seed left out, without a run at every learning rate")
 
 
 def test_where_no_seed_was_run_at_every_rate_nothing_is_claimed_of_equal_rates(study, run):

@@ -64,7 +64,7 @@ def test_runs_judges_and_runs_nothing_twice(tmp_path, monkeypatch, capfd):
 
     printed = command()
     out = tmp_path / "reproduce-digits"
-    assert "not the paper's images" in printed.out and "22 jobs of 1 studies" in printed.out
+    assert "not the paper's images" in printed.out and "22 jobs of 1 study" in printed.out
     assert "100%" in printed.err and "depth_fluctuation (quick)" in printed.out
     (study,) = json.loads((out / "report" / "verdict.json").read_text())
     assert study["runs"] == 22

@@ -113,7 +113,7 @@ def test_single_runs_are_seen_and_their_failures_told(small, tmp_path, monkeypat
     monkeypatch.setattr(TrainingModule, "training_step", fails)
     assert small().code == 1
     heading, _ = status(tmp_path / "outputs")
-    assert heading.endswith("1 jobs in " + str(tmp_path / "outputs") + ": 1 failed")
+    assert heading.endswith("1 job in " + str(tmp_path / "outputs") + ": 1 failed")
     again = sweep("retry", str(tmp_path / "outputs"))
     assert again.returncode == 0 and "its own command continues it" in again.stdout
     shown = sweep("status", str(tmp_path / "outputs"))

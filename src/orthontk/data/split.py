@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from orthontk.checks import InvalidValue
+from orthontk.counted import counted
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ def balanced_rows(
     if quota.sum() < size or (quota > available).any():
         rarest = int(available.min())
         most = rarest * classes + min(int((available > rarest).sum()), classes - 1)
-        raise InvalidValue(
-            name, size, f"at most {most} (class-balanced), as class {available.argmin()} has {rarest} examples"
-        )
+        has = f"class {available.argmin()} has {counted(rarest, 'example')}"
+        raise InvalidValue(name, size, f"at most {most} (class-balanced), as {has}")
     of_class = (shuffled[labels[shuffled] == label] for label in range(classes))
     return np.sort(np.concatenate([rows[:count] for rows, count in zip(of_class, quota, strict=True)]))

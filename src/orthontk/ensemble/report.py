@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.table import Table
 
+from orthontk.counted import counted
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
 from orthontk.run.directory import LOCK
@@ -54,7 +55,8 @@ def show_ensemble(directory: Path) -> None:
         cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
     console = open_console()
-    console.print(f"{directory.name}: {summary['replicas']} replicas", soft_wrap=True, highlight=False, markup=False)
+    heading = f"{directory.name}: {counted(summary['replicas'], 'replica')}"
+    console.print(heading, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
     seconds = summary["metrics"]["time/total"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from orthontk.counted import counted
 from orthontk.figures.style import new_figure, save
 from orthontk.kernels import measures
 from orthontk.kernels.kernel_series import KernelSeries
@@ -19,7 +20,7 @@ def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
         kernel = measures.mean_over_outputs(series.kernels[place])[order][:, order]
         image = axes.imshow(kernel, cmap="viridis", interpolation="nearest")
         figure.colorbar(image, ax=axes, label="Θ(x, x′), mean over outputs")
-        axes.set_title(f"after {series.steps[place]} steps")
+        axes.set_title(f"after {counted(series.steps[place], 'step')}")
         axes.set_xlabel("probe image, sorted by class")
         axes.set_xticks(starts, [labels[i] for i in starts])
         axes.set_yticks(starts, [labels[i] for i in starts])

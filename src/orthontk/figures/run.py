@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from orthontk.counted import counted
 from orthontk.csv_rows import Row, read_metrics
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.heatmaps import draw_heatmaps
@@ -136,7 +137,8 @@ def _ranks(spectra: Mapping[int, np.ndarray], y: Axis) -> Panel:
     series = []
     for (step, values), colour in zip(spectra.items(), sequence(len(spectra)), strict=True):
         kept = values[values > 0]
-        series.append(Series(f"after {step} steps", np.arange(1, len(kept) + 1).tolist(), kept.tolist(), colour))
+        name = f"after {counted(step, 'step')}"
+        series.append(Series(name, np.arange(1, len(kept) + 1).tolist(), kept.tolist(), colour))
     return Panel("", Axis("rank", "log"), y, series)
 
 

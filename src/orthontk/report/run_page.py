@@ -12,6 +12,7 @@ import yaml
 from safetensors import SafetensorError
 
 import orthontk
+from orthontk.counted import counted
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
 from orthontk.figures.run import KERNELS, run_figures
@@ -66,8 +67,8 @@ def run_page(run: Run, label: str, detail: Detail) -> dict[str, Any]:
     """Plain values for the page's script."""
     made_by = provenance_of(run.directory)
     facts = {name: made_by.get(name) for name in ("git_commit", "orthontk", "python", "machine") if made_by.get(name)}
-    steps = f"{run.summary['steps']} steps" if "steps" in run.summary else ""
-    replicas = f"{run.summary['replicas']} replicas" if "replicas" in run.summary else ""
+    steps = counted(run.summary["steps"], "step") if "steps" in run.summary else ""
+    replicas = counted(run.summary["replicas"], "replica") if "replicas" in run.summary else ""
     return {
         "label": label,
         "status": ", ".join(filter(None, [status_of(run), steps, replicas])),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from orthontk.counted import counted
 from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
 from orthontk.report.sweeps import Sweep
@@ -49,7 +50,7 @@ def show_failed(sweeps: Sequence[Sweep], directory: Path) -> None:
 def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> str:
     """The same, with the reasons of the margins."""
     lines = ["# Claims", ""]
-    lines += [f"- {s.name} ({s.scale}): {s.runs} finished runs on {s.data}" for s in judged]
+    lines += [f"- {s.name} ({s.scale}): {counted(s.runs, 'finished run')} on {s.data}" for s in judged]
     lines += ["", _row([*COLUMNS, "margin's reason", "note"]), _row(["---"] * (len(COLUMNS) + 2))]
     lines += [_row([*_cells(s, claim), claim.reason, claim.note]) for s in judged for claim in s.claims]
     if rows := [row for study in judged for row in study.comparison]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthontk.counted import counted
 from orthontk.files import modified
 from orthontk.report.gather import Run
 from orthontk.report.sweep_plan import SETTINGS, Plan, absolute, planned
@@ -55,8 +56,8 @@ class Sweep:
         >>> Sweep("speed", 10, done=4, failed=1, running=2, new=4, part=1.0, elapsed=60.0).in_words()
         'speed: 4 of 10 jobs done, 1 failed, 2 running, 5 jobs a minute, about 48 s left'
         """
-        many = f"{self.done} of {self.jobs} jobs done" if self.jobs is not None else f"{self.done} jobs done"
-        parts = [many, *([f"{self.failed} failed"] if self.failed else [])]
+        many = counted(self.done, "job") if self.jobs is None else f"{self.done} of {counted(self.jobs, 'job')}"
+        parts = [f"{many} done", *([f"{self.failed} failed"] if self.failed else [])]
         if not self.is_over:
             parts.append(f"{self.running} running")
             if self.running and self.rate > 0:

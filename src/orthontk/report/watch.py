@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from orthontk.counted import counted
 from orthontk.report.show import show, show_failed
 from orthontk.report.sweeps import Sweep
 from orthontk.report.write import Reporter
@@ -66,7 +67,7 @@ def _write(reporter: Reporter, every: float) -> Sequence[Sweep]:
 
 
 def _in_words(sweeps: Sequence[Sweep], reporter: Reporter) -> str:
-    runs = f"{len(reporter.found.runs)} finished runs; {reporter.out / 'index.html'}"
+    runs = f"{counted(len(reporter.found.runs), 'finished run')}; {reporter.out / 'index.html'}"
     return "; ".join([*(sweep.in_words() for sweep in sweeps if not sweep.is_over), runs])
 
 

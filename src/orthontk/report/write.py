@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orthontk.checks import InvalidValue
+from orthontk.counted import counted
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
 from orthontk.identity import first_difference
@@ -94,7 +95,7 @@ class Reporter:
     def _judge(self, key: tuple[str, str], runs: list[Run]) -> Judged | str:
         name, scale = key
         if all(run.diverged for run in runs):
-            return f"not judged, as all of its {len(runs)} runs diverged"
+            return f"not judged, as all of its {counted(len(runs), 'run')} diverged"
         try:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
         except Exception as error:  # whatever a user's study raises, the others are judged
@@ -187,7 +188,7 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     write_text(out / "results.csv", table.to_csv(index=False))
     write_json(out / "verdict.json", _plain(judged))
     image = out / f"{name}.png"
-    study.draw(table, image, f"{name}, scale {scale}; {data}; {len(runs)} runs")
+    study.draw(table, image, f"{name}, scale {scale}; {data}; {counted(len(runs), 'run')}")
     return judged._replace(figure=study.figure(table), image=image if image.exists() else None)
 
 

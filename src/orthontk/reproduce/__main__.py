@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from orthontk.checks import InvalidValue
 from orthontk.cli import command
+from orthontk.counted import counted
 from orthontk.grids import grids_at_scale
 from orthontk.overrides import quoted
 from orthontk.reproduce.progress import WholeProgress
@@ -55,7 +56,8 @@ def main() -> None:
     if options.data is None:
         print("Data: 5,000 digits embedded in a package, not the paper's images; DATA=DIR takes CIFAR-10 from DIR.")
     jobs = count_jobs(options.studies or SECONDS)
-    print(f"{sum(jobs.values())} jobs of {len(jobs)} studies; what they print goes to {out}/<study>.log")
+    many = f"{counted(sum(jobs.values()), 'job')} of {counted(len(jobs), 'study', 'studies')}"
+    print(f"{many}; what they print goes to {out}/<study>.log")
     failed = run_all(options.data, out, jobs)
     reported = judge(out)
     for study in failed:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from orthontk.checks import InvalidValue
+from orthontk.counted import counted
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json, write_json
 from orthontk.run.directory import KERNEL_REGRESSION, LOCK, SUMMARY
@@ -82,7 +83,7 @@ def show_briefly(directory: Path) -> None:
     summary = read_summary(directory, "metrics", "steps", "diverged")
     values = {label: summary["metrics"].get(name) for name, label in BRIEFLY.items()}
     parts = [
-        f"{summary['steps']} steps",
+        counted(summary["steps"], "step"),
         *(f"{label} {value:.4g}" for label, value in values.items() if value is not None),
     ]
     if summary["diverged"]:
@@ -101,7 +102,8 @@ def show_summary(directory: Path) -> None:
             value = summary["metrics"][name]
             table.add_row(label, "diverged" if value is None else f"{value:.4g}")
     console = open_console()
-    console.print(f"{directory.name}: {summary['steps']} steps", soft_wrap=True, highlight=False, markup=False)
+    heading = f"{directory.name}: {counted(summary['steps'], 'step')}"
+    console.print(heading, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
     if (directory / KERNEL_REGRESSION).exists():
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))

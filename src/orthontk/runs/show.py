@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from orthontk.counted import counted
 from orthontk.runs.collect import DIVERGED, FINISHED, UNREADABLE, Entry
 from orthontk.runs.select import METRICS, differing_settings, headings, measured
 from orthontk.runs.texts import number, plain, tau
@@ -125,7 +126,7 @@ def _counted(entries: Sequence[Entry]) -> str:
     runs = {entry.directory: entry.status for entry in entries}
     counts = Counter(runs.values())
     each = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
-    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {each}" if runs else "No such run."
+    return f"{counted(len(runs), 'run')}: {each}" if runs else "No such run."
 
 
 def _print(console: Console, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Panel, PanelFigure
 from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, Shrinking, sameness
@@ -71,7 +72,7 @@ class LazyTraining(Study):
                 width, widest = shared[-1]
                 notes = ["delta-orthogonal networks have another kernel"] if init == "delta_orthogonal" else []
                 if left_out := widest.seed.nunique() - len(gaps[-1]):
-                    notes.append(f"{left_out} seeds left out, without a finite loss of both at every step")
+                    notes.append(f"{counted(left_out, 'seed')} left out, without a finite loss of both at every step")
                 yield sameness(
                     f"lazy: {init} and Gaussian weights train alike",
                     f"{where} n={width}",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
@@ -171,7 +172,7 @@ def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str =
     if count := int(compared.censored.sum()):
         notes.append(f"{count} of the {len(compared)} τ compared, which are in no ratio")
     if left_out := part.seed.nunique() - seeds:
-        notes.append(f"{left_out} seeds left out, without {lacking}")
+        notes.append(f"{counted(left_out, 'seed')} left out, without {lacking}")
     return "; ".join(notes)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from orthontk.cli import command
+from orthontk.counted import counted
 from orthontk.overrides import quoted
 from orthontk.sweep.overview import describe_entries, entries_under, sweeps_under
 from orthontk.sweep.retry import retry
@@ -38,7 +39,8 @@ def main() -> None:
             here = shlex.quote(f"hydra.run.dir={quoted(entry.directory)}")
             how = f"its own command continues it, with {here} in place of any resume=never"
             print(f"{entry.directory}: {entry.state.kind}, not a multirun's; {how}")
-    print(f"{len(entries)} jobs in {root}, {sum(entry.recorded for entry in left)} of them to start again", flush=True)
+    again = sum(entry.recorded for entry in left)
+    print(f"{counted(len(entries), 'job')} in {root}, {again} of them to start again", flush=True)
     sys.exit(retry(sweeps, entries, options.launcher))
 
 

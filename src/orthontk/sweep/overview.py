@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthontk.checks import InvalidValue
+from orthontk.counted import counted
 from orthontk.run.directory import is_run_directory
 from orthontk.sweep.record import FOLDER, Record, read_records
 from orthontk.sweep.state import DONE, RUNNING, STATES, State, state_of
@@ -63,7 +64,7 @@ def describe_entries(root: Path, entries: Sequence[Entry]) -> str:
     """A line with the numbers, and one for each job."""
     counts = Counter(entry.state.kind for entry in entries)
     numbers = ", ".join(f"{counts[kind]} {kind}" for kind in STATES if counts[kind])
-    lines = [f"{len(entries)} jobs in {root}: {numbers}" if entries else f"no jobs in {root}"]
+    lines = [f"{counted(len(entries), 'job')} in {root}: {numbers}" if entries else f"no jobs in {root}"]
     for entry in entries:
         name = os.path.relpath(entry.directory, root)
         lines.append(f"  {entry.state.kind:<11}  {name}  {entry.state.reason}".rstrip())

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
+from orthontk.counted import counted
 from orthontk.identity import run_hash
 from orthontk.run.directory import is_finished
 from orthontk.run.lock import Holder, holder_of
@@ -34,7 +35,7 @@ class Pending:
         }
         total = len(self.launch) + sum(map(len, skipped.values()))
         parts = [f"{len(jobs)} {why}" for why, jobs in skipped.items() if jobs]
-        return f"{total} jobs: {', '.join([*parts, f'{len(self.launch)} to run'])}"
+        return f"{counted(total, 'job')}: {', '.join([*parts, f'{len(self.launch)} to run'])}"
 
 
 @dataclass(frozen=True)

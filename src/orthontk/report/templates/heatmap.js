@@ -20,7 +20,7 @@ function heatmapElement(data) {
   };
   const show = (now) => {
     place = now;
-    step.textContent = `after ${kernels[place].step} steps`;
+    step.textContent = `after ${kernels[place].step} step${kernels[place].step === 1 ? "" : "s"}`;
     words.textContent = kernels[place].words;
     slider.setAttribute("aria-valuetext", step.textContent);
     if (plot.drawn) draw(plot);
