@@ -3,7 +3,7 @@
 import pytest
 
 from orthontk.figures import draw_panels
-from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.report.figure_data import figure_data
 
 
@@ -78,10 +78,28 @@ def test_every_axis_has_two_numbers_or_more(scale, ends, monkeypatch, tmp_path):
         assert all(2 <= len(numbers(axis)) <= 12 for axis in (axes.xaxis, axes.yaxis))
 
 
-def test_a_wide_logarithmic_axis_has_its_powers_of_ten_alone(monkeypatch, tmp_path):
+@pytest.mark.parametrize("ends, written", [
+    ((1, 1e3), ["1", "10", "100", "1000"]),
+    ((0.03, 0.7), ["0.1", "0.05", "0.2", "0.5"]),
+    ((1e-5, 1e-2), ["$10^{-5}$", "$10^{-4}$", "$10^{-3}$", "$10^{-2}$"]),
+    ((2e-6, 2e-5), ["$10^{-5}$", "$2\\times10^{-6}$", "$5\\times10^{-6}$", "$2\\times10^{-5}$"]),
+])  # fmt: skip
+def test_a_logarithmic_axis_writes_all_its_numbers_in_one_way(ends, written, monkeypatch, tmp_path):
     axis = Axis("x", "log")
-    for figure in drawn(Panel("", axis, axis, [Series("a", [1, 1e3], [1, 1e3])]), monkeypatch, tmp_path):
-        assert all("10^" in text for text in numbers(figure.axes[0].xaxis))
+    for figure in drawn(Panel("", axis, axis, [Series("a", ends, ends)]), monkeypatch, tmp_path):
+        assert numbers(figure.axes[0].xaxis) == written
+
+
+@pytest.mark.parametrize("values, written", [
+    ([0.05, 0.2, 0.5], ["0.05", "0.2", "0.5"]),
+    ([16, 64, 1024, 4096], ["16", "64", "1024", "4096"]),
+    ([0.1, 0.101, 0.17782794, 1], ["0.1", "0.178", "1"]),  # the second would run into the first
+    (list(range(1, 20)), ["1", "10", "2", "5", "20"]),  # too many
+])  # fmt: skip
+def test_an_axis_of_settings_has_its_numbers_at_the_values_run(values, written, monkeypatch, tmp_path):
+    panel = Panel("", axis_of_settings("x", values), Axis("y"), [Series("a", values, values)])
+    for figure in drawn(panel, monkeypatch, tmp_path):
+        assert numbers(figure.axes[0].xaxis) == written
 
 
 def test_a_figure_says_what_its_bands_are(monkeypatch, tmp_path):

@@ -9,15 +9,16 @@ from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, SymmetricalLogLocator
 
-from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Scale, Series
-from orthontk.figures.style import new_figure, save
+from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
+from orthontk.figures.style import log_label, new_figure, save
 
 MOST_INSIDE = 5  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
 FEW_DECADES = 2.0  # over which there may be a single power of ten
+CLOSEST = 0.12  # of an axis, from one number to the next
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
     "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
@@ -121,21 +122,37 @@ def _set_axis(axes: Axes, name: str, axis: Axis, values: Numbers) -> None:
     if any(end is not None for end in axis.ends):
         axes.set(**{f"{name}lim": axis.ends})
     if axis.scale != "linear":
-        _label_between_powers(getattr(axes, f"{name}axis"), axis.scale)
+        _number(getattr(axes, f"{name}axis"), axis)
     axes.set(**{f"{name}label": axis.label})
 
 
-def _label_between_powers(side: MatplotlibAxis, scale: Scale) -> None:
-    """Numbers between the powers of ten, of which a short axis has one or none."""
+def _number(side: MatplotlibAxis, axis: Axis) -> None:
+    """Numbers at the values run, or else at powers of ten and between them on a short axis, which has one or none."""
     low, high = side.get_view_interval()
-    decades = math.log10(high / low) if scale == "log" else math.log10(max(high, 1)) + LINEAR
+    decades = math.log10(high / low) if axis.scale == "log" else math.log10(max(high, 1)) + LINEAR
+    side.set_major_formatter(log_label(low, high))
+    if axis.scale == "log" and axis.ticks:
+        side.set_major_formatter(log_label(low, high, digits=3))
+        side.set_major_locator(FixedLocator(_apart(axis.ticks, CLOSEST * decades)))
+        side.set_minor_locator(FixedLocator(axis.ticks))
+        side.set_minor_formatter(NullFormatter())
+        return
     if decades > FEW_DECADES:
         side.set_minor_formatter(NullFormatter())
         return
     between = (2, 5) if decades > 0.5 else tuple(range(2, 10))
     of_log, of_symlog = LogLocator(subs=between), SymmetricalLogLocator(base=10, linthresh=1, subs=between)
-    side.set_minor_locator(of_log if scale == "log" else of_symlog)
-    side.set_minor_formatter("{x:g}")
+    side.set_minor_locator(of_log if axis.scale == "log" else of_symlog)
+    side.set_minor_formatter(log_label(low, high))
+
+
+def _apart(ticks: Numbers, decades: float) -> list[float]:
+    """Those whose numbers do not run into each other."""
+    kept = list(ticks[:1])
+    for tick in ticks[1:]:
+        if math.log10(tick / kept[-1]) >= decades:
+            kept.append(tick)
+    return kept
 
 
 def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:

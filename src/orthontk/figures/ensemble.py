@@ -9,7 +9,7 @@ from typing import Any
 from orthontk.csv_rows import read_rows
 from orthontk.ensemble.bands import Curves, Kind, Point, band, read_curves
 from orthontk.figures.draw_panels import draw_panels
-from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.figures.run import evenly
 from orthontk.figures.style import AMBER, BLUE, GREEN, ORANGE, PURPLE, SKY, STEPS
 from orthontk.splits import TAU_SPLITS
@@ -97,6 +97,7 @@ def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
     """τ of every replica and its mean over those that have one; the others at the step where they ended."""
     splits = [split for split in TAU_SPLITS if any(f"{split}/censored" in result for result in results)]
     inits = list(dict.fromkeys(result["init"] for result in results))
+    rate = axis_of_settings("learning rate", (result["learning_rate"] for result in results))
     panels = []
     for split in splits:
         series = []
@@ -106,7 +107,7 @@ def taus(results: Sequence[dict[str, Any]]) -> PanelFigure:
         label = f"τ ({split} set, updates)"
         has_zero = any(value <= 0 for one in series for value in one.y)  # which a minibatch above the threshold gives
         y = Axis(label, "symlog", ends=(0, None)) if has_zero else Axis(label, "log")
-        panels.append(Panel(_without_tau(split, results, inits), Axis("learning rate", "log"), y, series))
+        panels.append(Panel(_without_tau(split, results, inits), rate, y, series))
     return PanelFigure(panels, len(splits), title="τ against the learning rate, mean of the replicas that have one")
 
 

@@ -10,14 +10,26 @@ Numbers = Sequence[float]
 Scale = Literal["linear", "log", "symlog"]  # symlog: linear up to 1, logarithmic from there, for steps that begin at 0
 Line = Literal["-", "--", ":", "-.", ""]
 Marker = Literal["", "o", ".", "^", "x"]
+MOST_TICKS = 8  # at the values run
 
 
 class Axis(NamedTuple):
-    """What an axis says, its scale, and its ends where they are fixed."""
+    """What an axis says, its scale, and its ends and the places of its numbers where they are fixed."""
 
     label: str
     scale: Scale = "linear"
     ends: tuple[float | None, float | None] = (None, None)
+    ticks: Numbers = ()
+
+
+def axis_of_settings(label: str, values: Iterable[float]) -> Axis:
+    """A logarithmic axis of learning rates, widths or the like, with its numbers at the values run if these are few.
+
+    >>> axis_of_settings("width n", [64, 16, 16]).ticks, axis_of_settings("width n", range(1, 20)).ticks
+    ([16.0, 64.0], [])
+    """
+    ticks = sorted({float(value) for value in values})
+    return Axis(label, "log", ticks=ticks if len(ticks) <= MOST_TICKS else [])
 
 
 @dataclass(frozen=True)

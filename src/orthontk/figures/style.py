@@ -1,5 +1,6 @@
 """What every figure shares."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7",
 SKY, AMBER = "#56B4E9", "#E69F00"
 GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
+DECIMALS = (5e-4, 5e4)  # between which they are short
 
 
 def new_figure(columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -30,6 +32,35 @@ def sequence(count: int) -> list[str]:
     """
     places = np.linspace(0, 0.75, count)  # its end is too light for a white page
     return [to_hex(colormaps["viridis"](place)) for place in places]
+
+
+def log_label(low: float, high: float, digits: int = 6) -> Callable[..., str]:
+    """What writes every number of a logarithmic axis from `low` to `high` in one way: decimals where all are short.
+
+    Args:
+        digits: significant ones of a decimal below 100.
+
+    >>> label = log_label(0.02, 40)
+    >>> [label(x) for x in (0.0, 0.05, 0.1, 10)]
+    ['0', '0.05', '0.1', '10']
+    >>> log_label(0.02, 40, digits=3)(1.7782794)
+    '1.78'
+    >>> label = log_label(1e-6, 1)
+    >>> [label(x) for x in (0.0, 1e-5)]
+    ['0', '$10^{-5}$']
+    """
+
+    def decimal(value: float, _place: int | None = None) -> str:
+        return f"{value:g}" if value >= 100 else f"{value:.{digits}g}"
+
+    def power(value: float, _place: int | None = None) -> str:
+        if value <= 0:
+            return f"{value:g}"
+        digits, exponent = f"{value:.2e}".split("e")
+        factor = "" if float(digits) == 1 else f"{float(digits):g}\\times"
+        return f"${factor}10^{{{int(exponent)}}}$"
+
+    return decimal if (low <= 0 or low >= DECIMALS[0]) and high <= DECIMALS[1] else power
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -33,7 +33,7 @@ def _panel(panel: Panel, points: int) -> dict[str, Any]:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    return {"label": axis.label, "scale": axis.scale, "ends": list(axis.ends)}
+    return {"label": axis.label, "scale": axis.scale, "ends": list(axis.ends), "ticks": rounded(axis.ticks)}
 
 
 def _series(series: Series, points: int) -> dict[str, Any]:

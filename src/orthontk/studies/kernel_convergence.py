@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.figures.style import GREY
 from orthontk.report.claims import Claim, below, difference, not_judged, sameness
 from orthontk.report.gather import Run
@@ -102,7 +102,7 @@ class KernelConvergence(Study):
         first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
         series.append(Series("slope −½", widths, first * (widths / widths[0]) ** -0.5, GREY, width=0.8))
         y = Axis(f"‖K̂−K∞‖ / ‖K∞‖, {kernel}", "log")
-        return Panel(title, Axis("width n", "log"), y, series)
+        return Panel(title, axis_of_settings("width n", widths), y, series)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         """The slopes of the authors' FCN beside what is expected of draws over their range of widths."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orthontk.figures.panels import Axis, Line, Panel, PanelFigure
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, axis_of_settings
 from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
@@ -139,7 +139,7 @@ class KernelDrift(Study):
                     for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"])
                 ]
                 y = Axis(f"relative change of the {names}", "log")
-                panels.append(Panel(f"{where}: {names}", Axis("width n", "log"), y, series))
+                panels.append(Panel(f"{where}: {names}", axis_of_settings("width n", part.width), y, series))
         return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.counted import counted
-from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
+from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.report.claims import Claim, difference
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
@@ -129,7 +129,8 @@ class LearningSpeed(Study):
                 at_share.append(mean_curve(own.assign(fraction=_mean_fraction(own)), "fraction", "tau", *look))
             censored = own.groupby("learning_rate").censored.mean()
             shares.append(Series(look[1], censored.index.tolist(), censored.tolist(), look[0], look[2], marker="o"))
-        rate, tau = Axis("learning rate η", "log"), Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
+        rate = axis_of_settings("learning rate η", part.learning_rate)
+        tau = Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
         yield Panel(where, rate, tau, at_rate)
         if stable:
             yield Panel(where, Axis("η/η_max", "log"), tau, at_share)

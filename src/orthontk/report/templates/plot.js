@@ -72,6 +72,7 @@ function axisLayout(axis, isLog, values) {
   if (low !== null && high !== null && !isLog) layout.range = [low, high];
   else if (low !== null && !isLog) layout.rangemode = "tozero";
   if (isLog && axis.scale === "symlog") Object.assign(layout, stepTicks(values));
+  else if (isLog && axis.ticks.length) layout.tickvals = axis.ticks;
   else if (isLog) layout.dtick = logTicks(decades(values));
   return layout;
 }
