@@ -1,7 +1,10 @@
 """What an ensemble's figures say of replicas that end before the others."""
 
+import pytest
+
 from orthontk.ensemble.bands import band
-from orthontk.figures.ensemble import bands, taus
+from orthontk.figures.ensemble import bands
+from orthontk.figures.taus import taus
 
 REPLICA = {"init": "gaussian", "learning_rate": 0.1, "status": "finished", "steps": 9}
 
@@ -16,12 +19,46 @@ def result(train, test, **other):
 
 def test_each_panel_says_how_many_of_its_own_have_no_tau():
     results = [result(3, 4), result(5, None), result(None, None, status="diverged"), result(2, None, init="orthogonal")]
-    train, test = taus(results).panels
+    train, test, *_ = taus(results).panels
     assert train.title == "gaussian: 1 diverged of 3"
     assert test.title == "gaussian: 1 censored and 1 diverged of 3; orthogonal: 1 censored of 1"
     entries = [{series.name for series in panel.series if series.in_legend} for panel in (train, test)]
     assert entries[0] == {"gaussian", "orthogonal", "gaussian: diverged"}
     assert entries[1] == {*entries[0], "gaussian: censored", "orthogonal: censored"}
+
+
+def test_a_mean_tau_has_a_standard_error_of_the_replicas_that_have_one():
+    results = [result(3, 4), result(5, 9), result(None, 9), result(7, 9, learning_rate=1.0)]
+    figure = taus(results)
+    (mean,) = [series for series in figure.panels[0].series if series.line]
+    assert (mean.y, mean.bars) == ([4, 7], True)
+    assert mean.low == pytest.approx([3, 7]) and mean.high == pytest.approx([5, 7])
+    assert figure.intervals == "bars are a standard error of the mean over replicas with a τ"
+    assert not taus([result(3, 4)]).panels[0].series[1].has_intervals
+
+
+def test_replicas_without_a_tau_are_counted_at_each_learning_rate():
+    low, high = [result(3, 4), result(None, 4), result(None, 4)], [result(3, 4, learning_rate=1.0)]
+    figure = taus([*low, *high])
+    assert figure.columns == 2 and len(figure.panels) == 4
+    (train,), (test,) = (panel.series for panel in figure.panels[2:])
+    assert (train.x, train.y, test.y) == ([0.1, 1.0], [pytest.approx(2 / 3), 0], [0, 0])
+    assert len(taus(high).panels) == 2
+
+
+def test_initializations_side_by_side_say_so_and_stay_at_their_learning_rate():
+    results = [result(3, 4, init=init, learning_rate=rate) for init in SIX for rate in (0.1, 0.11)]
+    figure = taus(results)
+    assert figure.panels[0].x.label == "learning rate (initializations side by side)"
+    assert figure.panels[0].x.ticks == [0.1, 0.11]
+    places = [series.x for series in figure.panels[0].series if series.line]
+    assert max(x[0] for x in places) < min(x[1] for x in places)
+    assert "side by side" not in taus([result(3, 4)]).panels[0].x.label
+
+
+def test_the_axis_of_tau_says_what_it_was_measured_on():
+    labels = [panel.y.label for panel in taus([result(3, 4)]).panels]
+    assert labels == ["τ on minibatches (updates)", "τ on the test set (updates)"]
 
 
 def test_a_mean_says_where_its_replicas_become_fewer():
