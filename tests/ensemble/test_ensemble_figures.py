@@ -75,6 +75,35 @@ def test_a_mean_says_where_its_replicas_become_fewer():
     assert panel.title == "learning rate 0.1; left at the end: gaussian 1 of 3"
 
 
+def test_what_the_last_replica_alone_was_measured_at_is_no_curve():
+    """All end before the first validation: each is measured at its own end, of which the last one's is no mean."""
+    ends_early = {0: {13: 0.2}, 1: {68: 0.3}}
+    goes_on = {0: {50: 0.2}, 1: {50: 0.3, 100: 0.4}}
+    figure = bands("val/accuracy", {("gaussian", 0.5): goes_on, ("orthogonal", 0.5): ends_early})
+    (panel,) = figure.panels
+    assert [series.name for series in panel.series] == ["gaussian", "gaussian, those left"]
+    both = {("gaussian", 0.5): goes_on, ("gaussian", 2.0): ends_early}
+    figure = bands("val/accuracy", both)
+    assert len(figure.panels) == 1 and figure.columns == 1 and figure.title.endswith("; 1 of 2 learning rates")
+    assert not bands("val/accuracy", {("gaussian", 2.0): ends_early}).panels
+    alone = bands("val/accuracy", {("gaussian", 0.5): {0: {50: 0.2}}})
+    assert alone.panels[0].series[0].x == [50]
+
+
+def test_a_curve_of_one_point_has_a_marker():
+    curves = {0: {0: 1.0}, 1: dict.fromkeys(range(12), 2.0)}
+    (panel,) = bands("train/loss", {("gaussian", 0.1): curves}).panels
+    assert [series.marker for series in panel.series] == ["o", ""]
+
+
+def test_accuracies_at_different_learning_rates_share_their_scale():
+    low, high = {0: {0: 0.1, 2: 0.2}}, {0: {0: 0.1, 2: 0.8}}
+    figure = bands("val/accuracy", {("gaussian", 0.1): low, ("gaussian", 1.0): high})
+    bottom, top = figure.panels[0].y.ends
+    assert 0 < bottom < 0.1 and 0.8 < top < 1 and figure.panels[1].y == figure.panels[0].y
+    assert bands("train/loss", {("gaussian", 0.1): low}).panels[0].y.ends == (None, None)
+
+
 def test_a_mean_over_all_says_nothing():
     (panel,) = bands("train/loss", {("gaussian", 0.1): {0: {0: 1.0, 2: 2.0}, 1: {0: 1.0, 2: 2.0}}}).panels
     assert [series.x for series in panel.series] == [[0, 2]] and panel.title == "learning rate 0.1"

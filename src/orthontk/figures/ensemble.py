@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def ensemble_figures(directory: Path) -> dict[str, PanelFigure]:
     """By name, each figure that the ensemble's tables have something for."""
     curves = read_curves(directory / "metrics.csv")
     found = {name.replace("/", "_"): bands(name, curves[name]) for name in CURVES if name in curves}
+    found = {name: figure for name, figure in found.items() if figure.panels}
     results = list(read_rows(directory / "replicas.csv"))
     if any("train/censored" in result for result in results):
         found["tau"] = taus(results)
@@ -61,23 +63,44 @@ def bands(name: str, kinds: Mapping[Kind, Curves]) -> PanelFigure:
                 if points and points[-1].replicas < len(own[init]):
                     fewer.append(f"{init} {points[-1].replicas} of {len(own[init])}")
         title = f"learning rate {rate:g}" + (f"; left at the end: {', '.join(fewer)}" if fewer else "")
-        panels.append(Panel(title, Axis(STEPS), CURVES[name], series))
+        if series:
+            panels.append(Panel(title, Axis(STEPS), CURVES[name], series))
+    if panels and CURVES[name].scale == "linear":
+        panels = _on_one_scale(panels)
     title = f"{CURVES[name].label}, mean over seeds"
-    title += f"; {len(rates)} of {len(all_rates)} learning rates" if len(rates) < len(all_rates) else ""
-    return PanelFigure(
-        panels, min(len(rates), 3), INTERVALS + (", cut at a tenth of the mean" if is_cut else ""), title
-    )
+    title += f"; {len(panels)} of {len(all_rates)} learning rates" if len(panels) < len(all_rates) else ""
+    intervals = INTERVALS + (", cut at a tenth of the mean" if is_cut else "")
+    return PanelFigure(panels, max(1, min(len(panels), 3)), intervals, title)
+
+
+def _on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
+    """Accuracies; losses and kernels differ by powers of ten between learning rates."""
+    values = [
+        value
+        for panel in panels
+        for one in panel.series
+        for part in (one.y, one.low or (), one.high or ())
+        for value in part
+    ]
+    margin = 0.05 * (max(values) - min(values)) if len(set(values)) > 1 else 0.05
+    return [replace(panel, y=panel.y._replace(ends=(min(values) - margin, max(values) + margin))) for panel in panels]
 
 
 def _bands(points: Sequence[Point], replicas: int, colour: str, line: Line, name: str, positive: bool) -> list[Series]:
-    """The mean while it is over all replicas, and from where they become fewer."""
+    """The mean while it is over all replicas, and from where they become fewer.
+
+    None if there is only what the last replica was measured at by itself, which says nothing of the others.
+    """
     points = [p for p in points if math.isfinite(p.upper) and (p.mean > 0 or not positive)]
+    if len(points) == 1 and points[0].replicas == 1 < replicas:
+        return []
     count = sum(1 for _ in takewhile(lambda point: point.replicas == replicas, points))
     whole, left = points[:count], points[max(0, count - 1) :]
     low = [max(point.lower, point.mean / CUT) if positive else point.lower for point in whole]
     marker = "o" if len(points) < 10 else ""
     steps, means, high = ([getattr(p, part) for p in whole] for part in ("step", "mean", "upper"))
-    series = [Series(name, steps, means, colour, line, marker, low=low, high=high)] if whole else []
+    first_marker = "o" if count == 1 else marker
+    series = [Series(name, steps, means, colour, line, first_marker, low=low, high=high)] if whole else []
     if count < len(points):
         steps, means = ([getattr(p, part) for p in left] for part in ("step", "mean"))
         series.append(Series(f"{name}, those left", steps, means, colour, "--", marker))
