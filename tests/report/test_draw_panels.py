@@ -1,9 +1,13 @@
 """What Matplotlib draws of a figure: its legends, its axes' numbers and what its bands are."""
 
-import pytest
+from itertools import pairwise
 
-from orthontk.figures import draw_panels
+import pytest
+import torch
+
+from orthontk.figures import draw_panels, heatmaps
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, axis_of_settings
+from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.report.figure_data import figure_data
 
 
@@ -38,6 +42,25 @@ def test_one_that_would_hide_curves_lies_below_all_panels(counts, monkeypatch, t
     figure.draw_without_rendering()
     lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
     assert legend.get_window_extent().y1 <= lowest
+
+
+def test_entries_that_come_in_several_panels_lie_below_all(monkeypatch, tmp_path):
+    figure = figure_of([2, 4], monkeypatch, tmp_path)
+    assert texts(figure.legends[0]) == [f"curve {i}" for i in range(4)]
+    assert all(axes.get_legend() is None for axes in figure.axes)
+
+
+def test_a_title_is_no_wider_than_its_panel(monkeypatch, tmp_path):
+    axis, kept = Axis("x"), []
+    panel = Panel("learning rate 0.5; left at the end: " + "gaussian 2 of 3, " * 6, axis, axis, [Series("a", [1], [1])])
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(PanelFigure([panel] * 3, columns=3), tmp_path / "figure.png")
+    draw_panels.print_panels(PanelFigure([panel]), tmp_path)
+    for figure in kept:
+        figure.draw_without_rendering()
+        boxes = [axes.title.get_window_extent() for axes in figure.axes]
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+        assert boxes[0].x0 > 0 and boxes[-1].x1 < figure.bbox.width
 
 
 def test_points_are_not_joined_by_a_line(monkeypatch, tmp_path):
@@ -128,3 +151,12 @@ def test_steps_are_whole(monkeypatch, tmp_path):
         (axes,) = figure.axes
         assert numbers(axes.xaxis) == ["0", "1", "2"]
         assert {0.5, 1.5} <= {float(number) for number in numbers(axes.yaxis)}
+
+
+def test_heatmaps_say_that_their_colours_are_not_the_same(monkeypatch, tmp_path):
+    series, kept = KernelSeries("", {"labels": torch.zeros(2, dtype=torch.long)}, {}), []
+    for step in (0, 5):
+        series.add(step, (step + 1) * torch.eye(2))
+    monkeypatch.setattr(heatmaps, "save", lambda figure, path: kept.append(figure))
+    heatmaps.draw_heatmaps(series, tmp_path / "heatmap.png")
+    assert "each kernel in its own colour scale" in kept[0].get_suptitle()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import rc_context, rcParams, rcParamsDefault
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, SymmetricalLogLocator
 
 from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
-from orthontk.figures.style import log_label, new_figure, save
+from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, save
 
-MOST_INSIDE = 5  # entries of a legend within a panel
+LETTER = 0.54  # of its size wide, on average
+MOST_INSIDE = 4  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
 FEW_DECADES = 2.0  # over which there may be a single power of ten
@@ -35,12 +37,13 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
     rows = math.ceil(len(content.panels) / content.columns)
     figure, all_axes = new_figure(columns=content.columns, rows=rows)
     for axes, panel in zip(all_axes, content.panels, strict=False):
-        _draw(axes, panel, 9)
+        _draw(axes, panel)
+        axes.set_title(_wrapped(PANEL_WIDTH, 9, panel.title), fontsize=9)
     for axes in all_axes[len(content.panels) :]:
         axes.set_axis_off()
     _draw_legends(figure, all_axes, content, 7)
     intervals = content.intervals if any(map(_has_intervals, content.panels)) else ""
-    if text := "\n".join(filter(None, [title or content.title, intervals])):
+    if text := _wrapped(content.columns * PANEL_WIDTH, 9, title or content.title, intervals):
         figure.suptitle(text, fontsize=9)
     save(figure, path)
     return path
@@ -65,9 +68,8 @@ def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
 
 def _print(panel: Panel, intervals: str, path: Path) -> None:
     figure, (axes,) = new_figure()
-    _draw(axes, panel, 8)
-    if intervals and _has_intervals(panel):
-        axes.set_title("\n".join(filter(None, [panel.title, intervals])))
+    _draw(axes, panel)
+    axes.set_title(_wrapped(COLUMN_WIDTH, 8, panel.title, intervals if _has_intervals(panel) else ""))
     handles, labels = axes.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
     if entries:  # below, where it hides nothing
@@ -77,16 +79,21 @@ def _print(panel: Panel, intervals: str, path: Path) -> None:
     save(figure, path)
 
 
+def _wrapped(width: float, size: float, *lines: str) -> str:
+    """Those lines that say something, none wider than the axes on so many inches; letters of a size in points."""
+    letters = int(0.85 * width * 72 / (LETTER * size))
+    return "\n".join(fill(line, letters) for line in lines if line)
+
+
 def _has_intervals(panel: Panel) -> bool:
     return any(series.has_intervals for series in panel.series)
 
 
-def _draw(axes: Axes, panel: Panel, title_size: float) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
     for series in panel.series:
         _draw_series(axes, series)
     _set_axis(axes, "x", panel.x, [value for series in panel.series for value in series.x])
     _set_axis(axes, "y", panel.y, [value for series in panel.series for value in series.y])
-    axes.set_title(panel.title, fontsize=title_size)
     axes.grid(alpha=0.25, which="both" if panel.y.scale == "log" else "major")
 
 
@@ -104,7 +111,7 @@ def _draw_series(axes: Axes, series: Series) -> None:
     whole = np.isfinite(low) & np.isfinite(high)
     if series.has_bars:
         spread = np.where(whole, [y - low, high - y], 0.0).clip(min=0)
-        axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=width)
+        axes.errorbar(series.x, y, spread, fmt="none", ecolor=series.colour, elinewidth=width, capsize=2)
     else:
         axes.fill_between(series.x, low, high, where=whole, color=series.colour, alpha=0.2, linewidth=0)
 
@@ -156,7 +163,7 @@ def _apart(ticks: Numbers, decades: float) -> list[float]:
 
 
 def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:
-    """A legend wherever entries are new; one for all panels below them if one of these would hide the curves."""
+    """A legend in the panel that has all entries; below all panels if there is none or it would hide the curves."""
     known: set[str] = set()
     with_new: list[Axes] = []
     for axes, panel in zip(all_axes, content.panels, strict=False):
@@ -165,9 +172,10 @@ def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure
             with_new.append(axes)
         known |= entries
     found = [dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)) for axes in with_new]
-    if max(map(len, found), default=0) <= MOST_INSIDE:
-        for axes in with_new:
-            axes.legend(fontsize=size, framealpha=0.6, handlelength=HANDLE)
+    if not with_new:
+        return
+    if len(with_new) == 1 and len(found[0]) <= MOST_INSIDE:
+        with_new[0].legend(fontsize=size, framealpha=0.6, handlelength=HANDLE)
         return
     entries = {label: handle for one in found for label, handle in one.items()}
     place = {"loc": "outside lower center", "ncols": 2 * content.columns, "handlelength": HANDLE}

@@ -25,6 +25,7 @@ def draw_heatmaps(series: KernelSeries, path: Path) -> Path:
         axes.set_xticks(starts, [labels[i] for i in starts])
         axes.set_yticks(starts, [labels[i] for i in starts])
     all_axes[0].set_ylabel("probe image, sorted by class")
+    figure.suptitle("The NTK on the probe, each kernel in its own colour scale", fontsize=9)
     save(figure, path)
     return path
 

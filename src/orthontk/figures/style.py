@@ -17,9 +17,12 @@ STEPS = "step (updates made)"
 DECIMALS = (5e-4, 5e4)  # between which they are short
 
 
+PANEL_WIDTH = 4.6  # inches
+
+
 def new_figure(columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure with its axes in a flat list; it belongs to no window, so nothing needs closing."""
-    figure = Figure(figsize=(4.6 * columns, 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(PANEL_WIDTH * columns, 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     return figure, axes
 
@@ -64,8 +67,6 @@ def log_label(low: float, high: float, digits: int = 6) -> Callable[..., str]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    for axes in figure.axes:
-        axes.title.set_wrap(True)  # a study's title names its data, and is longer than one panel is wide
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)
