@@ -125,6 +125,15 @@ def test_an_axis_of_settings_has_its_numbers_at_the_values_run(values, written, 
         assert numbers(figure.axes[0].xaxis) == written
 
 
+def test_numbers_at_the_values_run_do_not_run_into_each_other(monkeypatch, tmp_path):
+    values = [10 ** (place / 3 - 2.5) for place in range(8)]
+    panel = Panel("", axis_of_settings("x", values), Axis("y"), [Series("a", values, values)])
+    for figure in drawn(panel, monkeypatch, tmp_path):
+        ticks = [tick for tick in figure.axes[0].xaxis.get_major_ticks() if tick.label1.get_text()]
+        boxes = [tick.label1.get_window_extent() for tick in ticks]
+        assert len(boxes) >= 3 and all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
 def test_a_figure_says_what_its_bands_are(monkeypatch, tmp_path):
     axis = Axis("x")
     with_band = Panel("depth 3", axis, axis, [Series("a", [0, 1], [0, 1], low=[0, 0], high=[1, 2])])

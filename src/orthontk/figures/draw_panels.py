@@ -1,7 +1,7 @@
 """Panels drawn by Matplotlib, as a PNG to look at or a PDF to print."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -20,7 +20,7 @@ MOST_INSIDE = 4  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
 FEW_DECADES = 2.0  # over which there may be a single power of ten
-CLOSEST = 0.12  # of an axis, from one number to the next
+LETTER_ON_AXIS = 0.024  # of an axis, each letter of its numbers
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
     "pdf.fonttype": 42,  # whole outlines, which publishers ask for, instead of Type 3
@@ -139,8 +139,9 @@ def _number(side: MatplotlibAxis, axis: Axis) -> None:
     decades = math.log10(high / low) if axis.scale == "log" else math.log10(max(high, 1)) + LINEAR
     side.set_major_formatter(log_label(low, high))
     if axis.scale == "log" and axis.ticks:
-        side.set_major_formatter(log_label(low, high, digits=3))
-        side.set_major_locator(FixedLocator(_apart(axis.ticks, CLOSEST * decades)))
+        label = log_label(low, high, digits=3)
+        side.set_major_formatter(label)
+        side.set_major_locator(FixedLocator(_apart(axis.ticks, label, decades)))
         side.set_minor_locator(FixedLocator(axis.ticks))
         side.set_minor_formatter(NullFormatter())
         return
@@ -153,11 +154,12 @@ def _number(side: MatplotlibAxis, axis: Axis) -> None:
     side.set_minor_formatter(log_label(low, high))
 
 
-def _apart(ticks: Numbers, decades: float) -> list[float]:
-    """Those whose numbers do not run into each other."""
+def _apart(ticks: Numbers, label: Callable[[float], str], decades: float) -> list[float]:
+    """Those whose numbers do not run into each other on an axis of so many decades."""
     kept = list(ticks[:1])
     for tick in ticks[1:]:
-        if math.log10(tick / kept[-1]) >= decades:
+        letters = (len(label(kept[-1])) + len(label(tick))) / 2 + 1
+        if math.log10(tick / kept[-1]) >= letters * LETTER_ON_AXIS * decades:
             kept.append(tick)
     return kept
 

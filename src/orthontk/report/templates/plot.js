@@ -66,7 +66,7 @@ function axisLayout(axis, isLog, values) {
   const { text, grid } = colours();
   const layout = {
     title: { text: plain(axis.label), font: { size: 12 } }, automargin: true, type: isLog ? "log" : "linear",
-    gridcolor: grid, linecolor: text, zeroline: false, exponentformat: "power", ticks: "outside", showline: true,
+    gridcolor: grid, linecolor: text, zeroline: false, exponentformat: isLog && haveShortDecimals(values) ? "none" : "power", ticks: "outside", showline: true,
   };
   const [low, high] = axis.ends;
   if (low !== null && high !== null && !isLog) layout.range = [low, high];
@@ -81,6 +81,11 @@ function axisLayout(axis, isLog, values) {
 function logTicks(count) {
   if (count > 2) return 1;
   return count > 0.6 ? "D2" : null;
+}
+
+// As in Matplotlib's figures.
+function haveShortDecimals(values) {
+  return values.every((value) => value <= 0 || (value >= 5e-4 && value <= 5e4));
 }
 
 function decades(values) {
