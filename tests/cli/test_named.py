@@ -57,8 +57,8 @@ def test_a_preset_that_is_no_yaml(train, tmp_path):
     assert_says(train(f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"), f"{preset}, line 4: ")
 
 
-def test_meanfield_refuses_as_the_other_commands_do():
-    with pytest.raises(SystemExit, match=r"^error: activation=tanhh: expected one of"):
+def test_meanfield_names_the_option_that_it_refuses():
+    with pytest.raises(SystemExit, match=r"^error: --activation=tanhh: expected one of"):
         meanfield(["--activation", "tanhh", "--critical", "0.02"])
 
 
