@@ -57,8 +57,8 @@ def empirical_ntk(
 
     Raises:
         InvalidValue: an argument outside what is accepted, such as inputs that the network does not take; a network
-            that mixes examples (BatchNorm in training mode), draws random numbers (Dropout in training mode), writes to
-            its parameters or lowers its own precision; with `out`, one that chooses its operations by the examples.
+            that mixes examples (BatchNorm in training mode), draws random numbers (Dropout in training mode) or lowers
+            its own precision; with `out`, one that chooses its operations by the examples.
 
     Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout
     of zeros, goes unnoticed. Hooks on modules and on tensors of the forward pass are followed, forward and backward;

@@ -14,7 +14,6 @@ from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import Recorder
 from orthontk.kernels.uses import Use
-from orthontk.kernels.written_parameters import ParametersKept
 
 
 @dataclass
@@ -53,8 +52,7 @@ def record(
     `Recorder`) their number is no other length.
     """
     recorded = {name: p for name, p in tensors.trainable.items() if names is None or name in names}
-    keeps = ParametersKept([*tensors.trainable.values(), *tensors.fixed.values()]) if batches is None else None
-    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS, batches, keeps) as recorder:
+    with torch.enable_grad(), Recorder(recorded, len(x), HANDLERS, batches) as recorder:
         outputs = tensors.call(net, x)
     leaves = leaves_of(outputs.grad_fn)
     if any(id(p) in leaves for p in net.parameters()):

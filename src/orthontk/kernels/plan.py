@@ -81,8 +81,7 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
         structured: False leaves every parameter to the fallback, as for a network that cannot be recorded.
 
     Raises:
-        InvalidValue: the network mixes examples, writes to its parameters, does not take the inputs, or one pass of it
-            was refused.
+        InvalidValue: the network mixes examples, does not take the inputs, or one pass of it was refused.
     """
     probe = _few_of(x, tensors)
     saved: dict[int, int] = {}

@@ -28,7 +28,6 @@ from orthontk.kernels.graph import leaves_of
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.reordering import may_reorder
 from orthontk.kernels.uses import Use
-from orthontk.kernels.written_parameters import ParametersKept
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
 NUMBERS_OF = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__int__, Tensor.__bool__, Tensor.__index__}
@@ -70,7 +69,6 @@ class Recorder(TorchFunctionMode):
         handlers: by torch function, what records its uses.
         batches: by parameter, whether what it met each time was a batch of examples, as a pass over a few showed whose
             number is no other length. None in that pass, where a first axis of that length is the examples'.
-        keeps: refuses a pass that writes to parameters, recorded or not.
 
     Attributes:
         uses: one entry for each recorded use.
@@ -91,11 +89,9 @@ class Recorder(TorchFunctionMode):
         examples: int,
         handlers: dict[Callable, Callable],
         batches: dict[str, list[bool]] | None = None,
-        keeps: ParametersKept | None = None,
     ) -> None:
         super().__init__()
         self.trainable, self.examples, self.handlers, self.batches = trainable, examples, handlers, batches
-        self.keeps = keeps
         self.met: dict[str, list[bool]] = defaultdict(list)
         self.hides_gradients = False
         self.functions: dict[str, ParameterFunction] = {}
@@ -108,8 +104,6 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types, args=(), kwargs=None):
         kwargs, result = kwargs or {}, NotImplemented
-        if self.keeps is not None:
-            func = self.keeps.guarded(func, args, kwargs)
         if self.references and (func in DIFFERENTIATES or self._may_reorder(func, args, kwargs)):
             raise CannotRecord
         if (handler := self.handlers.get(func)) and _is_known(handler, args, kwargs) and torch.is_grad_enabled():
