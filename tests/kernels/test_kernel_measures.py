@@ -22,7 +22,7 @@ def test_spectral_measures_of_a_known_spectrum():
     theta = kernel_with_spectrum([1.0, 2.0, 5.0])
     spectrum = measures.eigenvalues(theta)
     assert spectrum.tolist() == pytest.approx([1, 2, 5])
-    assert measures.condition_number(spectrum, theta.dtype) == pytest.approx(5)
+    assert measures.condition_number(spectrum, theta) == pytest.approx(5)
     entropy = -sum(p * math.log(p) for p in (1 / 8, 2 / 8, 5 / 8))
     assert measures.effective_rank(spectrum) == pytest.approx(math.exp(entropy))
 
@@ -33,7 +33,7 @@ def test_spectral_measures_of_a_full_kernel_are_those_of_its_matrix():
     assert torch.equal(measures.flatten_outputs(theta), matrix)
     spectrum = measures.eigenvalues(theta)
     assert spectrum.tolist() == pytest.approx([1, 2, 3, 4, 5, 6])
-    assert measures.condition_number(spectrum, theta.dtype) == pytest.approx(6)
+    assert measures.condition_number(spectrum, theta) == pytest.approx(6)
 
 
 def test_flatten_outputs_puts_example_before_output():
@@ -44,8 +44,9 @@ def test_flatten_outputs_puts_example_before_output():
 
 
 def test_a_singular_kernel_has_infinite_condition_and_lower_rank():
-    spectrum = measures.eigenvalues(kernel_with_spectrum([0.0, 2.0, 2.0]))
-    assert measures.condition_number(spectrum, torch.float64) == math.inf
+    theta = kernel_with_spectrum([0.0, 2.0, 2.0])
+    spectrum = measures.eigenvalues(theta)
+    assert measures.condition_number(spectrum, theta) == math.inf
     assert measures.effective_rank(spectrum) == pytest.approx(2)
 
 
@@ -54,18 +55,30 @@ def test_a_narrow_deep_network_has_the_condition_number_of_float64(scheme):
     net = initialize(FCN(20, 10, 16, 5), scheme, torch.Generator().manual_seed(0)).double()
     x = torch.randn(32, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     exact, theta = empirical_ntk(net, x, dtype=torch.float64), empirical_ntk(net.float(), x.float())
-    expected = measures.condition_number(measures.eigenvalues(exact), exact.dtype)
+    expected = measures.condition_number(measures.eigenvalues(exact), exact)
     assert 1e2 < expected < 1e6
-    assert measures.condition_number(measures.eigenvalues(theta), theta.dtype) == pytest.approx(expected, rel=0.01)
+    assert measures.condition_number(measures.eigenvalues(theta), theta) == pytest.approx(expected, rel=0.01)
+
+
+def rounded_to_regular(size, scale, dtype, seed):
+    """λ_min over its rounding, of a kernel that is singular in one direction: two inputs, `scale` long, on a line."""
+    x = torch.randn(size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x[1] = 0.7 * x[0]
+    x[:2] *= scale
+    theta = (x @ x.mT).to(dtype)
+    spectrum = measures.eigenvalues(theta)
+    return spectrum[0].item() / measures.rounding(spectrum, theta)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("rank", [1, 63])
-def test_a_kernel_that_rounding_alone_makes_definite_has_no_condition_number(dtype, rank):
-    for seed in range(20):
-        x = torch.randn(64, rank, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        theta = (x @ x.mT).to(dtype)
-        assert measures.condition_number(measures.eigenvalues(theta), dtype) == math.inf
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("size", [2, 16, 128])
+def test_a_kernel_that_rounding_alone_makes_definite_is_told(size, scale, dtype):
+    assert max(rounded_to_regular(size, scale, dtype, seed) for seed in range(50)) < 1
+
+
+def test_what_rounding_makes_of_a_zero_is_not_far_below_the_bound():
+    assert max(rounded_to_regular(2, 1.0, torch.float32, seed) for seed in range(50)) > 0.1
 
 
 def test_relative_change_is_frobenius():

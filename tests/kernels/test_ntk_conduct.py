@@ -278,21 +278,40 @@ def test_monte_carlo_mean_of_a_one_hidden_layer_network():
     assert ((draws.mean(0) - expected).abs() <= 4.5 * error + 1e-12).all()
 
 
-@pytest.mark.parametrize("refused", ["x1", "x2"])
-def test_inputs_that_the_network_does_not_take_are_named(refused):
-    net = nn.Sequential(nn.Linear(12, 3), nn.Tanh(), nn.Linear(3, 2))
-    given = {"x1": torch.ones(4, 12), refused: torch.ones(5, 3, 4)}
-    with pytest.raises(
-        InvalidValue, match=rf"^{refused}=\(5, 3, 4\): expected .*; torch says: mat1 and mat2"
-    ) as refusal:
-        empirical_ntk(net, **given)
-    assert isinstance(refusal.value.__cause__, RuntimeError)
+WITH_LENGTH = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten())  # whose outputs are as many as the input's length says
 
 
-def test_what_goes_wrong_in_a_network_by_itself_is_not_blamed_on_its_inputs():
+@pytest.mark.parametrize(
+    ("net", "shapes", "said"),
+    [
+        (nn.Linear(12, 3), {"x1": (5, 3, 4)}, r"x1, .*\(5, 3, 4\), .*: mat1 and mat2"),
+        (nn.Linear(12, 3), {"x1": (4, 12), "x2": (5, 3, 4)}, r"x2, .*\(5, 3, 4\), .*: mat1 and mat2"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), {"x1": (5,)}, r"x1, .*\(5,\), .*: Dimension out of range"),
+        (nn.Embedding(3, 2), {"x1": (5,)}, r"x1, torch.float32 .*: Expected tensor for argument #1 'indices'"),
+        (WITH_LENGTH, {"x1": (4, 1, 8), "x2": (4, 1, 9)}, r"as many outputs as x1, 12; found 14"),
+    ],
+)
+def test_inputs_that_the_network_does_not_take(net, shapes, said):
+    with pytest.raises(InvalidValue, match=said):
+        empirical_ntk(net, **{name: torch.ones(shape) for name, shape in shapes.items()})
+
+
+def test_what_goes_wrong_in_a_network_by_itself_stays_the_cause():
     class Broken(nn.Linear):
         def forward(self, x):
             raise RuntimeError("out of coffee")
 
-    with pytest.raises(RuntimeError, match="coffee"):
+    with pytest.raises(InvalidValue, match=r"^net=Broken: expected one that takes x1, .*: out of coffee") as refusal:
         empirical_ntk(Broken(3, 2), torch.ones(4, 3))
+    assert isinstance(refusal.value.__cause__, RuntimeError)
+
+
+def test_embeddings_that_rescale_their_weights_are_refused():
+    for kind in (nn.Embedding, nn.EmbeddingBag):
+        net = kind(10, 4, max_norm=0.5)
+        weight = net.weight.detach().clone()
+        with pytest.raises(
+            InvalidValue, match=rf"^net={kind.__name__}\(max_norm=…\): expected an embedding that does not"
+        ):
+            empirical_ntk(net, torch.tensor([[1], [2]]))
+        assert torch.equal(net.weight, weight)

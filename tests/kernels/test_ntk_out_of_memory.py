@@ -1,5 +1,7 @@
 """Memory that runs out is not taken for an operation that torch does not know."""
 
+import re
+
 import pytest
 import torch
 from function_network import Net, two_layers
@@ -57,12 +59,21 @@ def test_memory_that_runs_out_is_told_as_such(compute, function):
         compute(Net(function, **two_layers(), calls=[]), torch.ones(5, 4))
 
 
-def test_so_is_a_gpus():
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_so_is_a_gpus(error):
     def function(net, x):
         net.calls.append(1)
         if len(net.calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return net.readout(net.first(x))
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(RuntimeError, match=re.escape(str(error))):
         empirical_ntk(Net(function, **two_layers(), calls=[]), torch.ones(5, 4))

@@ -63,6 +63,17 @@ def test_what_a_pass_registers_does_not_stay(seeded, compute):
     assert not net.first._forward_hooks and not net.seen
 
 
+def test_dictionaries_that_take_no_changes_are_left_alone(seeded):
+    class Frozen(dict):
+        def update(self, *_):
+            raise TypeError("frozen")
+
+    net = Net(lambda net, x: net.readout(net.first(x)), **two_layers(), settings=Frozen(width=4))
+    for compute in (outputs_of, empirical_ntk):
+        compute(net, torch.randn(3, 4))
+        assert net.settings == {"width": 4}
+
+
 def test_parts_of_the_inputs_have_the_outputs_of_the_whole(seeded):
     net, x = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).double(), torch.randn(7, 4)
     torch.testing.assert_close(outputs_of(net, x, chunk=3), net(x.double()))

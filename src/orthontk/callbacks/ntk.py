@@ -121,7 +121,7 @@ def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, 
         "ntk/change": measures.relative_change(theta, initial),
         **({"ntk/alignment": measures.alignment(theta, F.one_hot(labels))} if several else {}),
         "ntk/top_eigenvalue": spectrum[-1].item(),
-        "ntk/condition_number": measures.condition_number(spectrum, theta.dtype),
+        "ntk/condition_number": measures.condition_number(spectrum, theta),
         "ntk/effective_rank": measures.effective_rank(spectrum),
         "ntk/offdiagonal": measures.offdiagonal(theta),
     }

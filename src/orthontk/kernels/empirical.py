@@ -56,15 +56,15 @@ def empirical_ntk(
         (N₁, N₂, O, O) for `full`, otherwise (N₁, N₂); a memory map of the file with `out`.
 
     Raises:
-        InvalidValue: an argument outside what is accepted, such as inputs that the network does not take; a network
-            that mixes examples (BatchNorm in training mode), draws random numbers (Dropout in training mode) or lowers
-            its own precision; with `out`, one that chooses its operations by the examples.
+        InvalidValue: an argument outside what is accepted; a network that does not take the inputs, mixes examples
+            (BatchNorm in training mode), draws random numbers (Dropout in training mode) or lowers its own precision;
+            with `out`, one that chooses its operations by the examples.
 
     Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout
     of zeros, goes unnoticed. Hooks on modules and on tensors of the forward pass are followed, forward and backward;
-    those on parameters are not, as other tensors stand in for these. The network is left as it was: no random
-    numbers, no `.grad`, no hooks, no attributes. Arithmetic settings and generators are the process's: two threads
-    must not call it, or draw numbers, at once.
+    those on parameters are not, as other tensors stand in for these. The network is left as it was, but for what its
+    own forward pass writes to its parameters: no random numbers, no `.grad`, no hooks, no attributes. Arithmetic
+    settings and generators are the process's: two threads must not call it, or draw numbers, at once.
 
     >>> net = nn.Linear(3, 2)  # ∂fₐ/∂W = eₐ xᵀ, ∂fₐ/∂b = eₐ: Θ = (x·x' + 1) I
     >>> empirical_ntk(net, torch.ones(1, 3))[0, 0]

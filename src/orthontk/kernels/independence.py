@@ -68,9 +68,9 @@ def _reaching_others(gradients: Sequence[Tensor | None], example: int) -> set[in
 def require_same_in_another_batch(net: nn.Module, tensors: StandIns, probe: Tensor, outputs: Tensor) -> None:
     """Refuse outputs that depend on the size of the batch, or on the place in it: in reverse, and without one."""
 
-    def outputs_of(examples: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
+    def outputs_of(examples: Tensor, others: dict[str, Tensor] | None = None) -> Tensor:
         with torch.enable_grad():  # as the recorded pass; some networks differentiate within
-            return tensors.call(net, examples, parameters).detach()
+            return tensors.call(net, examples, others).detach()
 
     elsewhere = outputs_of(probe.detach().flip(0)[1:]).flip(0)
     if not _differ(outputs[:-1], elsewhere):
@@ -83,9 +83,9 @@ def require_same_in_another_batch(net: nn.Module, tensors: StandIns, probe: Tens
 
 
 def _nudged(tensors: StandIns) -> dict[str, Tensor]:
-    """The parameters, frozen ones as well, each entry by up to a rounding error larger or smaller."""
+    """Parameters and buffers, frozen ones as well, each entry by up to a rounding error larger or smaller."""
     nudged = {}
-    for name, p in (tensors.trainable | tensors.fixed).items():
+    for name, p in tensors.named():
         if p.is_floating_point() or p.is_complex():
             draws = torch.rand(p.shape, generator=torch.Generator().manual_seed(0)).to(p.device, p.real.dtype)
             nudged[name] = p.detach() * (1 + 2 * torch.finfo(p.dtype).eps * (2 * draws - 1))

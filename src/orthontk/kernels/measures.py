@@ -78,25 +78,25 @@ def alignment(theta: Tensor, targets: Tensor) -> float:
     return ((y * (kernel @ y)).sum() / (kernel.norm() * (y.mT @ y).norm())).item()  # ‖yyᵀ‖ = ‖yᵀy‖
 
 
-def rounding(spectrum: Tensor, dtype: torch.dtype) -> float:
-    """What the least of `eigenvalues` may be off by; below it, it may as well be zero.
+def rounding(spectrum: Tensor, theta: Tensor) -> float:
+    """What the least of the `eigenvalues` of Θ may be off by; below it, it may as well be zero.
 
-    Entries of at most max Θᵢᵢ that are rounded to `dtype`, each by itself, add a random symmetric matrix, whose norm
-    grows with the root of its size (Wigner 1958), so that ε √(N·O) max Θᵢᵢ bounds it; the mean stands for the largest
-    entry here. The solver adds ε N·O λ_max of float64.
+    Entries, which are at most max Θᵢᵢ, are rounded to Θ's dtype, each by itself. That adds a random symmetric matrix,
+    whose norm grows with the root of its size (Wigner 1958): at most ε √(N·O) max Θᵢᵢ. The solver adds ε N·O λ_max of
+    float64.
     """
-    entries = len(spectrum) ** 0.5 * torch.finfo(dtype).eps * spectrum.mean()
-    solver = len(spectrum) * torch.finfo(torch.float64).eps * spectrum[-1]
-    return (entries + solver).item()
+    size, entry = len(spectrum), flatten_outputs(theta).diagonal().max().item()
+    entries = torch.finfo(theta.dtype).eps * size**0.5 * entry
+    return entries + torch.finfo(torch.float64).eps * size * spectrum[-1].item()
 
 
-def condition_number(spectrum: Tensor, dtype: torch.dtype) -> float:
-    """λ_max / λ_min of `eigenvalues`; infinite where λ_min is not above the `rounding` of the kernel's dtype.
+def condition_number(spectrum: Tensor, theta: Tensor) -> float:
+    """λ_max / λ_min, of the `eigenvalues` of Θ; infinite where λ_min is not above their `rounding`.
 
-    >>> condition_number(torch.tensor([2.0, 8.0]), torch.float32)
+    >>> condition_number(torch.tensor([2.0, 8.0]), torch.diag(torch.tensor([2.0, 8.0])))
     4.0
     """
-    return (spectrum[-1] / spectrum[0]).item() if spectrum[0] > rounding(spectrum, dtype) else float("inf")
+    return (spectrum[-1] / spectrum[0]).item() if spectrum[0] > rounding(spectrum, theta) else float("inf")
 
 
 def effective_rank(spectrum: Tensor) -> float:

@@ -31,14 +31,14 @@ class StandIns:
         """All of them."""
         yield from (*self.trainable.items(), *self.fixed.items(), *self.buffers.items())
 
-    def call(self, net: nn.Module, x: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """net(x) with the stand-ins, or others for some of the parameters, flattened to (N, O).
+    def call(self, net: nn.Module, x: Tensor, others: dict[str, Tensor] | None = None) -> Tensor:
+        """net(x) with the stand-ins, or others for some of them, flattened to (N, O).
 
         Raises:
             InvalidValue: what the network returns is no batch of real outputs; it cannot be computed in another type.
         """
-        values = self.trainable | self.fixed | (parameters or {})
-        values |= {name: buffer.clone() for name, buffer in self.buffers.items()}
+        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        values = self.trainable | self.fixed | buffers | (others or {})
         everywhere = {place: values[name] for place, name in self.places.items()}
         # A copy, as a layer that works in place may write to it: x is the caller's, or a leaf, where none may write.
         try:

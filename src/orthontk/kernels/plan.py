@@ -85,9 +85,9 @@ def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, proble
     """
     probe = _few_of(x, tensors)
     saved: dict[int, int] = {}
-    recorded = _probe(net, tensors, probe, saved) if structured else None
-    if recorded is None:
-        with taking("x1", x):
+    with taking(net, "x1", x):
+        recorded = _probe(net, tensors, probe, saved) if structured else None
+        if recorded is None:
             structured, recorded = False, record(net, tensors, probe, names=())
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)

@@ -50,10 +50,17 @@ class NTKProblem:
         return self.outputs == "trace"
 
     def make_plan(self, structured: bool = True) -> None:
-        if self.x2 is not None and (self.x2.shape[1:], self.x2.dtype) != (self.x1.shape[1:], self.x1.dtype):
-            with torch.enable_grad(), taking("x2", self.x2):  # as in the plan, which is made from x1 alone
-                self.tensors.call(self.net, self.x2[:2])
         self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
+        if self.x2 is not None and (self.x2.shape[1:], self.x2.dtype) != (self.x1.shape[1:], self.x1.dtype):
+            self._require_as_many_outputs(self.x2)
+
+    def _require_as_many_outputs(self, x2: Tensor) -> None:
+        """Of inputs of another shape; the plan is made from x1 alone."""
+        with torch.enable_grad(), taking(self.net, "x2", x2):
+            found = self.tensors.call(self.net, x2[:2]).shape[1]
+        if found != self.plan.features:
+            accepted = f"inputs with as many outputs as x1, {self.plan.features}; found {found}"
+            raise InvalidValue("x2", tuple(x2.shape), accepted)
 
     def make_grid(self) -> None:
         n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize

@@ -10,16 +10,15 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from orthontk.checks import InvalidValue
-
-MISFITS = ("shape", "size", "dtype")  # a word of what torch says of inputs that do not fit
+from orthontk.kernels.out_of_memory import raise_out_of_memory
 
 
 def check_network(net: nn.Module) -> None:
     """Refuses, by name, modules that mix or randomize examples.
 
     Raises:
-        InvalidValue: a BatchNorm that uses the batch's own statistics, active dropout, TorchScript, or a lazy module
-            that was never called.
+        InvalidValue: a BatchNorm that uses the batch's own statistics, active dropout, TorchScript, an embedding that
+            rescales its weights, or a lazy module that was never called.
     """
     for name, module in net.named_modules():
         kind, place = type(module).__name__, name or "net"
@@ -30,6 +29,8 @@ def check_network(net: nn.Module) -> None:
         dropout = module.p if isinstance(module, _DropoutNd) else getattr(module, "dropout", 0)
         if module.training and isinstance(dropout, float) and dropout > 0:
             raise InvalidValue(place, f"{kind}(p={dropout:g})", "no randomness; call net.eval()")
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+            raise InvalidValue(place, f"{kind}(max_norm=…)", "an embedding that does not rescale its own weights")
         if isinstance(module, torch.jit.ScriptModule):
             raise InvalidValue(place, kind, "an nn.Module that is not TorchScript, whose operations cannot be seen")
 
@@ -74,15 +75,20 @@ def complete_backward() -> Iterator[None]:
 
 
 @contextmanager
-def taking(name: str, x: Tensor) -> Iterator[None]:
-    """Refuses inputs, by the name of the argument, of which the network's forward pass says that they do not fit it."""
+def taking(net: nn.Module, name: str, x: Tensor) -> Iterator[None]:
+    """Refuses a network whose forward pass fails on inputs, called `name`, whichever of the two it is that is wrong."""
     try:
         yield
-    except RuntimeError as error:  # which is all that torch raises for sizes and types
-        if isinstance(error, torch.OutOfMemoryError) or not any(word in str(error) for word in MISFITS):
-            raise
-        accepted = f"inputs that the network takes; torch says: {str(error).splitlines()[0]}"
-        raise InvalidValue(name, tuple(x.shape), accepted) from error
+    except InvalidValue:
+        raise
+    except (RuntimeError, IndexError, ValueError, AssertionError) as error:  # as torch raises for sizes and types
+        if isinstance(error, RuntimeError):
+            raise_out_of_memory(error)
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        accepted = (
+            f"one that takes {name}, {x.dtype} of shape {tuple(x.shape)}, in batches of any size; it says: {said}"
+        )
+        raise InvalidValue("net", type(net).__name__, accepted) from error
 
 
 def _random_state(cuda: list[torch.device]) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """What a computation about a network must neither be disturbed by nor leave behind."""
 
+import operator
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from torch import nn
 
 from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import no_random_numbers
+
+Container = list | set | dict
 
 
 @contextmanager
@@ -52,7 +55,7 @@ def _attributes_kept(net: nn.Module) -> Iterator[None]:
     """
     before = [(module, dict(vars(module))) for module in net.modules()]
     values = [value for _, attributes in before for value in attributes.values()]
-    containers = [(value, value.copy()) for value in values if isinstance(value, list | set | dict)]
+    containers = [(value, value.copy()) for value in values if isinstance(value, Container)]
     try:
         yield
     finally:
@@ -60,8 +63,17 @@ def _attributes_kept(net: nn.Module) -> Iterator[None]:
             vars(module).clear()
             vars(module).update(attributes)
         for value, content in containers:
-            value.clear()
-            if isinstance(value, list):
-                value.extend(content)
-            else:
-                value.update(content)
+            if not _same(value, content):  # some do not let themselves be emptied
+                value.clear()
+                if isinstance(value, list):
+                    value.extend(content)
+                else:
+                    value.update(content)
+
+
+def _same(value: Container, content: Container) -> bool:
+    """Whether the very same objects are in two lists, sets or dictionaries, in the same order."""
+    parts = (
+        (value, content) if not isinstance(value, dict) else ([*value, *value.values()], [*content, *content.values()])
+    )
+    return len(value) == len(content) and all(map(operator.is_, *parts))

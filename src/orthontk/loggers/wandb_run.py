@@ -205,7 +205,7 @@ def kernel_media(theta: Tensor) -> dict[str, Any]:
     heatmap = measures.mean_over_outputs(theta).double()
     heatmap = (255 * (heatmap - heatmap.min()) / (heatmap.max() - heatmap.min()).clamp_min(1e-300)).to(torch.uint8)
     spectrum = measures.eigenvalues(theta)
-    smallest = max(measures.rounding(spectrum, theta.dtype), 1e-300)  # of a kernel of zeros
+    smallest = max(measures.rounding(spectrum, theta), 1e-300)  # of a kernel of zeros
     eigenvalues = spectrum.clamp_min(smallest).log10()
     return {
         "ntk/heatmap": wandb.Image(heatmap.cpu().numpy()),

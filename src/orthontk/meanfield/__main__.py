@@ -137,7 +137,7 @@ def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:
 
 def _spectrum(ntk: torch.Tensor) -> list[str]:
     spectrum = eigenvalues(ntk)
-    values = ntk.diag().mean(), spectrum[-1], spectrum.median(), spectrum[0], condition_number(spectrum, ntk.dtype)
+    values = ntk.diag().mean(), spectrum[-1], spectrum.median(), spectrum[0], condition_number(spectrum, ntk)
     return [*(f"{float(v):.4g}" for v in values), f"{effective_rank(spectrum):.1f}"]
 
 
