@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
+from orthontk.report.apart import name_differences
 from orthontk.report.claims import SUPPORTED
 from orthontk.report.gather import Run
 from orthontk.studies import DynamicalIsometry
@@ -44,7 +45,13 @@ def test_explicit_variances_are_a_regime_of_their_own(study, tmp_path):
 
 
 def test_regimes_are_compared_by_q(study, tmp_path):
-    table = study.table(runs(tmp_path, {"critical": 1.0}, {"critical": 0.0259}, VARIANCES))
+    resolved = [  # as runs write their settings
+        {"critical": 1.0, "weight_var": 2.15, "bias_var": 0.15},
+        {"critical": 0.0259, "weight_var": 1.05, "bias_var": 2e-5},
+    ]
+    found = runs(tmp_path, *resolved, VARIANCES)
+    name_differences(found)
+    table = study.table(found)
     claims = study.claims(table)
     assert sorted(claim.where for claim in claims) == [
         "FCN tanh L=20 n=128 q*=0.0259 against q*=1.0, end of training",

@@ -29,7 +29,7 @@ class DynamicalIsometry(Study):
     """
 
     PANEL = ("family", "activation", "depth", "width", "critical", "weight_var", "bias_var")
-    AXES = ("model.critical",)
+    AXES = ("model.critical", "model.weight_var", "model.bias_var")
     NEEDS = "Gaussian and orthogonal weights of the same seeds, or a prediction of mean-field theory"
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
