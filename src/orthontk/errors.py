@@ -117,8 +117,15 @@ def _choices_with(key: str) -> str:
     """Where another choice of the key's group has it, which: `data.path` of the sets that are read from files."""
     group, _, name = key.rpartition(".")
     files = sorted(Path(sys.argv[0]).parent.glob(f"conf/{group.replace('.', '/')}/*.yaml")) if group else []
-    having = [file.stem for file in files if name in (OmegaConf.load(file) or {})]
+    having = [file.stem for file in files if name in _keys_in(file)]
     return f"; {group}={' or '.join(having)} has it" if having else ""
+
+
+def _keys_in(file: Path) -> set[str]:
+    try:
+        return {str(key) for key in OmegaConf.load(file)}
+    except (OSError, ValueError, TypeError, yaml.YAMLError, OmegaConfBaseException):
+        return set()
 
 
 def _one_line(error: BaseException) -> str:

@@ -33,8 +33,6 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         # What another run's checkpoint brings along is a setting. Its path, not what is there: a run directory that
         # trains on has another checkpoint then, and the same command would not find the run that it had begun.
         identity["resume"] = absolute(config.get("resume"))
-    if (data := identity.get("data") or {}).get("path") is not None:
-        data["path"] = absolute(data["path"])
     stored = identity.pop(EVALUATED, None)
     if identity.get("mode") == "test" and identity.get("ckpt_path") is not None:
         identity["ckpt_path"] = stored or content_of(identity["ckpt_path"])
@@ -43,9 +41,9 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     return identity
 
 
-def absolute(path: Any, folder: str = "") -> str:
-    """The same path from every folder, taken from `folder` (default: the current one); an address is one already."""
-    return str(path) if "://" in str(path) else os.path.abspath(os.path.join(folder, str(path)))
+def absolute(path: Any) -> str:
+    """The same path from every folder."""
+    return os.path.abspath(str(path))
 
 
 def content_of(path: Any) -> str:

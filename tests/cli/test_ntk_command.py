@@ -225,17 +225,9 @@ def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, t
     torch.testing.assert_close(kernels(tmp_path / "own.safetensors")[1], kernel)
 
 
-def test_data_that_are_at_another_place_now(small, recompute, image_folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(image_folder.parent)
-    settings = (
-        "data=mnist",
-        f"data.path={image_folder.name}",
-        "data.train_size=60",
-        "data.val_size=0",
-        "data.test_size=20",
-    )
+def test_data_that_are_at_another_place_now(small, recompute, image_folder, tmp_path):
+    settings = "data=mnist", f"data.path={image_folder}", "data.train_size=60", "data.val_size=0", "data.test_size=20"
     run = small(*settings, "checkpoint.keep=all", "callbacks.ntk.steps=[]").run_directory
-    assert OmegaConf.load(run / "config.yaml").data.path == str(image_folder)
     (tmp_path / "moved").mkdir()
     for name in ("train", "test"):
         (image_folder / f"{name}.parquet").rename(tmp_path / "moved" / f"{name}.parquet")

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from orthontk.figures import draw_panels, heatmaps
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, axis_of_settings
@@ -169,3 +170,11 @@ def test_heatmaps_say_that_their_colours_are_not_the_same(monkeypatch, tmp_path)
     monkeypatch.setattr(heatmaps, "save", lambda figure, path: kept.append(figure))
     heatmaps.draw_heatmaps(series, tmp_path / "heatmap.png")
     assert "each kernel in its own colour scale" in kept[0].get_suptitle()
+
+
+def test_powers_of_ten_are_as_long_as_they_are_seen():
+    axes = Figure().subplots()
+    axes.set(xscale="log", xlim=(1e-5, 1))
+    rates = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    draw_panels._number(axes.xaxis, axis_of_settings("learning rate", rates))
+    assert list(axes.xaxis.get_major_locator()()) == rates

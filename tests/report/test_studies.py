@@ -68,7 +68,7 @@ def test_a_study_of_whose_claims_none_can_be_judged_says_what_it_needs(tmp_path,
     reporter.update()
     reporter.write()
     show(reporter.judged, {}, tmp_path)
-    needs = "not judged: needs Gaussian weights and another initialization, of the same seeds"
+    needs = "not judged: needs losses after an update of Gaussian weights and of another initialization"
     assert needs in (tmp_path / "report" / "claims.md").read_text()
     assert needs in (tmp_path / "report" / "index.html").read_text()
     assert needs[:10] in capsys.readouterr().out

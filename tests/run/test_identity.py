@@ -56,13 +56,6 @@ def test_a_path_to_resume_from_is_one_however_it_is_given(config_of, tmp_path, m
     assert len({run_hash(config_of(f"resume={path}")) for path in ("run", "other")}) == 2
 
 
-def test_data_are_at_one_place_however_their_path_is_given(config_of, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    paths = "digits", "./digits/", f"{tmp_path}/digits"
-    assert len({run_hash(config_of("data=mnist", f"data.path={path}")) for path in paths}) == 1
-    assert len({run_hash(config_of("data=mnist", f"data.path={path}")) for path in ("digits", "other", "null")}) == 3
-
-
 def leaves(node, prefix=""):
     for key, value in node.items():
         if isinstance(value, dict):

@@ -64,3 +64,9 @@ def test_too_few_seeds_decide_nothing(ends):
 def test_infinite_ends_become_null_in_json():
     plain = difference("c", "w", "s", Interval(np.nan, -np.inf, np.inf, 9), 0).plain()
     assert plain["estimate"] is None and plain["low"] is None and plain["verdict"] == UNDECIDED
+
+
+def test_shrinking_that_was_seen_in_too_few_seeds_decides_nothing():
+    few = Shrinking(Interval(0.2, 0.19, 0.21, 2), Interval(0.18, 0.17, 0.19, 2))
+    for judge in (sameness, below):
+        assert judge("c", "w", "s", interval(0.01, 0.02), 0.1, shrinking=few).verdict == UNDECIDED

@@ -101,7 +101,7 @@ def _draw_series(axes: Axes, series: Series) -> None:
     width = series.width * rcParams["lines.linewidth"] / rcParamsDefault["lines.linewidth"]
     style = {"color": series.colour, "linestyle": series.line or "none", "linewidth": width, "alpha": series.opacity}
     (line,) = axes.plot(series.x, series.y, marker=series.marker or None, markersize=3, **style)
-    if series.in_legend:
+    if series.in_legend and len(series.x):
         line.set_label(series.name)
     if series.marker in ("^", "x"):
         line.set(markerfacecolor="none", clip_on=False, markersize=6)
@@ -158,10 +158,15 @@ def _apart(ticks: Numbers, label: Callable[[float], str], decades: float) -> lis
     """Those whose numbers do not run into each other on an axis of so many decades."""
     kept = list(ticks[:1])
     for tick in ticks[1:]:
-        letters = (len(label(kept[-1])) + len(label(tick))) / 2 + 1
+        letters = (_shown(label(kept[-1])) + _shown(label(tick))) / 2 + 1
         if math.log10(tick / kept[-1]) >= letters * LETTER_ON_AXIS * decades:
             kept.append(tick)
     return kept
+
+
+def _shown(text: str) -> int:
+    """How many letters of a label are seen: what is between dollars is Mathtext."""
+    return len(text.replace("\\times", "×").translate(str.maketrans("", "", "$^{}")))
 
 
 def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:

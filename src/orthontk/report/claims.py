@@ -117,7 +117,7 @@ def below(
 def _inside(claim: Claim, low: float, high: float, shrinking: Shrinking | None) -> Claim:
     """The claim with its verdict: whether the whole interval is inside, and the gap shrinks where it has to."""
     interval = claim.interval
-    if _too_few(interval):
+    if _too_few(interval) or (shrinking is not None and shrinking.decrease.seeds < LEAST_SEEDS):
         verdict = UNDECIDED
     elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
         verdict = NOT_SUPPORTED

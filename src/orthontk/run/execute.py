@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
     """
     _quiet_libraries()
     if (folder := HydraConfig.get().runtime.cwd) != os.getcwd():  # by hydra.job.chdir
-        _settle_paths(config, folder)
+        _take_paths_from(folder, config)
     path = Path(HydraConfig.get().runtime.output_dir)
     with alone_in_process(config.seed):
         if not HydraConfig.get().run.dir:  # which the current folder would be taken for
@@ -66,11 +66,12 @@ def run(config: DictConfig) -> None:
         _report_to_agent(config, path)
 
 
-def _settle_paths(config: DictConfig, folder: str = "") -> None:
-    """Make paths absolute that are given from `folder` (default: the current one), which is no setting of a run."""
+def _take_paths_from(folder: str, config: DictConfig) -> None:
+    """Make paths absolute that lead somewhere from `folder`."""
     for group, key in ((config, "resume"), (config, "ckpt_path"), (config.data, "path")):
-        if group is not None and group.get(key) not in (None, "auto", "never"):
-            group[key] = absolute(group[key], folder)
+        value = None if group is None else group.get(key)
+        if isinstance(value, str) and os.path.exists(there := os.path.join(folder, value)):
+            group[key] = absolute(there)
 
 
 def _check_overrides(config: DictConfig) -> None:
@@ -81,7 +82,8 @@ def _check_overrides(config: DictConfig) -> None:
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
     config.model = resolved_model(config.model)
-    _settle_paths(config)
+    if config.resume not in ("auto", "never"):
+        config.resume = absolute(config.resume)  # which the current folder is no part of
     if is_ensemble(config):
         from orthontk.ensemble import run as ensembles  # which imports this package
 

@@ -156,4 +156,8 @@ def _arguments(taker: str, target: str | None) -> list[str]:
     """The names that `target` takes; none if that is not known, or what refused a name is something inside it."""
     if target is None or target.rpartition(".")[2] != taker:
         return []
-    return [name for name, p in inspect.signature(get_object(target)).parameters.items() if p.kind not in UNNAMED]
+    try:
+        parameters = inspect.signature(get_object(target)).parameters
+    except (ValueError, TypeError):  # of some of C there is no signature
+        return []
+    return [name for name, parameter in parameters.items() if parameter.kind not in UNNAMED]

@@ -39,7 +39,7 @@ class LazyTraining(Study):
 
     PANEL = ("family", "activation", "depth", "learning_rate")
     AXES = ("optimizer.lr",)
-    NEEDS = "Gaussian weights and another initialization, of the same seeds"
+    NEEDS = "losses after an update of Gaussian weights and of another initialization, of the same seeds"
 
     def __init__(self, loss_margin: float, margin_reason: str) -> None:
         self.loss_margin, self.margin_reason = loss_margin, margin_reason

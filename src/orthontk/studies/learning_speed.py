@@ -38,7 +38,7 @@ class LearningSpeed(Study):
 
     PANEL = ("family", "activation", "depth", "width", "normalize")
     AXES = ("data.normalize", "optimizer.lr")
-    NEEDS = "Gaussian weights and another initialization, of the same seeds"
+    NEEDS = "Gaussian weights and another initialization, of the same seeds, that have a τ at the same learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
         self.ratio_above, self.most_censored = ratio_above, most_censored
