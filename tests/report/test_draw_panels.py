@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from orthontk.figures import draw_panels, heatmaps
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series, axis_of_settings
+from orthontk.figures.style import new_figure, save
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.report.figure_data import figure_data
 
@@ -53,10 +54,14 @@ def test_entries_that_come_in_several_panels_lie_below_all(monkeypatch, tmp_path
 
 def test_a_title_is_no_wider_than_its_panel(monkeypatch, tmp_path):
     axis, kept = Axis("x"), []
-    panel = Panel("learning rate 0.5; left at the end: " + "gaussian 2 of 3, " * 6, axis, axis, [Series("a", [1], [1])])
-    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    long = "learning rate 0.5; left at the end: " + "gaussian 2 of 3, " * 6
+    panel = Panel(long, axis, axis, [Series("a", [1], [1])])
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
     draw_panels.draw_panels(PanelFigure([panel] * 3, columns=3), tmp_path / "figure.png")
     draw_panels.print_panels(PanelFigure([panel]), tmp_path)
+    own, (axes,) = new_figure()  # as a study of one's own draws it
+    axes.set_title(long)
+    save(own, tmp_path / "own.png")
     for figure in kept:
         figure.draw_without_rendering()
         boxes = [axes.title.get_window_extent() for axes in figure.axes]

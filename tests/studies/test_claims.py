@@ -70,3 +70,8 @@ def test_shrinking_that_was_seen_in_too_few_seeds_decides_nothing():
     few = Shrinking(Interval(0.2, 0.19, 0.21, 2), Interval(0.18, 0.17, 0.19, 2))
     for judge in (sameness, below):
         assert judge("c", "w", "s", interval(0.01, 0.02), 0.1, shrinking=few).verdict == UNDECIDED
+
+
+def test_a_bound_itself_is_neither_below_it_nor_above():
+    assert below("c", "w", "s", interval(0.0, 0.1), 0.1).verdict == UNDECIDED
+    assert below("c", "w", "s", interval(0.1, 0.2), 0.1).verdict == UNDECIDED

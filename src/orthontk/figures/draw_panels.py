@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 from matplotlib import rc_context, rcParams, rcParamsDefault
@@ -13,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, SymmetricalLogLocator
 
 from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
-from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, save
+from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, save, wrapped
 
-LETTER = 0.54  # of its size wide, on average
 MOST_INSIDE = 4  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
@@ -38,12 +36,12 @@ def draw_panels(content: PanelFigure, path: Path, title: str = "") -> Path:
     figure, all_axes = new_figure(columns=content.columns, rows=rows)
     for axes, panel in zip(all_axes, content.panels, strict=False):
         _draw(axes, panel)
-        axes.set_title(_wrapped(PANEL_WIDTH, 9, panel.title), fontsize=9)
+        axes.set_title(panel.title, fontsize=9)
     for axes in all_axes[len(content.panels) :]:
         axes.set_axis_off()
     _draw_legends(figure, all_axes, content, 7)
     intervals = content.intervals if any(map(_has_intervals, content.panels)) else ""
-    if text := _wrapped(content.columns * PANEL_WIDTH, 9, title or content.title, intervals):
+    if text := wrapped(content.columns * PANEL_WIDTH, 9, title or content.title, intervals):
         figure.suptitle(text, fontsize=9)
     save(figure, path)
     return path
@@ -69,7 +67,7 @@ def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
 def _print(panel: Panel, intervals: str, path: Path) -> None:
     figure, (axes,) = new_figure()
     _draw(axes, panel)
-    axes.set_title(_wrapped(COLUMN_WIDTH, 8, panel.title, intervals if _has_intervals(panel) else ""))
+    axes.set_title("\n".join(filter(None, [panel.title, intervals if _has_intervals(panel) else ""])))
     handles, labels = axes.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
     if entries:  # below, where it hides nothing
@@ -77,12 +75,6 @@ def _print(panel: Panel, intervals: str, path: Path) -> None:
     legend_rows = math.ceil(len(entries) / 2)
     figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + 0.15 * legend_rows)
     save(figure, path)
-
-
-def _wrapped(width: float, size: float, *lines: str) -> str:
-    """Those lines that say something, none wider than the axes on so many inches; letters of a size in points."""
-    letters = int(0.85 * width * 72 / (LETTER * size))
-    return "\n".join(fill(line, letters) for line in lines if line)
 
 
 def _has_intervals(panel: Panel) -> bool:
@@ -137,7 +129,6 @@ def _number(side: MatplotlibAxis, axis: Axis) -> None:
     """Numbers at the values run, or else at powers of ten and between them on a short axis, which has one or none."""
     low, high = side.get_view_interval()
     decades = math.log10(high / low) if axis.scale == "log" else math.log10(max(high, 1)) + LINEAR
-    side.set_major_formatter(log_label(low, high))
     if axis.scale == "log" and axis.ticks:
         label = log_label(low, high, digits=3)
         side.set_major_formatter(label)
@@ -145,6 +136,7 @@ def _number(side: MatplotlibAxis, axis: Axis) -> None:
         side.set_minor_locator(FixedLocator(axis.ticks))
         side.set_minor_formatter(NullFormatter())
         return
+    side.set_major_formatter(log_label(low, high))
     if decades > FEW_DECADES:
         side.set_minor_formatter(NullFormatter())
         return
@@ -170,7 +162,7 @@ def _shown(text: str) -> int:
 
 
 def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure, size: float) -> None:
-    """A legend in the panel that has all entries; below all panels if there is none or it would hide the curves."""
+    """A legend in the one panel that brings entries; below all panels if several do or it would hide the curves."""
     known: set[str] = set()
     with_new: list[Axes] = []
     for axes, panel in zip(all_axes, content.panels, strict=False):

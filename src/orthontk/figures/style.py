@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,9 +16,8 @@ SKY, AMBER = "#56B4E9", "#E69F00"
 GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
 DECIMALS = (5e-4, 5e4)  # between which they are short
-
-
 PANEL_WIDTH = 4.6  # inches
+LETTER = 0.54  # of its size wide, on average
 
 
 def new_figure(columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -66,7 +66,22 @@ def log_label(low: float, high: float, digits: int = 6) -> Callable[..., str]:
     return decimal if (low <= 0 or low >= DECIMALS[0]) and high <= DECIMALS[1] else power
 
 
+def wrapped(width: float, size: float, *lines: str) -> str:
+    """Those lines that say something, none wider than the axes on so many inches; letters of a size in points."""
+    letters = int(0.85 * width * 72 / (LETTER * size))
+    return "\n".join(fill(line, letters) for line in lines if line)
+
+
+def wrap_titles(figure: Figure) -> None:
+    """A study's title names its data, and is longer than one panel is wide."""
+    for axes in figure.axes:
+        place = axes.get_subplotspec()
+        width = figure.get_figwidth() / (place.get_gridspec().ncols if place else 1)
+        axes.title.set_text(wrapped(width, axes.title.get_fontsize(), *axes.get_title().splitlines()))
+
+
 def save(figure: Figure, path: Path) -> None:
+    wrap_titles(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)

@@ -85,8 +85,8 @@ def rounding(spectrum: Tensor, theta: Tensor) -> float:
     whose norm grows with the root of its size (Wigner 1958): at most ε √(N·O) max Θᵢᵢ. The solver adds ε N·O λ_max of
     float64.
     """
-    size, entry = len(spectrum), flatten_outputs(theta).diagonal().max().item()
-    entries = torch.finfo(theta.dtype).eps * size**0.5 * entry
+    size, diagonal = len(spectrum), theta.diagonal() if theta.dim() == 2 else theta.diagonal().diagonal()
+    entries = torch.finfo(theta.dtype).eps * size**0.5 * diagonal.max().item()
     return entries + torch.finfo(torch.float64).eps * size * spectrum[-1].item()
 
 

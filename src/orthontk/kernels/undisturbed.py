@@ -73,7 +73,5 @@ def _attributes_kept(net: nn.Module) -> Iterator[None]:
 
 def _same(value: Container, content: Container) -> bool:
     """Whether the very same objects are in two lists, sets or dictionaries, in the same order."""
-    parts = (
-        (value, content) if not isinstance(value, dict) else ([*value, *value.values()], [*content, *content.values()])
-    )
+    parts = ([*one, *one.values()] if isinstance(one, dict) else one for one in (value, content))
     return len(value) == len(content) and all(map(operator.is_, *parts))

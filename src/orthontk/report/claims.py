@@ -71,9 +71,9 @@ def sameness(
             widest networks or in the narrowest, has to shrink as well.
     """
     low, high = around - margin, around + margin
-    return _inside(
-        Claim(claim, where, statistic, interval, f"in [{low:.4g}, {high:.4g}]", "", **text), low, high, shrinking
-    )
+    unjudged = Claim(claim, where, statistic, interval, f"in [{low:.4g}, {high:.4g}]", "", **text)
+    inside, outside = low <= interval.low and interval.high <= high, interval.low > high or interval.high < low
+    return _judged(unjudged, inside, outside, shrinking)
 
 
 class Shrinking(NamedTuple):
@@ -111,19 +111,18 @@ def below(
     Args:
         shrinking: as of `sameness`.
     """
-    return _inside(Claim(claim, where, statistic, interval, f"< {bound:.4g}", "", **text), -math.inf, bound, shrinking)
+    unjudged = Claim(claim, where, statistic, interval, f"< {bound:.4g}", "", **text)
+    return _judged(unjudged, interval.high < bound, interval.low > bound, shrinking)
 
 
-def _inside(claim: Claim, low: float, high: float, shrinking: Shrinking | None) -> Claim:
-    """The claim with its verdict: whether the whole interval is inside, and the gap shrinks where it has to."""
-    interval = claim.interval
-    if _too_few(interval) or (shrinking is not None and shrinking.decrease.seeds < LEAST_SEEDS):
+def _judged(claim: Claim, inside: bool, outside: bool, shrinking: Shrinking | None) -> Claim:
+    """The claim with its verdict: where its whole interval is, and whether the gap shrinks if it has to."""
+    if _too_few(claim.interval) or (shrinking is not None and shrinking.decrease.seeds < LEAST_SEEDS):
         verdict = UNDECIDED
-    elif interval.low > high or interval.high < low or (shrinking is not None and shrinking.grows):
+    elif outside or (shrinking is not None and shrinking.grows):
         verdict = NOT_SUPPORTED
     else:
-        inside = low <= interval.low and interval.high <= high
-        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(interval)) else UNDECIDED
+        verdict = SUPPORTED if inside and (shrinking is None or shrinking.allows(claim.interval)) else UNDECIDED
     if shrinking is None:
         return replace(claim, verdict=verdict)
     note = "; ".join(filter(None, [claim.note, shrinking.described()]))

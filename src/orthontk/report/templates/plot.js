@@ -66,7 +66,8 @@ function axisLayout(axis, isLog, values) {
   const { text, grid } = colours();
   const layout = {
     title: { text: plain(axis.label), font: { size: 12 } }, automargin: true, type: isLog ? "log" : "linear",
-    gridcolor: grid, linecolor: text, zeroline: false, exponentformat: isLog && haveShortDecimals(values) ? "none" : "power", ticks: "outside", showline: true,
+    gridcolor: grid, linecolor: text, zeroline: false, ticks: "outside", showline: true,
+    exponentformat: isLog && haveShortDecimals(values) ? "none" : "power",
   };
   const [low, high] = axis.ends;
   if (low !== null && high !== null && !isLog) layout.range = [low, high];
