@@ -170,7 +170,14 @@ def network_of(
 ) -> Network:
     run = "/".join(options.directory.resolve().parts[-2:])
     settings = {"run": run, **names, "outputs": options.outputs, "memory_limit": options.memory_limit}
-    return Network(probe[0], open_series(out, probe[1], settings))
+    return Network(probe[0], open_series(out, probe[1], settings | chosen_probe(options)))
+
+
+def chosen_probe(options: argparse.Namespace) -> dict[str, object]:
+    """How the probe differs from the run's own: the same images may be normalized otherwise."""
+    data = sorted(setting for setting in options.settings if not setting.startswith("data.path="))  # which may move
+    split = {"split": options.split} if options.split not in (None, "train") else {}
+    return split | ({"data": data} if data else {})
 
 
 def read_config(directory: Path) -> DictConfig:

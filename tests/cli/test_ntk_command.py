@@ -225,6 +225,20 @@ def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, t
     torch.testing.assert_close(kernels(tmp_path / "own.safetensors")[1], kernel)
 
 
+def test_the_same_images_normalized_otherwise_are_another_probe(run, recompute, tmp_path):
+    out = tmp_path / "kernels.safetensors"
+    assert recompute(run, "--probe-size", 10, "--out", out)[0] == 0
+    before = out.read_bytes()
+    code, printed = recompute(run, "--probe-size", 10, "--out", out, "data.normalize=unit_norm")
+    assert code == 1 and f"--out={out}: expected another file" in printed.err and out.read_bytes() == before
+    other = tmp_path / "other.safetensors"
+    for _ in range(2):
+        assert recompute(run, "--probe-size", 10, "--out", other, "data.normalize=unit_norm")[0] == 0
+    kernels = KernelSeries.read(other)
+    assert kernels.settings["data"] == ["data.normalize=unit_norm"]
+    assert not torch.equal(kernels.kernels[0], KernelSeries.read(out).kernels[0])
+
+
 def test_data_that_are_at_another_place_now(small, recompute, image_folder, tmp_path):
     settings = "data=mnist", f"data.path={image_folder}", "data.train_size=60", "data.val_size=0", "data.test_size=20"
     run = small(*settings, "checkpoint.keep=all", "callbacks.ntk.steps=[]").run_directory
