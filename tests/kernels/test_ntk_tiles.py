@@ -211,6 +211,15 @@ def test_result_on_disk(tmp_path, outputs):
         torch.testing.assert_close(torch.from_numpy(np.load(path)), expected, rtol=1e-10, atol=1e-10)
 
 
+def test_changing_the_result_leaves_the_file_alone(tmp_path):
+    path, x = tmp_path / "theta.npy", inputs(5, 6)
+    theta = empirical_ntk(FCN_NET, x, out=path)
+    before = theta.clone()
+    theta /= theta.norm()
+    assert torch.equal(theta, before / before.norm())
+    assert torch.equal(empirical_ntk(FCN_NET, x, out=path), before)
+
+
 def test_an_interrupted_computation_resumes_at_its_last_finished_tile(tmp_path, monkeypatch):
     path, x, limit = tmp_path / "theta.npy", inputs(40, 6), 50_000
     computed = []

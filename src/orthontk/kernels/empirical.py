@@ -49,11 +49,13 @@ def empirical_ntk(
         dtype: of network and result, torch.float32 or torch.float64; None means the parameters', at least float32.
             Products are taken in `dtype` and summed over parameters in float64.
         out: a .npy file to write the result to, tile by tile. If it is there, begun by an interrupted call with the
-            same arguments, the rest is computed; a file with other content is refused.
+            same arguments, the rest is computed; a file with other content is refused. What the file is
+            of, and which of its tiles are finished, is in FILE.tiles beside it, without which it is refused as well.
         progress: show a bar.
 
     Returns:
-        (N₁, N₂, O, O) for `full`, otherwise (N₁, N₂); a memory map of the file with `out`.
+        (N₁, N₂, O, O) for `full`, otherwise (N₁, N₂); with `out` a memory map of the file, which is not
+            changed when the tensor is.
 
     Raises:
         InvalidValue: an argument outside what is accepted; a network that does not take the inputs, mixes examples
@@ -161,7 +163,7 @@ def compute(
             ranks.gather(own_traces)
     if traces is not None:
         traces |= dict(zip((s.parameters[0] for s in problem.plan.shares), own_traces.tolist(), strict=True))
-    return theta
+    return storage.result() if storage else theta
 
 
 def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
