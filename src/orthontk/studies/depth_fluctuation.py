@@ -31,6 +31,7 @@ class DepthFluctuation(Study):
             control; of other initializations and φ nothing is claimed.
     """
 
+    AXES = ("init", "depth", "width")
     NEEDS = "Gaussian weights, or orthogonal ones with an activation that it claims something of"
 
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:

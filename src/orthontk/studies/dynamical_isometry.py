@@ -29,7 +29,7 @@ class DynamicalIsometry(Study):
     """
 
     PANEL = ("family", "activation", "depth", "width", "critical", "weight_var", "bias_var")
-    AXES = ("model.critical", "model.weight_var", "model.bias_var")
+    AXES = ("init", "model.critical", "model.weight_var", "model.bias_var")
     NEEDS = "Gaussian and orthogonal weights of the same seeds, or a prediction of mean-field theory"
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
@@ -57,7 +57,7 @@ class DynamicalIsometry(Study):
             *(claim for where, part in self.panels(table) for claim in self._at_initialization(where, part)),
             *(
                 claim
-                for where, part in self.panels(table, across="critical")
+                for where, part in self.panels(table, "critical")
                 for claim in self._between_initializations(where, part)
             ),
         ]

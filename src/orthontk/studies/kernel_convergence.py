@@ -34,6 +34,7 @@ class KernelConvergence(Study):
     """
 
     PANEL = ("family", "activation", "depth", "init", "kernel")
+    AXES = ("width",)
 
     def __init__(self, slope: float, slope_margin: float, bias_margin: float, largest_width: int) -> None:
         self.slope, self.slope_margin, self.bias_margin = slope, slope_margin, bias_margin
@@ -86,7 +87,7 @@ class KernelConvergence(Study):
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = [
             self._panel(f"{where}, {KERNELS[kernel]}", KERNELS[kernel], own)
-            for where, part in self.parts(table, "family", "activation", "depth")
+            for where, part in self.panels(table, "init", "kernel")
             for kernel, own in part.groupby("kernel", sort=False)
         ]
         return PanelFigure(panels, columns=2, intervals=INTERVALS)

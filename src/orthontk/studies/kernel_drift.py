@@ -40,6 +40,7 @@ class KernelDrift(Study):
     """
 
     PANEL = ("family", "activation", "depth", "init")
+    AXES = ("width",)
     NEEDS = "networks whose kernel was measured at the end of their training"
 
     def __init__(
@@ -132,7 +133,7 @@ class KernelDrift(Study):
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
-        for where, part in self.panels(table, across="init"):
+        for where, part in self.panels(table, "init"):
             for names, quantities in (("NTK", ["NTK"]), ("weights", LAYERS)):
                 series = [
                     mean_curve(own, "width", "change", COLOURS[init], f"{init}, {quantity}", LINES[quantity])

@@ -38,7 +38,7 @@ class LazyTraining(Study):
     """
 
     PANEL = ("family", "activation", "depth", "learning_rate")
-    AXES = ("optimizer.lr",)
+    AXES = ("init", "width", "optimizer.lr")
     NEEDS = "losses after an update of Gaussian weights and of another initialization, of the same seeds"
 
     def __init__(self, loss_margin: float, margin_reason: str) -> None:

@@ -37,7 +37,7 @@ class LearningSpeed(Study):
     """
 
     PANEL = ("family", "activation", "depth", "width", "normalize")
-    AXES = ("data.normalize", "optimizer.lr")
+    AXES = ("init", "data.normalize", "optimizer.lr")
     NEEDS = "Gaussian weights and another initialization, of the same seeds, that have a τ at the same learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
@@ -96,7 +96,7 @@ class LearningSpeed(Study):
 
     def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
         """Between the shallowest and the deepest network of a width, over the learning rates that both have."""
-        for where, part in self.panels(table, across="depth"):
+        for where, part in self.panels(table, "depth"):
             if part.depth.nunique() < 2:
                 continue
             for init in others(part):

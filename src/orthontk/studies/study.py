@@ -15,6 +15,8 @@ from orthontk.report.gather import Run
 
 # One value for each width, and for each another, is a way to scale networks: η ∝ 1/n, inputs of n features.
 WITH_WIDTH = ("optimizer.lr", "data.shape")
+# Columns of every table, without a dot in their names, that may differ between networks.
+OF_NETWORKS = ("init", "depth", "width")
 
 
 class Study(ABC):
@@ -27,7 +29,8 @@ class Study(ABC):
 
     # Columns that tell one set of networks, judged by itself, from another.
     PANEL: ClassVar[tuple[str, ...]] = ("family", "activation")
-    # Settings, by dotted key, that the table has columns of its own for, beside those of `Run.settings`.
+    # What the study compares itself: "init", "depth", "width", and settings by the dotted key, of which the table has
+    # columns of its own. What is neither here nor in `PANEL` is told apart where it differs.
     AXES: ClassVar[tuple[str, ...]] = ()
     # What there has to be for any claim to be judged, which a report says where there is none.
     NEEDS: ClassVar[str] = "other runs"
@@ -64,26 +67,33 @@ class Study(ABC):
         """`PANEL`, and whatever else tells networks apart: nothing but seeds counts as seeds."""
         return self._and_differing(table, self.PANEL)
 
-    def _and_differing(self, table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    def _and_differing(self, table: pd.DataFrame, names: Sequence[str], axes: Sequence[str] = ()) -> list[str]:
         """`names`, the data where there are several, and settings that differ where all of these are the same."""
+        left_out = {*names, *self.AXES, *axes}
         several = "data" in table and "data" not in names and table["data"].nunique(dropna=False) > 1
         found = [*names, *(["data"] if several else [])]
         for name in table:
-            if "." in name and name not in self.AXES and not _follows(table, name, found):
+            is_setting = "." in name or name in OF_NETWORKS
+            if is_setting and name not in left_out and not _follows(table, name, found):
                 found.append(name)
         return found
 
-    def panels(self, table: pd.DataFrame, across: str | None = None) -> Iterator[tuple[str, pd.DataFrame]]:
+    def panels(self, table: pd.DataFrame, *across: str) -> Iterator[tuple[str, pd.DataFrame]]:
         """The table in parts that are judged by themselves, with what they are.
 
         Args:
-            across: a column of `PANEL` that is not told apart, for a claim about how it matters.
+            across: columns of `PANEL` that are not told apart, for a claim about how they matter.
         """
-        yield from self.parts(table, *(name for name in self.PANEL if name != across))
+        yield from self._parts(table, [name for name in self.PANEL if name not in across], across)
 
     def parts(self, table: pd.DataFrame, *names: str) -> Iterator[tuple[str, pd.DataFrame]]:
         """As `panels`, by these columns instead of `PANEL`."""
-        columns = self._and_differing(table, names)
+        yield from self._parts(table, names)
+
+    def _parts(
+        self, table: pd.DataFrame, names: Sequence[str], axes: Sequence[str] = ()
+    ) -> Iterator[tuple[str, pd.DataFrame]]:
+        columns = self._and_differing(table, names, axes)
         groups = table.groupby(columns, sort=True, dropna=False) if columns else [((), table)]
         for values, part in groups:
             described = (self._described(name, value) for name, value in zip(columns, values, strict=True))
