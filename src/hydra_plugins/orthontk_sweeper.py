@@ -17,6 +17,7 @@ from orthontk.errors import JobsFailed, describe
 from orthontk.grids import Grid, as_override, grids_at_scale, refuse_several, with_choices
 from orthontk.run.directory import CONFIG, latest_sibling
 from orthontk.run.lock import InUse
+from orthontk.run.study_settings import renew_studies
 from orthontk.sweep.pending import Place, pending, place_of, refuse_other_settings
 from orthontk.sweep.record import Job, write_record
 
@@ -70,9 +71,18 @@ class OrthontkSweeper(BasicSweeper):
         for job in jobs:
             self.places[tuple(job)] = place_of(job, self.hydra_context.config_loader, self.config)
         refuse_other_settings(self.places.values())
+        self._check_studies()
         if not self.launcher.is_dry_run:
             self._record(jobs)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
+
+    def _check_studies(self) -> None:
+        """Before hours of training, not when they shall be judged."""
+        studies = {str(place.study): place.study for place in self.places.values() if place.study is not None}
+        for study in studies.values():
+            from orthontk.studies.from_settings import study_from  # pandas and matplotlib take a second to import
+
+            study_from(study)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: every job has been composed."""
@@ -152,6 +162,9 @@ class _PendingOnly:
             self.running[" ".join(job_overrides[number])] = str(holder)
         if len(jobs.launch) < len(job_overrides):
             print(jobs, flush=True)
+        if not self.is_dry_run:
+            places = [self.places[tuple(job_overrides[number])] for number in jobs.finished]
+            renew_studies((place.directory, place.study) for place in places)
         launched = [job_overrides[number] for number in jobs.launch]
         results = self.launcher.launch(launched, initial_job_idx=initial_job_idx) if launched else []
         for overrides, result in zip(launched, results, strict=True):

@@ -88,9 +88,9 @@ def test_every_job_of_every_study_composes(request, study):
                     config.ensemble.inits = None  # only within a run is it known where they are looked for
                     check_settings(config)
     assert len(set(names)) == len(names)
-    from orthontk.report.write import study_of
+    from orthontk.studies.from_settings import study_from
 
-    assert isinstance(study_of(run_of(config)), Study)
+    assert isinstance(study_from(run_of(config).get("study")), Study)
 
 
 def run_of(config):

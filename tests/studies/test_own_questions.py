@@ -125,8 +125,39 @@ def test_a_study_that_draws_only_is_shown_as_it_drew(small, outside, tmp_path):
     assert page.count('<img src="data:image/png;base64,') == 2  # in the overview and on the study's own page
 
 
-def test_a_study_that_is_none_is_named(small, outside, tmp_path, capsys):
-    small(f"--config-dir={outside}", "experiment=weights_move", "study._target_=my_questions.Sine")
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("study._target_=my_questions.Sine", "study._target_=my_questions.Sine: expected a subclass of"),
+        ("study._target_=my_questions.Typo", "study._target_=my_questions.Typo: expected a class that can be imported"),
+        ("+study.bond=1", "study.bond: no such key, as WeightsMove does not take it; it takes bound"),
+        ("study=none", "study=none: expected null, or a _target_"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("-m",)])
+def test_a_study_that_judges_nothing_is_refused_before_anything_runs(small, outside, tmp_path, flags, override, words):
+    result = small(f"--config-dir={outside}", *flags, "experiment=weights_move", override)
+    assert result.code == 1 and words in result.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_the_report_goes_on_without_a_study_that_is_none(small, outside, tmp_path, capsys):
+    run = small(f"--config-dir={outside}", "experiment=weights_move").run_directory
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("my_questions.WeightsMove", "my_questions.Sine"))
     report(tmp_path / "outputs", tmp_path / "report")
     printed = capsys.readouterr().out
     assert "study._target_=my_questions.Sine: expected a subclass of" in printed and "index.html" in printed
+
+
+@pytest.mark.parametrize("flags", [(), ("-m",)])
+def test_finished_runs_are_judged_by_the_study_that_they_are_launched_with_again(small, outside, tmp_path, flags):
+    words = f"--config-dir={outside}", *flags, "experiment=weights_move", "seed=0"
+    small(*words)
+    summary = next(tmp_path.rglob("summary.json"))
+    before = summary.stat().st_mtime_ns
+    assert "study.bound" not in small(*words).out
+    assert "study.bound is 20.0 now in the settings of 1 finished run" in small(*words, "study.bound=20.0").out
+    report(tmp_path / "outputs", tmp_path / "report")
+    (study,) = json.loads((tmp_path / "report" / "verdict.json").read_text())
+    assert study["claims"][0]["expected"] == "< 20" and summary.stat().st_mtime_ns == before

@@ -19,7 +19,9 @@ from orthontk.identity import register_resolvers
 from orthontk.report.apart import name_differences
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from orthontk.report.gather import Run
-from orthontk.report.write import Reporter, study_of
+from orthontk.report.write import Reporter
+from orthontk.studies import Study
+from orthontk.studies.from_settings import study_from
 
 
 @pytest.fixture
@@ -101,6 +103,27 @@ def test_another_setting_is_judged_by_itself(drift, tmp_path, setting, label):
     assert all(word.partition("=")[0] in ("L", "n", label) for word in labels)  # one setting is enough of a name
 
 
+class OfAnyPanel(Study):
+    """A question in which no width, depth or initialization is compared."""
+
+    def table(self, runs):
+        return pd.DataFrame([run.settings() for run in runs])
+
+    def claims(self, table):
+        return []
+
+
+@pytest.mark.parametrize("setting", ["model.width=512", "model.depth=6", "init=orthogonal"])
+def test_networks_that_a_study_does_not_compare_are_judged_by_themselves(composed, setting):
+    configs = [composed(f"seed={seed}", *own) for seed in range(3) for own in ((), (setting,))]
+    runs = [Run(None, config, {}) for config in configs]
+    name_differences(runs)
+    study = OfAnyPanel()
+    assert [len(part) for _, part in study.panels(study.table(runs))] == [3, 3]
+    study.AXES = ("init", "depth", "width")
+    assert [len(part) for _, part in study.panels(study.table(runs))] == [6]
+
+
 def test_each_seed_with_a_setting_of_its_own_is_one_seed(drift, tmp_path):
     for seed in range(5):
         drift(f"model.bias_var={0.01 * (1 + seed)}", seeds=[seed])
@@ -165,5 +188,5 @@ def test_the_presets_panels_tell_their_runs_apart(composed, request, preset, sca
         | {name: str(run.get(key)) for name, key in {**AXES, "learning_rate": "ensemble.learning_rates"}.items()}
         for run in runs
     ]
-    study, table = study_of(runs[0]), pd.DataFrame(rows).assign(kernel="ntk")
+    study, table = study_from(runs[0].get("study")), pd.DataFrame(rows).assign(kernel="ntk")
     assert set(study.panel_columns(table)) <= {*study.PANEL, "data"}

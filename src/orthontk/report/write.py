@@ -1,6 +1,5 @@
 """From a folder of runs to figures, tables and verdicts."""
 
-import pkgutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,25 +142,6 @@ def studies_in(found: Gathered) -> dict[tuple[str, str], list[Run]]:
     return dict(studies)
 
 
-def study_of(run: Run) -> Any:
-    """The object that judges a run's study.
-
-    Raises:
-        InvalidValue: `study._target_` is no class of studies.
-    """
-    from orthontk.studies import Study
-
-    settings = dict(run.get("study"))
-    target = settings.pop("_target_", None)
-    try:
-        kind = pkgutil.resolve_name(str(target))
-    except Exception as error:  # whatever importing the user's module raises
-        raise InvalidValue("study._target_", target, f"a class that can be imported here ({error})") from error
-    if not (isinstance(kind, type) and issubclass(kind, Study)):
-        raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
-    return kind(**settings)
-
-
 def _require_one_study(runs: Sequence[Run]) -> None:
     """Margins change no measurement, so runs with different ones can be of one name and scale."""
     first, *others = runs
@@ -173,9 +153,11 @@ def _require_one_study(runs: Sequence[Run]) -> None:
 
 
 def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
+    from orthontk.studies.from_settings import study_from  # which imports this package
+
     found, runs = runs, newest_of_each(runs)
     _require_one_study(runs)
-    study = study_of(runs[0])
+    study = study_from(runs[0].get("study"))
     name_differences(runs)
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})

@@ -34,6 +34,7 @@ from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
 from orthontk.run.same_settings import require_no_others_settings, require_same_settings
 from orthontk.run.settings import check_overrides, check_settings, naming
+from orthontk.run.study_settings import renew_studies, study_settings
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 
 
@@ -55,6 +56,7 @@ def run(config: DictConfig) -> None:
             with claimed(config) as path, recording_failure(path, config, process_number(config)):
                 check_settings(config)
                 _check_overrides(config)
+                _check_study(config)
                 if not is_finished(path):  # by another launch, which this one has waited for
                     _require_own_directory(config, path)
                     with training_arithmetic(config.trainer.tf32):
@@ -62,6 +64,8 @@ def run(config: DictConfig) -> None:
                     return
         require_same_settings(config, path)
         _check_overrides(config)
+        _check_study(config)
+        renew_studies([(path, study_settings(config))])
         _show_finished(config, path)
         _report_to_agent(config, path)
 
@@ -77,6 +81,14 @@ def _take_paths_from(folder: str, config: DictConfig) -> None:
 def _check_overrides(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     check_overrides(config, hydra.overrides.task, hydra.runtime.choices)
+
+
+def _check_study(config: DictConfig) -> None:
+    """Before anything is measured, not when it shall be judged; of a multirun its sweeper does so."""
+    if config.study is not None and not _is_one_of_many():
+        from orthontk.studies.from_settings import study_from  # whose figures a run without a study does without
+
+        study_from(study_settings(config))
 
 
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
@@ -132,8 +144,11 @@ def _show_finished(config: DictConfig, directory: Path) -> None:
 
 
 def _show(directory: Path) -> None:
-    is_one_of_many = HydraConfig.get().mode == RunMode.MULTIRUN
-    (show_briefly if is_one_of_many else show_summary)(directory)
+    (show_briefly if _is_one_of_many() else show_summary)(directory)
+
+
+def _is_one_of_many() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _report_to_agent(config: DictConfig, directory: Path) -> None:

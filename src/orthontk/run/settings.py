@@ -101,12 +101,13 @@ def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collec
 
 
 @contextmanager
-def naming(key: str, given: Collection[str] | None = None) -> Iterator[None]:
+def naming(key: str, given: Collection[str] | None = None, target: str | None = None) -> Iterator[None]:
     """Let a refusal inside say which part of the configuration it comes from.
 
     Args:
         given: the keys of that part; an argument that nothing takes is only called a key if it is one of them. None
             leaves that open, and calls it one.
+        target: the dotted name of what is called, where Hydra does not call it.
 
     Raises:
         InvalidValue: what was refused so, its name under `key`.
@@ -120,7 +121,7 @@ def naming(key: str, given: Collection[str] | None = None) -> Iterator[None]:
         called = re.match(r"Error in call to target '(.*)':", str(error))
         _raise_named(key, error.__cause__ or error, given, called and called[1])
     except (ValueError, TypeError, IndexError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
-        _raise_named(key, error, given)
+        _raise_named(key, error, given, target)
 
 
 def _not_importable(key: str, error: InstantiationException) -> InvalidValue | None:

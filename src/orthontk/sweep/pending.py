@@ -14,6 +14,7 @@ from orthontk.identity import run_hash
 from orthontk.run.directory import is_finished
 from orthontk.run.lock import Holder, holder_of
 from orthontk.run.same_settings import require_same_job, require_same_settings
+from orthontk.run.study_settings import study_settings
 
 Overrides = Sequence[str]
 
@@ -46,11 +47,13 @@ class Place:
         directory: None if it depends on the job's number.
         again: whether a finished run there is left alone.
         settings: the job's, if the directory is named by hand, which then does not tell them.
+        study: the job's settings of that name, in plain types.
     """
 
     directory: Path | None
     again: bool = False
     settings: DictConfig | None = None
+    study: Any = None
 
 
 def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
@@ -65,12 +68,13 @@ def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
         HydraConfig.instance().set_config(composed)
         places = [OmegaConf.select(composed, f"hydra.sweep.{key}", throw_on_missing=True) for key in ("dir", "subdir")]
     except (MissingMandatoryValue, InterpolationToMissingValueError):  # hydra.job.num is given by the launcher
-        return Place(None)
+        return Place(None, study=study_settings(composed))
     finally:
         HydraConfig.instance().cfg = before
     directory = Path(*map(str, places)).absolute()
     by_hand = not directory.name.endswith(run_hash(composed))
-    return Place(directory, str(composed.get("resume")) == "never", composed if by_hand else None)
+    again = str(composed.get("resume")) == "never"
+    return Place(directory, again, composed if by_hand else None, study_settings(composed))
 
 
 def refuse_other_settings(places: Iterable[Place]) -> None:

@@ -1,0 +1,30 @@
+"""The study that a preset names."""
+
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from orthontk.checks import InvalidValue
+from orthontk.run.settings import naming
+from orthontk.studies.study import Study
+
+
+def study_from(settings: Mapping[str, Any]) -> Study:
+    """The object that judges runs whose `study` is `settings`: the class under `_target_` and its arguments.
+
+    Raises:
+        InvalidValue: `_target_` is no class of studies.
+        InvalidSetting: the class does not take the other keys.
+    """
+    if not isinstance(settings, Mapping):
+        raise InvalidValue("study", settings, "null, or a _target_ and the keys that it takes")
+    arguments = dict(settings)
+    target = arguments.pop("_target_", None)
+    try:
+        kind = pkgutil.resolve_name(str(target))
+    except Exception as error:  # whatever importing the user's module raises
+        raise InvalidValue("study._target_", target, f"a class that can be imported here ({error})") from error
+    if not (isinstance(kind, type) and issubclass(kind, Study)):
+        raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
+    with naming("study", arguments, str(target)):
+        return kind(**arguments)
