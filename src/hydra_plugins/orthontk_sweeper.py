@@ -120,11 +120,12 @@ def jobs_of(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[list[s
         if override.is_interval_sweep():
             key, _, value = str(override.input_line).partition("=")
             raise InvalidValue(key, value, "values or a range, as an interval has no next value")
-    for grid in with_choices(grids, overrides):
+    chosen, replacing = with_choices(grids, overrides)
+    for grid in chosen:
         own = parser.parse_overrides([f"{key}={as_override(value)}" for key, value in grid.items()])
-        for override in (*own, *overrides):
+        for override in (*own, *replacing):
             _require_values(override)
-        (product,) = BasicSweeper.split_arguments([*own, *overrides], None)
+        (product,) = BasicSweeper.split_arguments([*own, *replacing], None)
         jobs += [job for job in product if job not in jobs]
     return jobs
 

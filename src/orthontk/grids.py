@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig
 
 from orthontk.checks import InvalidValue, one_of
@@ -48,18 +48,31 @@ def grids_at_scale(grids: Mapping[str, Sequence[Grid]] | None, scale: str | None
     return [dict(grid) for grid in grids[one_of("scale", scale, grids)]]
 
 
-def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> list[Grid]:
-    """The grids that the command line's `overrides` leave.
+def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> tuple[list[Grid], list[Override]]:
+    """The grids that the command line's `overrides` choose, and those overrides that replace values in each of them.
 
-    A grid fixes a key to one value (`model: cnn`) or sweeps it. A choice of the command line that some grids fix is a
-    choice among the grids; the others are left out. In all other cases the command line's values replace the grid's.
+    A key chooses if every grid fixes it to a name (`model: cnn`), and what it is given are such names. Numbers never
+    choose: that a grid has one is no reason to leave out the others.
+
+    Raises:
+        InvalidValue: names of which some choose and others do not, or choices that no grid has together.
     """
-    chosen = list(grids)
+    chosen, replacing = list(grids), []
     for override in overrides:
-        key, values = override.get_key_element(), _values(override)
-        matching = [grid for grid in chosen if _is_fixed(grid.get(key)) and as_override(grid[key]) in values]
-        chosen = matching or chosen
-    return chosen
+        key, given = override.get_key_element(), _values(override)
+        fixed = [_name(key, grid.get(key)) for grid in grids]
+        if None in fixed or not any(value in fixed for value in given):
+            replacing.append(override)
+            continue
+        names = ", ".join(dict.fromkeys(name for name in fixed if name))
+        _, _, text = str(override.input_line).partition("=")
+        if not all(value in fixed for value in given):
+            raise InvalidValue(key, text, f"some of {names}, which choose among the preset's grids, or none of them")
+        chosen = [grid for grid in chosen if _name(key, grid[key]) in given]
+        if not chosen:
+            accepted = "a choice that one of the preset's grids has together with the others"
+            raise InvalidValue(key, text, f"{accepted}; hydra.sweeper.grids=null leaves the grid to the command line")
+    return chosen, replacing
 
 
 def as_override(value: Any) -> str:
@@ -71,12 +84,16 @@ def as_override(value: Any) -> str:
     return str(value) if not isinstance(value, bool | None) else {None: "null", True: "true", False: "false"}[value]
 
 
-def _values(override: Override) -> list[str]:
+def _values(override: Override) -> list[Any]:
     if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]
+        return [value.text if isinstance(value, QuotedString) else value for value in override.sweep_iterator()]
+    return [override.value()]
 
 
-def _is_fixed(value: Any) -> bool:
-    """One value, a list in brackets included."""
-    return value is not None and ("," not in str(value) or str(value).startswith("["))
+def _name(key: str, value: Any) -> str | None:
+    """What a grid fixes a key to, if that is a name."""
+    if not isinstance(value, str):
+        return None
+    (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])
+    fixed = None if override.is_sweep_override() else override.value()
+    return fixed if isinstance(fixed, str) else None

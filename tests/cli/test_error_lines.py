@@ -49,10 +49,16 @@ def test_of_a_single_run(small, arguments):
 
 
 def test_of_a_key_that_other_choices_of_its_group_have(train):
-    result = train("data=mnist_5k", "data.path=/data")
-    assert_says(result, "data.path: no such key in data; expected one of source, ")
-    assert result.err.endswith("; data=cifar10 or fashion_mnist or mnist has it\n")
+    result = train("data=mnist_5k", "data.shape=[784]")
+    assert_says(result, "data.shape: no such key in data; expected one of source, ")
+    assert result.err.endswith("; data=gaussian has it\n")
     assert "has it" not in train("data=mnist_5k", "data.foo=1").err
+
+
+def test_of_files_for_a_set_that_is_not_read_from_them(train):
+    assert_says(
+        train("data=mnist_5k", "data.path=/data"), "data.path=/data: expected null, as mnist_5k is not read from"
+    )
 
 
 def test_of_a_group_that_is_null():

@@ -1,16 +1,22 @@
 """A preset's grids, and what the command line makes of them."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
+from orthontk.checks import InvalidValue
 from orthontk.grids import SCALES, grids_at_scale
 from orthontk.identity import register_resolvers, run_name
+from orthontk.report.gather import Run
 from orthontk.run.settings import check_settings
 from orthontk.studies import Study
+from orthontk.studies.from_settings import study_from
 
 GRIDS = [
     {"model": "fcn", "model.width": "32,64", "init": "gaussian,orthogonal"},
@@ -27,8 +33,46 @@ def test_each_grid_is_a_product_and_all_are_run():
     assert {"model=cnn", "model.width=8", "data.shape=[1,8,8]", "x=null"} in jobs()
 
 
-def test_a_choice_among_the_grids():
-    assert len(jobs("model=cnn")) == 2
+@pytest.mark.parametrize("argument", ["model=cnn", "model='cnn'", "model=cnn,cnn"])
+def test_a_choice_among_the_grids(argument):
+    assert len(jobs(argument)) == 2
+
+
+@pytest.mark.parametrize("argument", ["model=fcn,cnn", "model=cnn,fcn", "model='fcn','cnn'"])
+def test_several_choices_leave_each_grid_its_own(argument):
+    assert sorted(map(sorted, jobs(argument))) == sorted(map(sorted, jobs()))
+
+
+def test_a_name_that_no_grid_has_replaces_all():
+    assert {name for job in jobs("model=mine") for name in job if name.startswith("model=")} == {"model=mine"}
+
+
+TWO = [{"model": "fcn", "data": "cifar10"}, {"model": "cnn", "data": "mnist"}]
+
+
+@pytest.mark.parametrize("arguments, refused", [(["model=fcn,mine"], "model=fcn,mine"),
+                                                (["model=fcn", "data=mnist"], "data=mnist"),
+                                                (["data=mnist", "model=fcn"], "model=fcn")])  # fmt: skip
+def test_choices_that_leave_nothing_are_refused(arguments, refused):
+    with pytest.raises(InvalidValue, match=f"^{refused}: expected"):
+        jobs_of(TWO, OverridesParser.create().parse_overrides(arguments))
+
+
+@pytest.mark.parametrize(
+    "study, scale, argument, count",
+    [
+        ("kernel_drift", "quick", "trainer.max_steps=100", 100),  # which one of the grids has
+        ("kernel_drift", "quick", "optimizer.lr=0.1", 100),
+        ("learning_speed", "paper", "model.depth=50", 2 + 4 + 1),  # which one sweeps and the others have
+        ("learning_speed", "paper", "model=fcn", 10),
+        ("depth_fluctuation", "quick", "model.weight_var=2.0", 22),
+        ("depth_fluctuation", "quick", "model.activation=tanh,relu", 22),
+    ],
+)
+def test_a_number_that_a_grid_has_leaves_out_no_other(study, scale, argument, count):
+    grids = OmegaConf.load(f"conf/experiment/{study}.yaml").hydra.sweeper.grids
+    grids = grids_at_scale(OmegaConf.to_container(grids), scale)
+    assert len(jobs_of(grids, OverridesParser.create().parse_overrides([argument]))) == count
 
 
 def test_a_value_replaces_the_grids_own():
@@ -59,13 +103,22 @@ PAPERS_DATA = {"kernel_drift": {"cifar10"}, "lazy_full_batch": {"cifar10"}, "laz
 
 @pytest.mark.parametrize("study", [*PAPERS_DATA, "learning_speed"])
 def test_the_papers_scale_has_the_papers_data(study):
-    from omegaconf import OmegaConf
-
     grids = OmegaConf.load(f"conf/experiment/{study}.yaml").hydra.sweeper.grids
     jobs = jobs_of(grids_at_scale(OmegaConf.to_container(grids), "paper"), [])
     data = {setting.removeprefix("data=") for job in jobs for setting in job if setting.startswith("data=")}
     assert data == PAPERS_DATA.get(study, {"cifar10"})
     assert all(any(setting.startswith("data=") for setting in job) for job in jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", [*PAPERS_DATA, "learning_speed"])
+def test_the_command_in_the_head_of_a_preset_launches_its_jobs(train, tmp_path, study):
+    text = open(f"conf/experiment/{study}.yaml", encoding="utf-8").read()
+    (command,) = re.findall(r"^#   python train.py (.* data.path=DIR)", text, re.MULTILINE)
+    dry = "hydra/launcher=slurm", "hydra.launcher.dry_run=true"
+    result = train(*command.replace("DIR", str(tmp_path)).split(), *dry)
+    grids = OmegaConf.to_container(OmegaConf.load(f"conf/experiment/{study}.yaml").hydra.sweeper.grids)
+    assert result.code == 0 and result.out.count(f"data.path={tmp_path}") >= len(jobs_of(grids["paper"], []))
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -88,14 +141,8 @@ def test_every_job_of_every_study_composes(request, study):
                     config.ensemble.inits = None  # only within a run is it known where they are looked for
                     check_settings(config)
     assert len(set(names)) == len(names)
-    from orthontk.studies.from_settings import study_from
-
     assert isinstance(study_from(run_of(config).get("study")), Study)
 
 
 def run_of(config):
-    from omegaconf import OmegaConf
-
-    from orthontk.report.gather import Run
-
     return Run(None, {"study": OmegaConf.to_container(config.study)}, {})
