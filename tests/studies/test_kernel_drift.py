@@ -28,16 +28,30 @@ def table() -> pd.DataFrame:
         for seed in range(7)
         for quantity, power in POWERS.items()
     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(diverged=False)
 
 
 @pytest.mark.parametrize("diverged", [np.nan, np.inf])
 def test_runs_that_diverged_are_left_out_of_every_claim_and_counted(study, table, diverged):
-    table.loc[(table.width == 256) & (table.seed < 2), "change"] = diverged
+    table.loc[(table.width == 256) & (table.seed < 2), ["change", "diverged"]] = diverged, True
     claims = study.claims(table)
     assert len(claims) == 3
     assert {(claim.verdict, claim.interval.seeds) for claim in claims} == {(SUPPORTED, 5)}
     assert all("2 of 21 runs diverged, and are left out" in claim.note for claim in claims)
+
+
+def test_runs_that_were_not_measured_at_their_end_are_not_said_to_have_diverged(study, table, tmp_path):
+    table.loc[(table.width == 256) & (table.seed < 2), "change"] = np.nan
+    table.loc[(table.width == 128) & (table.seed < 1), ["change", "diverged"]] = np.nan, True
+    notes = {claim.note.partition("; narrowest")[0] for claim in study.claims(table)}
+    one, two = (
+        f"{count} and are left out"
+        for count in ("1 of 21 runs diverged,", "2 of 21 runs were not measured at their end,")
+    )
+    assert notes == {f"{one}; {two}"}
+    run = Run(tmp_path, {"model": {"_target_": "orthontk.networks.FCN", "width": 64}}, {"diverged": True})
+    run.rows = [{"step": 5, "ntk/change": 0.1}]
+    assert study.table([run]).diverged.tolist() == [True]
 
 
 def test_networks_too_narrow_for_the_slopes_are_not_counted(study, table):

@@ -57,7 +57,7 @@ class KernelDrift(Study):
         return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
-        kernels, note = part[part.quantity == "NTK"], self._diverged(part)
+        kernels, note = part[part.quantity == "NTK"], self._left_out(part)
         if not np.isfinite(kernels.change).any():
             return
         widths, changes = self._samples(kernels)
@@ -113,10 +113,12 @@ class KernelDrift(Study):
     def _wide(self, part: pd.DataFrame) -> pd.DataFrame:
         return part[part.width >= self._smallest(part)]
 
-    def _diverged(self, part: pd.DataFrame) -> str:
-        changes = self._wide(part[part.quantity == "NTK"]).change
-        diverged = int((~np.isfinite(changes)).sum())
-        return f"{diverged} of {len(changes)} runs diverged, and are left out" if diverged else ""
+    def _left_out(self, part: pd.DataFrame) -> str:
+        """How many runs have no finite change of the NTK, by why."""
+        kernels = self._wide(part[part.quantity == "NTK"])
+        diverged = kernels[~np.isfinite(kernels.change)].diverged
+        counts = {"diverged": diverged.sum(), "were not measured at their end": (~diverged).sum()}
+        return "; ".join(f"{n} of {len(kernels)} runs {why}, and are left out" for why, n in counts.items() if n)
 
     def _samples(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         wide = self._wide(part)
@@ -165,6 +167,7 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
     if len(values) > 2:
         found |= dict(zip(LAYERS, (values[0], float(np.mean(values[1:-1])), values[-1]), strict=True))
     training = {"learning_rate": run.get("optimizer.lr"), "train_loss": run.at_end("train/loss")}
+    training["diverged"] = run.diverged
     for quantity, change in found.items():
         yield training | {"quantity": quantity, "change": change}
 
