@@ -1,6 +1,7 @@
 """What follows from an interval."""
 
 import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,9 +10,11 @@ from orthontk.report.claims import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,
+    Claim,
     Shrinking,
     below,
     difference,
+    of_each_panel,
     sameness,
 )
 from orthontk.report.statistics import Interval
@@ -75,3 +78,15 @@ def test_shrinking_that_was_seen_in_too_few_seeds_decides_nothing():
 def test_a_bound_itself_is_neither_below_it_nor_above():
     assert below("c", "w", "s", interval(0.0, 0.1), 0.1).verdict == UNDECIDED
     assert below("c", "w", "s", interval(0.1, 0.2), 0.1).verdict == UNDECIDED
+
+
+def test_a_panel_of_which_nothing_can_be_judged_says_so_beside_those_that_can():
+    def judge(where: str, part: pd.DataFrame) -> list[Claim]:
+        return [difference("a", where, "b", interval, 0.0) for interval in part.interval.dropna()]
+
+    judged = pd.DataFrame({"interval": [Interval(1.0, 0.5, 1.5, 9)]})
+    nothing = pd.DataFrame({"interval": [None]})
+    some = of_each_panel([("tanh", judged), ("relu", nothing)], judge, "orthogonal weights")
+    verdicts = [(claim.where, claim.verdict) for claim in some]
+    assert verdicts == [("tanh", SUPPORTED), ("relu", "not judged: needs orthogonal weights")]
+    assert of_each_panel([("tanh", nothing), ("relu", nothing)], judge, "orthogonal weights") == []

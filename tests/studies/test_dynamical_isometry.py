@@ -76,3 +76,12 @@ def test_a_setting_that_networks_do_not_have_hides_none_of_them(study, tmp_path)
     assert next(claim.where for claim in study.claims(table)) == "FCN tanh n=128 q*=1.0, initialization"
     both = pd.concat([table, table.assign(data="mnist")])
     assert [where for where, _ in study.panels(both)] == ["FCN tanh n=128 q*=1.0 mnist", "FCN tanh n=128 q*=1.0"]
+
+
+def test_networks_without_a_twin_or_a_prediction_are_not_silent_beside_others(study, tmp_path):
+    alone = [run for run in runs(tmp_path, VARIANCES | {"depth": 40}) if run.get("init.scheme") == "gaussian"]
+    claims = study.claims(study.table([*runs(tmp_path, VARIANCES), *alone]))
+    unjudged = [
+        claim.where for claim in claims if claim.verdict.startswith("not judged: needs Gaussian and orthogonal")
+    ]
+    assert unjudged == ["FCN tanh L=40 n=128 σ_w²=1.05 σ_b²=2e-05"] and len(claims) == 3

@@ -78,3 +78,12 @@ def test_the_authors_figures_stand_beside_the_same_training_alone(study):
     assert len(study.comparison(table)) == 2
     for other in ({"activation": "relu"}, {"data": "mnist"}, {"learning_rate": 0.5}):
         assert study.comparison(table.assign(**other)) == []
+
+
+def test_a_panel_without_gaussian_weights_is_not_silent_beside_another(study):
+    alone = curves().query("init == 'orthogonal'").assign(activation="relu")
+    other, judged = study.claims(pd.concat([curves(), alone]))
+    assert judged.verdict == SUPPORTED
+    assert other.where == "FCN relu L=3 η=0.001" and other.verdict.startswith(
+        "not judged: needs losses after an update"
+    )

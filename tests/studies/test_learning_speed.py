@@ -100,3 +100,10 @@ def test_a_third_initialization_changes_no_claim_of_the_others(study, run):
     for other in (third.assign(censored=True, tau=np.nan), third[third.learning_rate > 0.01], third[third.seed < 3]):
         claims = [claim for claim in study.claims(pd.concat([table, other])) if "deeper" in claim.claim]
         assert expected in claims
+
+
+def test_networks_without_gaussian_ones_are_not_silent_beside_others(study, run):
+    table = study.table([run()])
+    alone = table[table.init == "orthogonal"].assign(depth=9)
+    unjudged = [claim for claim in study.claims(pd.concat([table, alone])) if claim.verdict.startswith("not judged")]
+    assert [claim.where for claim in unjudged] == ["FCN tanh L=9 n=64"]

@@ -1,14 +1,18 @@
 """A claim of the paper as a statistic, its interval, and what follows from it."""
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from orthontk.report.statistics import Interval
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided (needs more seeds)"
 # Below this no bootstrap interval deserves its name, whatever it looks like.
 LEAST_SEEDS = 5
+ALL_CLAIMS = "all of its claims"
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,16 @@ def _judged(claim: Claim, inside: bool, outside: bool, shrinking: Shrinking | No
 def not_judged(claim: str, where: str, needs: str) -> Claim:
     """A claim of which the runs say nothing, and what it `needs`."""
     return Claim(claim, where, "", Interval(math.nan, -math.inf, math.inf, 0), "", f"not judged: needs {needs}")
+
+
+def of_each_panel(
+    panels: Iterable[tuple[str, pd.DataFrame]], judge: Callable[[str, pd.DataFrame], Iterable[Claim]], needs: str
+) -> list[Claim]:
+    """The claims of all panels; one that has none, beside others that have some, says what it `needs`."""
+    found = [(where, list(judge(where, part))) for where, part in panels]
+    if not any(claims for _, claims in found):
+        return []
+    return [claim for where, claims in found for claim in claims or [not_judged(ALL_CLAIMS, where, needs)]]
 
 
 def _too_few(interval: Interval) -> bool:

@@ -12,7 +12,7 @@ from orthontk.files import write_json, write_text
 from orthontk.identity import first_difference
 from orthontk.report import comparison
 from orthontk.report.apart import name_differences, newest_of_each
-from orthontk.report.claims import Claim, not_judged
+from orthontk.report.claims import ALL_CLAIMS, Claim, not_judged
 from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show, show_failed
 from orthontk.report.sweeps import sweeps_in
@@ -164,7 +164,7 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
     kept = {run.directory for run in runs}
     copies = [run.directory for run in found if run.directory not in kept]
-    claims = study.claims(table) or [not_judged("all of its claims", "", study.NEEDS)]
+    claims = study.claims(table) or [not_judged(ALL_CLAIMS, "", study.NEEDS)]
     judged = Judged(name, scale, data, len(runs), claims, study.comparison(table), copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))

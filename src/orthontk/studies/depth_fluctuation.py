@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
-from orthontk.report.claims import Claim, below, difference
+from orthontk.report.claims import Claim, below, difference, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of, log_variance, relative_variance
 from orthontk.run.directory import NTK_DRAWS
@@ -47,7 +47,7 @@ class DepthFluctuation(Study):
         return pd.DataFrame(rows)
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
-        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+        return of_each_panel(self.panels(table), self._judge, self.NEEDS)
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         deepest = part[part.depth_over_width == part.depth_over_width.max()]

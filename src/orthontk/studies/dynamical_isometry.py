@@ -7,7 +7,7 @@ import pandas as pd
 
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import STEPS
-from orthontk.report.claims import Claim, difference, sameness
+from orthontk.report.claims import Claim, difference, of_each_panel, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -53,14 +53,12 @@ class DynamicalIsometry(Study):
         return f"{letter}={value}" if letter else Study.describe(name, value)
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
-        return [
-            *(claim for where, part in self.panels(table) for claim in self._at_initialization(where, part)),
-            *(
-                claim
-                for where, part in self.panels(table, "critical")
-                for claim in self._between_initializations(where, part)
-            ),
-        ]
+        return of_each_panel(self.panels(table, "critical"), self._judge, self.NEEDS)
+
+    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        for critical, own in by(part, "critical"):
+            yield from self._at_initialization(_at(where, critical), own)
+        yield from self._between_initializations(where, part)
 
     def _at_initialization(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         for init, own in by(part[part.step == 0], "init"):
@@ -77,7 +75,7 @@ class DynamicalIsometry(Study):
     def _between_initializations(self, where: str, table: pd.DataFrame) -> Iterator[Claim]:
         regimes = list(by(table, "critical"))
         (linear, most_linear), (nonlinear, least_linear) = regimes[0], regimes[-1]
-        at = where if np.isnan(linear) else f"{where} q*={linear}"
+        at = _at(where, linear)
         least = _ratios(least_linear)
         for when, ratios in _ratios(most_linear).items():
             yield difference(
@@ -115,6 +113,10 @@ class DynamicalIsometry(Study):
 def _regime(run: Run) -> dict[str, float]:
     names = ("weight_var", "bias_var") if run.get("model.critical") is None else ("critical",)
     return dict.fromkeys(("critical", "weight_var", "bias_var"), np.nan) | {n: run.get(f"model.{n}") for n in names}
+
+
+def _at(where: str, critical: float) -> str:
+    return where if np.isnan(critical) else f"{where} q*={critical}"
 
 
 def _ratios(part: pd.DataFrame) -> dict[str, np.ndarray]:

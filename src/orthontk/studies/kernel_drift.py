@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, axis_of_settings
-from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged
+from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -54,7 +54,7 @@ class KernelDrift(Study):
         return pd.DataFrame([run.settings() | row for run in runs for row in _changes(run)])
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
-        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+        return of_each_panel(self.panels(table), self._judge, self.NEEDS)
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         kernels, note = part[part.quantity == "NTK"], self._left_out(part)

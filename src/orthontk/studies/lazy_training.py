@@ -10,7 +10,7 @@ import pandas as pd
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Panel, PanelFigure
 from orthontk.figures.style import STEPS
-from orthontk.report.claims import Claim, Shrinking, sameness
+from orthontk.report.claims import Claim, Shrinking, of_each_panel, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -59,7 +59,7 @@ class LazyTraining(Study):
         return once(table, [*self.panel_columns(table), "width", "init", "seed", "step", "curve"])
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
-        return [claim for where, part in self.panels(table) for claim in self._judge(where, part)]
+        return of_each_panel(self.panels(table), self._judge, self.NEEDS)
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         losses = part[part.curve.isin(("train/loss", "val/loss")) & (part.step > 0)]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
-from orthontk.report.claims import Claim, difference
+from orthontk.report.claims import Claim, difference, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
@@ -58,15 +58,15 @@ class LearningSpeed(Study):
         return table
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
-        found = []
-        for split, own in by(table, "split"):
-            for where, part in self.panels(own):
-                for init in others(part):
-                    found += self._judge(f"{where} {init}, {split} τ", part[part.init.isin((init, BASELINE))], init)
-            found += self._with_depth(own, split)
-        return found
+        found = of_each_panel(self.panels(table), self._judge, self.NEEDS)
+        return found + [claim for split, own in by(table, "split") for claim in self._with_depth(own, split)]
 
-    def _judge(self, where: str, part: pd.DataFrame, init: str) -> Iterator[Claim]:
+    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        for split, own in by(part, "split"):
+            for init in others(own):
+                yield from self._faster(f"{where} {init}, {split} τ", own[own.init.isin((init, BASELINE))], init)
+
+    def _faster(self, where: str, part: pd.DataFrame, init: str) -> Iterator[Claim]:
         faster = f"{init} networks learn faster than Gaussian ones"
         reason, threshold = f"a factor of {self.ratio_above:g}", np.log(self.ratio_above)
         usable = ratios.usable_rates(part, self.most_censored)
