@@ -61,6 +61,31 @@ def test_expectations_are_told_from_the_authors_figures_and_infinite_ends_are_un
     assert json.loads((tmp_path / "report" / "verdict.json").read_text())[0]["comparison"][0]["low"] is None
 
 
+STUDIES = {
+    "LazyTraining": ({"loss_margin": 0.1, "margin_reason": "a tenth"}, "losses"),
+    "LearningSpeed": ({"ratio_above": 1.5, "most_censored": 0.5}, "callbacks=tau"),
+    "DepthFluctuation": ({"gaussian_above": 0.5, "orthogonal_below": 0.1}, "callbacks=kernel_fluctuation"),
+    "DynamicalIsometry": ({"spread_ratio_above": 2.0, "prediction_margin": 0.2}, "callbacks=jacobian_spectrum"),
+    "KernelConvergence": (
+        {"slope": -0.5, "slope_margin": 0.1, "bias_margin": 0.1, "largest_width": 64},
+        "callbacks=kernel_convergence",
+    ),
+    "KernelDrift": (DRIFT, "callbacks=ntk"),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_whose_runs_measured_nothing_says_what_measures_it(tmp_path, reporter, name):
+    arguments, measured_by = STUDIES[name]
+    run = make_drift(tmp_path, "FCN", 8, 0.1, study=arguments | {"_target_": f"orthontk.studies.{name}"})
+    (run / "metrics.csv").write_text("step,time/total\n0,1.0\n9,2.0\n")
+    reporter.update()
+    reporter.write()
+    assert reporter.skipped == {}
+    (claim,) = reporter.judged[0].claims
+    assert claim.verdict.startswith("not judged: needs ") and measured_by in claim.verdict
+
+
 def test_a_study_of_whose_claims_none_can_be_judged_says_what_it_needs(tmp_path, reporter, capsys):
     lazy = {"_target_": "orthontk.studies.LazyTraining", "loss_margin": 0.1, "margin_reason": "a tenth"}
     run = make_drift(tmp_path, "FCN", 8, 0.1, study=lazy, name="lazy")

@@ -32,7 +32,10 @@ class DepthFluctuation(Study):
     """
 
     AXES = ("init", "depth", "width")
-    NEEDS = "Gaussian weights, or orthogonal ones with an activation that it claims something of"
+    NEEDS = (
+        "kernels of many draws (callbacks=kernel_fluctuation) of Gaussian weights, or of orthogonal ones with an "
+        "activation that it claims something of"
+    )
 
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:
         self.gaussian_above, self.orthogonal_below = gaussian_above, orthogonal_below
@@ -41,6 +44,8 @@ class DepthFluctuation(Study):
         """A row for each draw."""
         rows = []
         for run in runs:
+            if not (run.directory / NTK_DRAWS).exists():
+                continue
             theta = read_tensors(run.directory / NTK_DRAWS)[0]["theta"].tolist()
             settings = run.settings() | {"depth_over_width": run.get("model.depth") / run.get("model.width")}
             rows += [settings | {"draw": draw, "theta": value} for draw, value in enumerate(theta)]

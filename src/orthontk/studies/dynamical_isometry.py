@@ -30,7 +30,10 @@ class DynamicalIsometry(Study):
 
     PANEL = ("family", "activation", "depth", "width", "critical", "weight_var", "bias_var")
     AXES = ("init", "model.critical", "model.weight_var", "model.bias_var")
-    NEEDS = "Gaussian and orthogonal weights of the same seeds, or a prediction of mean-field theory"
+    NEEDS = (
+        "spectra of the Jacobian (callbacks=jacobian_spectrum) of Gaussian and orthogonal weights of the same seeds, "
+        "or a prediction of mean-field theory"
+    )
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
         self.spread_ratio_above, self.prediction_margin = spread_ratio_above, prediction_margin

@@ -35,6 +35,7 @@ class KernelConvergence(Study):
 
     PANEL = ("family", "activation", "depth", "init", "kernel")
     AXES = ("width",)
+    NEEDS = "kernels of several draws at three widths (callbacks=kernel_convergence)"
 
     def __init__(self, slope: float, slope_margin: float, bias_margin: float, largest_width: int) -> None:
         self.slope, self.slope_margin, self.bias_margin = slope, slope_margin, bias_margin
@@ -126,6 +127,9 @@ def samples(table: pd.DataFrame, column: str) -> tuple[list[float], list[np.ndar
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    """None of a run that measured no draws."""
+    if not (run.directory / KERNEL_DRAWS).exists():
+        return
     tensors, _ = read_tensors(run.directory / KERNEL_DRAWS)
     for kernel in KERNELS:
         draws, limit, gaussian = (tensors[name].double() for name in (kernel, f"{kernel}_limit", f"{kernel}_gaussian"))

@@ -55,6 +55,8 @@ class LazyTraining(Study):
             for row in replica_rows(run):
                 settings = {name: value for name, value in row.items() if "/" not in name}
                 rows += [settings | {"curve": name, "value": row[name]} for name in CURVES if name in row]
+        if not rows:
+            return pd.DataFrame()
         table = pd.DataFrame(rows)
         return once(table, [*self.panel_columns(table), "width", "init", "seed", "step", "curve"])
 

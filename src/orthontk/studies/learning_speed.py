@@ -38,7 +38,7 @@ class LearningSpeed(Study):
 
     PANEL = ("family", "activation", "depth", "width", "normalize")
     AXES = ("init", "data.normalize", "optimizer.lr")
-    NEEDS = "Gaussian weights and another initialization, of the same seeds, that have a τ at the same learning rate"
+    NEEDS = "τ (callbacks=tau) of Gaussian weights and another initialization, of the same seeds and learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
         self.ratio_above, self.most_censored = ratio_above, most_censored
@@ -52,6 +52,8 @@ class LearningSpeed(Study):
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
+        if table.empty:
+            return table
         panel = self.panel_columns(table)
         table = once(table, [*panel, *IDENTITY, "split"])
         table["fraction"] = table.learning_rate / _stable_rates(table, panel)
