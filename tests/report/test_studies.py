@@ -61,6 +61,17 @@ def test_expectations_are_told_from_the_authors_figures_and_infinite_ends_are_un
     assert json.loads((tmp_path / "report" / "verdict.json").read_text())[0]["comparison"][0]["low"] is None
 
 
+def test_a_study_that_draws_nothing_any_more_leaves_no_figure_of_other_runs(tmp_path, reporter, monkeypatch):
+    monkeypatch.setattr(KernelDrift, "draw", lambda study, table, path, title: path.write_bytes(b"old"))
+    make_drift(tmp_path, "FCN", 4, 0.2)
+    reporter.update()
+    assert reporter.judged[0].image.read_bytes() == b"old"
+    monkeypatch.setattr(KernelDrift, "draw", lambda study, table, path, title: None)
+    make_drift(tmp_path, "FCN", 8, 0.2)
+    reporter.update()
+    assert reporter.judged[0].image is None and not list((tmp_path / "report").rglob("*.png"))
+
+
 STUDIES = {
     "LazyTraining": ({"loss_margin": 0.1, "margin_reason": "a tenth"}, "losses"),
     "LearningSpeed": ({"ratio_above": 1.5, "most_censored": 0.5}, "callbacks=tau"),

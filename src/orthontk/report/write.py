@@ -164,12 +164,16 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
     kept = {run.directory for run in runs}
     copies = [run.directory for run in found if run.directory not in kept]
-    claims = study.claims(table) or [not_judged(ALL_CLAIMS, "", study.NEEDS)]
-    judged = Judged(name, scale, data, len(runs), claims, study.comparison(table), copies=copies)
+    claims, compared = ([], []) if table.empty else (study.claims(table), study.comparison(table))
+    claims = claims or [not_judged(ALL_CLAIMS, "", study.NEEDS)]
+    judged = Judged(name, scale, data, len(runs), claims, compared, copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))
     write_json(out / "verdict.json", _plain(judged))
     image = out / f"{name}.png"
+    image.unlink(missing_ok=True)  # of other runs, which a study that draws nothing now would leave
+    if table.empty:
+        return judged
     study.draw(table, image, f"{name}, scale {scale}; {data}; {counted(len(runs), 'run')}")
     return judged._replace(figure=study.figure(table), image=image if image.exists() else None)
 
