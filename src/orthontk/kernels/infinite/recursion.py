@@ -54,7 +54,8 @@ def infinite_kernels(
     for variances up to 1e12, and take seconds for each different variance.
 
     Args:
-        net: its weights are not looked at, its activations, widths and variances are.
+        net: its weights are not looked at, its activations, widths and variances are. So a CNN drawn by
+            `initialize(net, "delta_orthogonal")` needs `init` as well.
         x1, x2: (N₁, …), (N₂, …) inputs; x2 = None means x1, and computes half of the pairs.
         init: a name in `orthontk.init.SCHEMES`.
         dtype: of the result. The arithmetic is in float64.
