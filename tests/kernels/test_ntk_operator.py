@@ -205,3 +205,11 @@ def test_hooks_on_gradients_are_followed(place):
     theta = flatten_outputs(empirical_ntk(net, x)).numpy()
     vector = np.random.default_rng(0).standard_normal(len(theta))
     np.testing.assert_allclose(NTKOperator(net, x) @ vector, theta @ vector, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("x", "refusal"), [(None, "^x=NoneType: "), (torch.ones(0, 3), "^x=empty: "), (torch.ones(2, 4), "that takes x, ")]
+)
+def test_refused_inputs_are_named_as_its_own_argument(x, refusal):
+    with pytest.raises(InvalidValue, match=refusal):
+        NTKOperator(nn.Linear(3, 2), x)

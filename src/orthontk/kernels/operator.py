@@ -48,7 +48,7 @@ class NTKOperator(LinearOperator):
     def __init__(
         self, net: nn.Module, x: Tensor, *, dtype: torch.dtype | None = None, batch_size: int | None = None
     ) -> None:
-        problem = prepare(net, x, None, "full", None, dtype)
+        problem = prepare(net, x, None, "full", None, dtype, inputs="x")
         self.net, self.tensors, self.x = problem.net, problem.tensors, problem.x1
         self.batch_size = len(x) if batch_size is None else integer("batch_size", batch_size)
         with undisturbed(self.net, problem.device):

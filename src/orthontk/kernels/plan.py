@@ -73,19 +73,22 @@ class Plan:
         return [*self.recorded, *self.functions]
 
 
-def make_plan(net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of, structured: bool = True) -> Plan:
+def make_plan(
+    net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of, structured: bool = True, inputs: str = "x1"
+) -> Plan:
     """Runs a few examples of `x` through the network and chooses the cheapest exact path for each parameter.
 
     Args:
         problem_of: maps A, the number of directions, to the sizes that the choice is made for.
         structured: False leaves every parameter to the fallback, as for a network that cannot be recorded.
+        inputs: what `x` is refused as.
 
     Raises:
         InvalidValue: the network mixes examples, does not take the inputs, or one pass of it was refused.
     """
     probe = _few_of(x, tensors)
     saved: dict[int, int] = {}
-    with taking(net, "x1", x):
+    with taking(net, inputs, x):
         recorded = _probe(net, tensors, probe, saved) if structured else None
         if recorded is None:
             structured, recorded = False, record(net, tensors, probe, names=())

@@ -24,6 +24,7 @@ class NTKProblem:
 
     Attributes:
         description: of the network before any pass, which may set its attributes; where it is needed.
+        inputs: what the caller's function calls x1.
     """
 
     net: nn.Module
@@ -36,6 +37,7 @@ class NTKProblem:
     plan: Plan | None = None
     grid: Grid | None = None
     description: str = ""
+    inputs: str = "x1"
 
     @property
     def device(self) -> torch.device:
@@ -50,7 +52,7 @@ class NTKProblem:
         return self.outputs == "trace"
 
     def make_plan(self, structured: bool = True) -> None:
-        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured)
+        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured, self.inputs)
         if self.x2 is not None and (self.x2.shape[1:], self.x2.dtype) != (self.x1.shape[1:], self.x1.dtype):
             self._require_as_many_outputs(self.x2)
 
@@ -82,7 +84,13 @@ class NTKProblem:
 
 @torch.inference_mode(False)  # Lightning validates in inference mode, whose tensors know no gradients
 def prepare(
-    net: nn.Module, x1: Tensor, x2: Tensor | None, outputs: str, memory_limit: int | None, dtype: torch.dtype | None
+    net: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None,
+    outputs: str,
+    memory_limit: int | None,
+    dtype: torch.dtype | None,
+    inputs: str = "x1",
 ) -> NTKProblem:
     """Checks the arguments; see `empirical_ntk`."""
     one_of("outputs", outputs, OUTPUTS)
@@ -96,8 +104,8 @@ def prepare(
         dtype = torch.promote_types(trainable.dtype, torch.float32)
     if dtype not in (torch.float32, torch.float64):
         raise InvalidValue("dtype", dtype, "torch.float32, torch.float64 or None")
-    for name, x in (("x1", x1), ("x2", x2)):
-        if x is not None and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
+    for name, x in ((inputs, x1), ("x2", x2)):
+        if (x is not None or name == inputs) and (not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0):
             raise InvalidValue(name, "empty" if isinstance(x, Tensor) else type(x).__name__, "a tensor of examples")
     if isinstance(net, nn.parallel.DistributedDataParallel | nn.DataParallel):
         net = net.module
@@ -109,4 +117,4 @@ def prepare(
         x = x.clone() if x.is_inference() else x.detach()
         return x.to(trainable.device, dtype if x.is_floating_point() else x.dtype)
 
-    return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype)
+    return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype, inputs=inputs)
