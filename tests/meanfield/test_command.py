@@ -27,6 +27,8 @@ def quick(monkeypatch):
         (["--weight-var", "-2"], "--weight-var=-2.0: expected a finite number above 0"),
         (["--bias-var", "-1"], "--bias-var=-1.0: expected a finite number of at least 0"),
         (["--depths", "2", "0"], "--depths=0: expected an integer of at least 1"),
+        (["--seed", str(2**63)], f"--seed={2**63}: expected an integer below 2^63"),
+        (["--seed", "-1"], "--seed=-1: expected an integer of at least 0"),
         (["--activation", "tanhh"], "--activation=tanhh: expected one of "),
         (["--phase-diagram", "nofolder/x.png"], "--phase-diagram=nofolder/x.png: expected a file in a folder that"),
         (["--phase-diagram", "x.csv"], "--phase-diagram=x.csv: expected an image that Matplotlib writes: "),
@@ -65,3 +67,10 @@ def test_the_files_that_are_named_are_those_written(quick, tmp_path, name, capsy
 def test_the_spectrum_of_a_singular_kernel_has_no_condition_number():
     values = command._spectrum(torch.ones(3, 3, dtype=torch.float64))
     assert values[-2:] == ["inf", "1.0"]
+
+
+def test_a_length_that_the_kernels_do_not_allow_is_refused_as_that_of_the_critical_point():
+    with pytest.raises(
+        SystemExit, match=r"^error: --critical=1e\+17: expected another length, or an activation as one"
+    ):
+        command.main(["--critical", "1e17", "--depths", "2", "--inputs", "4"])

@@ -128,3 +128,8 @@ def test_trainable_activations_are_refused():
 
 def test_zero_variance_is_the_value_at_zero():
     assert expectation(torch.sigmoid, torch.tensor([0.0, 1.0])).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_fixed_point_is_not_denied_beyond_where_it_is_looked_for():
+    with pytest.raises(InvalidValue, match=r"weight_var=1.0: .* stable fixed point up to 1e\+08 \(bias_var=1e\+09\)"):
+        fixed_point("tanh", 1.0, 1e9)

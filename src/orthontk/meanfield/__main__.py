@@ -98,6 +98,8 @@ def _draw_phase_diagram(activation: str, path: Path) -> None:
 def _print_setting(options: argparse.Namespace) -> None:
     inputs, features = integer("--inputs", options.inputs), integer("--features", options.features)
     weight_var, bias_var = _variances(options)
+    if integer("--seed", options.seed, minimum=0) >= 2**63:
+        raise InvalidValue("--seed", options.seed, "an integer below 2^63")
     generator = torch.Generator().manual_seed(options.seed)
     x = torch.randn(inputs, features, generator=generator, dtype=torch.float64)
     x *= (features**0.5) / x.norm(dim=1, keepdim=True)
@@ -106,7 +108,7 @@ def _print_setting(options: argparse.Namespace) -> None:
     nets = [FCN(features, 1, 1, depth, options.activation, weight_var, bias_var) for depth in options.depths]
     table = Table("depth", "NTK(x,x)", "largest", "median", "smallest eigenvalue", "condition number", "effective rank")
     for net in nets:
-        table.add_row(str(net.depth), *_spectrum(infinite_kernels(net, x).ntk))
+        table.add_row(str(net.depth), *_spectrum(_ntk(net, x, options.critical)))
     console = Console()
     console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
     console.print(_fixed_points(options.activation, weight_var, bias_var))
@@ -120,6 +122,18 @@ def _variances(options: argparse.Namespace) -> tuple[float, float]:
     if options.weight_var is not None or options.bias_var is not None:
         raise InvalidValue("--critical", options.critical, "without --weight-var and --bias-var, which follow from it")
     return critical_point(options.activation, options.critical)
+
+
+def _ntk(net: FCN, x: torch.Tensor, critical: float | None) -> torch.Tensor:
+    """Refused lengths are those of the critical point, if it was given."""
+    try:
+        return infinite_kernels(net, x).ntk
+    except InvalidValue as refusal:
+        if critical is None:
+            raise
+        raise InvalidValue(
+            "--critical", critical, f"another length, or an activation as {refusal.accepted}"
+        ) from refusal
 
 
 def _fixed_points(activation: str, weight_var: float, bias_var: float) -> str:

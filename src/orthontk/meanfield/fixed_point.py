@@ -45,7 +45,8 @@ def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bia
         weight_var, bias_var: σ_w², σ_b².
 
     Raises:
-        InvalidValue: lengths grow without bound, or every length is its own fixed point (relu at σ_w² = 2, σ_b² = 0).
+        InvalidValue: lengths grow beyond 1e8, where no fixed point is looked for, or every length is its own fixed
+            point (relu at σ_w² = 2, σ_b² = 0).
 
     Source: Poole et al. 2016, §2.1; SPEC §4.
 
@@ -54,7 +55,7 @@ def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bia
     >>> fixed_point("relu", 2.5, 0.1)
     Traceback (most recent call last):
     orthontk.checks.InvalidValue: weight_var=2.5: expected a value for which the length map of relu has a stable \
-fixed point (bias_var=0.1)
+fixed point up to 1e+08 (bias_var=0.1)
     """
     phi = as_activation(activation)
     number("weight_var", weight_var, above=0), number("bias_var", bias_var, minimum=0)
@@ -66,7 +67,9 @@ fixed point (bias_var=0.1)
         return 0.0 if at_zero == 0 else _root(phi, weight_var, bias_var, 0.0, float(SCAN[0]))
     crossings = torch.nonzero(grows[:-1] & ~grows[1:]).flatten()
     if len(crossings) == 0 or not shrinks[crossings[0] + 1 :].any():
-        accepted = f"a value for which the length map of {_name(activation)} has a stable fixed point"
+        accepted = (
+            f"a value for which the length map of {_name(activation)} has a stable fixed point up to {SCAN[-1]:.0e}"
+        )
         raise InvalidValue("weight_var", weight_var, f"{accepted} (bias_var={bias_var:g})")
     below = int(crossings[0])
     above = below + 1 + int(shrinks[below + 1 :].float().argmax())  # the next may be the fixed point, to rounding
