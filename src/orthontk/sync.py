@@ -133,7 +133,10 @@ def main() -> None:
     missing = upload(found.waiting, given, options.directory)
     missing += [one for one in found.cut_off if not continue_upload(one, options.entity, options.project)]
     done = len(found.waiting) + len(found.cut_off) - len(missing)
-    print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}")
+    failed = f", failed {len(missing)}" if missing else ""
+    print(f"uploaded {done}, before {len(found.uploaded)}, left {len(found.left)}{failed}")
+    if not (found.waiting or found.cut_off or found.uploaded or found.left):
+        print("no offline W&B run is here: runs record one with logger=wandb")
     for directory, reason in found.left.items():
         print(f"left {directory}: {reason}")
     for recording in missing:

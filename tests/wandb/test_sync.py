@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orthontk.loggers import WandbRun, read_metrics
-from orthontk.sync import find
+from orthontk.sync import find, main
 from wandb import env
 
 
@@ -116,3 +116,19 @@ def test_what_has_arrived_is_not_sent_again(small, backend, tmp_path):
     assert "test/accuracy" in backend.runs[wandb_id(run)].summary
     code, printed = sync(backend, tmp_path / "outputs")
     assert code == 0 and "uploaded 0, before 1, left 0" in printed, printed
+
+
+@pytest.mark.parametrize(("recordings", "said"), [(1, "left 0, failed 1"), (0, "runs record one with logger=wandb")])
+def test_what_failed_is_counted_and_where_nothing_was_recorded_the_setting_is_named(
+    recordings, said, tmp_path, monkeypatch, capsys
+):
+    for number in range(recordings):
+        folder = tmp_path / f"run{number}" / "wandb" / "offline-run-1-a"
+        folder.mkdir(parents=True)
+        (folder / "run-a.wandb").touch()
+        (tmp_path / f"run{number}" / "summary.json").write_text('{"status": "finished"}')
+    monkeypatch.setattr(sys, "argv", ["sync", str(tmp_path)])
+    monkeypatch.setattr("orthontk.sync.upload", lambda found, *options: list(found))
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == recordings and said in capsys.readouterr().out
