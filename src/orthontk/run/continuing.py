@@ -65,12 +65,22 @@ def require_same_beginning(module: TrainingModule, before: Mapping[str, Any] | N
     if before is None:
         raise InvalidValue("resume", checkpoint, "a checkpoint that holds its run's settings")
     if found := first_difference(*map(_of_beginning, (before, module.config))):
-        raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same {found[0]}")
+        raise InvalidValue("resume", checkpoint, _with_the_same(*found))
     trainers = before["trainer"], module.config["trainer"]
     for key in sorted({key for trainer in trainers for key in trainer} - WITHOUT_EFFECT_ON_UPDATES):
         was, is_now = (trainer.get(key) or None for trainer in trainers)  # nothing, 0 and false are one
         if was != is_now:
-            raise InvalidValue("resume", checkpoint, f"a checkpoint of a run with the same trainer.{key}")
+            accepted = _with_the_same(f"trainer.{key}", *(trainer.get(key) for trainer in trainers))
+            raise InvalidValue("resume", checkpoint, accepted)
+
+
+def _with_the_same(key: str, was: Any, is_now: Any) -> str:
+    """Of whole groups and callbacks no more than the name."""
+    accepted = f"a checkpoint of a run with the same {key}"
+    if isinstance(was, Mapping) or isinstance(is_now, Mapping):
+        return accepted
+    was, is_now = ("null" if value is None else value for value in (was, is_now))
+    return f"{accepted}, which was {was} and is {is_now} now"
 
 
 def _of_beginning(config: Mapping[str, Any]) -> dict[str, Any]:
