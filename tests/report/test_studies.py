@@ -72,6 +72,22 @@ def test_a_study_that_draws_nothing_any_more_leaves_no_figure_of_other_runs(tmp_
     assert reporter.judged[0].image is None and not list((tmp_path / "report").rglob("*.png"))
 
 
+def test_of_the_papers_studies_alone_it_is_said_that_the_images_are_others(tmp_path, reporter, monkeypatch):
+    own = type("Own", (KernelDrift,), {})  # of this module
+    monkeypatch.setattr("orthontk.studies.Own", own, raising=False)
+    make_drift(tmp_path, "FCN", 4, 0.2)
+    for name, target in (("drift", "KernelDrift"), ("own", "Own")):
+        run = tmp_path / name / "drift" / "FCN-4"
+        make_drift(tmp_path / name, "FCN", 4, 0.2, name=name, study=DRIFT | {"_target_": f"orthontk.studies.{target}"})
+        config = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(config.replace("source: gaussian", "source: mnist_5k"))
+    reporter.update()
+    assert [study.data for study in reporter.judged] == [
+        "Gaussian inputs, 5,000 embedded digits, not the paper's images",
+        "5,000 embedded digits",
+    ]
+
+
 STUDIES = {
     "LazyTraining": ({"loss_margin": 0.1, "margin_reason": "a tenth"}, "losses"),
     "LearningSpeed": ({"ratio_above": 1.5, "most_censored": 0.5}, "callbacks=tau"),

@@ -17,7 +17,8 @@ from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show, show_failed
 from orthontk.report.sweeps import sweeps_in
 
-EMBEDDED = {"mnist_5k": "5,000 embedded digits, not the paper's images", "gaussian": "Gaussian inputs"}
+EMBEDDED = {"mnist_5k": "5,000 embedded digits", "gaussian": "Gaussian inputs"}
+OTHER_IMAGES = ", not the paper's images"  # of the paper's studies
 
 
 class Judged(NamedTuple):
@@ -162,6 +163,8 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     table = study.table(runs)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
+    if "mnist_5k" in sources and type(study).__module__.startswith("orthontk."):
+        data += OTHER_IMAGES
     kept = {run.directory for run in runs}
     copies = [run.directory for run in found if run.directory not in kept]
     claims, compared = ([], []) if table.empty else (study.claims(table), study.comparison(table))
