@@ -10,6 +10,7 @@ from PIL import Image
 
 from orthontk.checks import InvalidValue
 from orthontk.data import TensorDataModule
+from orthontk.data.hub import from_hub
 
 GAUSSIAN = {"source": "gaussian", "shape": (6,), "classes": 3, "train_size": 12, "test_size": 6, "batch_size": 4}
 
@@ -246,3 +247,12 @@ def test_attempts_to_reach_the_hub_are_not_logged(monkeypatch, caplog):
     with pytest.raises(InvalidValue, match=r"^source=mnist: "):
         load({"source": "mnist"})
     assert not caplog.records and logging.get_verbosity() == verbosity
+
+
+def test_what_is_waited_for_is_said_before(monkeypatch, capsys):
+    import datasets
+
+    said = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda repository: said.append(capsys.readouterr().err))
+    from_hub("mnist")
+    assert "the Hugging Face hub for ylecun/mnist; data.path=FOLDER" in said[0]

@@ -1,6 +1,7 @@
 """Image sets of the Hugging Face hub, from there or from local parquet files."""
 
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ def hub_images(name: str, path: str | None = None) -> tuple[Examples, Examples]:
 def from_hub(name: str) -> "datasets.DatasetDict":
     import datasets  # takes a second, so only who needs it pays
 
+    # Said before: where nothing answers it takes half a minute to give up.
+    print(f"asking the Hugging Face hub for {REPOSITORIES[name]}; data.path=FOLDER reads files", file=sys.stderr)
     try:
         with quiet_hub():
             return datasets.load_dataset(REPOSITORIES[name])
