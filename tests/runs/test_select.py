@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from orthontk.runs.collect import Entry
-from orthontk.runs.select import differing, ordered, where
+from orthontk.checks import InvalidValue
+from orthontk.runs.collect import Entry, flatten
+from orthontk.runs.select import differing, headings, key_of, ordered, where
 from orthontk.runs.texts import plain
 
 
@@ -19,7 +21,7 @@ def places(chosen):
     return [int(str(entry.directory)) for entry in chosen]
 
 
-@pytest.mark.parametrize("condition", ["train/loss>5", "train/loss<5", "train/loss>=0", "train/loss<=a"])
+@pytest.mark.parametrize("condition", ["train/loss>5", "train/loss<5", "train/loss>=0", "train/loss<=1"])
 def test_what_was_no_finite_number_is_neither_above_nor_below(condition):
     assert 0 not in places(where(entries(**{"train/loss": [None, 7.0, 0.5]}), [condition]))
 
@@ -53,3 +55,48 @@ def test_the_last_word_of_a_setting_is_enough_where_runs_do_not_differ_in_it():
 def test_a_setting_differs_among_the_runs_that_have_it():
     settings = [{"width": 8, "depth": 2, "seed": 0}, {"width": 8.0, "seed": 1}]
     assert differing(settings) == ["seed"]
+
+
+CONF = Path(__file__).parents[2] / "conf"
+CHOICES = [
+    path
+    for group in ("model", "init", "data", "optimizer", "loss", "schedule")
+    for path in sorted((CONF / group).glob("*.yaml"))
+    if path.stem != "constant"  # no object
+]
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_a_group_stands_for_its_choice(path):
+    group, choice = path.parent.name, path.stem
+    runs = [
+        Entry(Path(str(place)), flatten({group: node}))
+        for place, node in enumerate([yaml.safe_load(path.read_text()), {"_target_": "own.Other"}])
+    ]
+    assert places(where(runs, [f"{group}={choice}"])) == [0]
+    assert places(where(runs, [f"{group}=Other"])) == [1]
+    assert list(headings([key_of("--show", group, runs)]).values()) == [group]
+
+
+def test_the_last_word_of_a_setting_that_is_a_groups_choice_stands_for_it_too():
+    assert key_of("--show", "source", entries(**{"data.source": ["mnist", "cifar10"]})) == "data.source"
+
+
+@pytest.mark.parametrize(
+    "condition, accepted",
+    [
+        ("status=done", "a status, one of finished, running, diverged"),
+        ("test/accuracy>abc", "a number after >"),
+        ("tau<60", "= or != for callbacks.tau, which is Tau, or a key with numbers, test/accuracy, train/tau"),
+    ],
+)
+def test_a_condition_that_can_hold_for_no_run_is_refused(condition, accepted):
+    one = {"status": "finished", "callbacks.tau": "Tau", "train/tau": 7.0, "test/accuracy": 0.5}
+    with pytest.raises(InvalidValue) as refusal:
+        where([Entry(Path("0"), one)], [condition])
+    assert accepted in str(refusal.value)
+
+
+def test_a_key_that_only_some_runs_have_is_no_mistake():
+    runs = [Entry(Path("0"), {"width": 8}), Entry(Path("1"), {"width": 8, "train/tau": 7.0})]
+    assert places(where(runs, ["train/tau<60"])) == [1]

@@ -13,8 +13,8 @@ def arguments() -> argparse.Namespace:
         prog="python -m orthontk.runs",
         description="List the runs under a folder: the settings in which they differ, how they ended and what they "
         "measured. Those that go on, failed or are damaged are listed as such.",
-        epilog="Keys are settings (model.width), metrics (test/accuracy) or status. Example: "
-        "python -m orthontk.runs outputs --where init.scheme=orthogonal 'test/accuracy>0.5' --sort test/accuracy",
+        epilog="Keys are settings (model.width), groups (init), metrics (test/accuracy) or status. Example: "
+        "python -m orthontk.runs outputs --where init=orthogonal 'test/accuracy>0.5' --sort test/accuracy",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="a folder of runs, such as outputs")
     parser.add_argument("--sort", metavar="KEY", help="order by a setting or a metric")

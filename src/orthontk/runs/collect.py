@@ -20,9 +20,22 @@ from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
 from orthontk.splits import TAU_SPLITS
 from orthontk.sweep.overview import entries_under, sweeps_under
-from orthontk.sweep.state import DONE, FAILED, state_of
+from orthontk.sweep.state import DONE, FAILED, INTERRUPTED, MISSING, RUNNING, state_of
 
 FINISHED, DIVERGED, UNREADABLE = "finished", "diverged", "unreadable"  # beside the states of `orthontk.sweep`
+STATUSES = (FINISHED, RUNNING, DIVERGED, INTERRUPTED, FAILED, MISSING, UNREADABLE)
+# What a configuration group calls a class; of `init` and `data` it is a setting, `init.scheme` and `data.source`.
+CHOICES = {
+    "FCN": "fcn",
+    "CNN": "cnn",
+    "SGD": "sgd",
+    "Adam": "adam",
+    "RMSprop": "rmsprop",
+    "OneHotMSE": "mse",
+    "CrossEntropyLoss": "cross_entropy",
+    "StepLR": "step",
+    "CosineAnnealingLR": "cosine",
+}
 OF_REPLICAS = ("seed", "init.scheme", "optimizer.lr")  # settings that the replicas of an ensemble have each
 
 
@@ -142,15 +155,23 @@ def _group(directory: Path, settings: dict[str, Any], group: Mapping[str, Any], 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that can tell runs apart, by dotted key.
 
-    An object is the last word of its `_target_`; callbacks are their names, beside their own settings.
+    An object is its group's choice, or else the last word of its `_target_`; callbacks are their names, beside their
+    own settings.
 
     >>> flatten({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
-    {'model': 'FCN', 'model.width': 8, 'callbacks': ''}
+    {'model': 'fcn', 'model.width': 8, 'callbacks': ''}
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if key == "name" or key not in WITHOUT_EFFECT:
             flat.update(_flat(str(key), value))
+    if flat.get("optimizer") == "sgd" and flat.get("optimizer.momentum"):
+        flat["optimizer"] = "momentum"
+    for group, choice in (("init", "init.scheme"), ("data", "data.source")):
+        if flat.get(group) in ("initialize", "TensorDataModule"):
+            del flat[group]  # which is the same for every choice
+        elif group in flat and choice not in flat:
+            flat[choice] = flat.pop(group)  # a user's own, in the same column
     ensemble = config.get("ensemble") or {}
     for axis in ENSEMBLE_AXES:  # an entry has its own initialization and learning rate
         if axis != "seeds" or ensemble.get(axis) is None:
@@ -167,7 +188,8 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
         return
     if "_target_" in value:
-        yield key, str(value["_target_"]).rsplit(".", 1)[-1]
+        name = str(value["_target_"]).rsplit(".", 1)[-1]
+        yield key, CHOICES.get(name, name)
     for name, inner in value.items():
         if not str(name).startswith("_"):
             yield from _flat(f"{key}.{name}", inner)

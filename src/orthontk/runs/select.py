@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orthontk.checks import InvalidValue
-from orthontk.runs.collect import Entry
+from orthontk.runs.collect import STATUSES, Entry
 from orthontk.runs.texts import plain
 
 # Metrics that are shown where any run has them.
@@ -20,6 +20,8 @@ OPERATORS = {
     "<": operator.lt,
     ">": operator.gt,
 }
+EQUALITIES = ("=", "!=")
+GROUPS = {"init.scheme": "init", "data.source": "data"}  # settings that are the name of their group's choice
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)((?![=<>!]).*)")
 
 
@@ -58,17 +60,25 @@ def headings(keys: Sequence[str]) -> dict[str, str]:
     >>> headings(["init.scheme", "model.width", "data.seed", "seed"])
     {'init.scheme': 'init', 'model.width': 'width', 'data.seed': 'data.seed', 'seed': 'seed'}
     """
-    last = {key: key.rsplit(".", 1)[-1] for key in keys}
-    last |= {"init.scheme": "init"} if "init.scheme" in last and "init" not in keys else {}
-    count = Counter(last.values())
-    return {key: word if count[word] == 1 else key for key, word in last.items()}
+    return _unambiguous(
+        {key: GROUPS[key] if key in GROUPS and GROUPS[key] not in keys else _last_word(key) for key in keys}
+    )
+
+
+def _last_word(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
+
+
+def _unambiguous(words: Mapping[str, str]) -> dict[str, str]:
+    count = Counter(words.values())
+    return {key: word if count[word] == 1 else key for key, word in words.items()}
 
 
 def where(entries: Sequence[Entry], conditions: Sequence[str]) -> list[Entry]:
     """The runs for which every condition (`init.scheme=orthogonal`, `test/accuracy>0.5`) holds.
 
     Raises:
-        InvalidValue: no condition, or a key that no run has.
+        InvalidValue: no condition, a key that no run has, no status, or an order of what is no number.
     """
     chosen = list(entries)
     for condition in conditions:
@@ -77,6 +87,7 @@ def where(entries: Sequence[Entry], conditions: Sequence[str]) -> list[Entry]:
             raise InvalidValue("--where", condition, "KEY=VALUE, or another of " + " ".join(OPERATORS))
         name, symbol, wanted = match.groups()
         key = key_of("--where", name, entries)
+        _require_possible(condition, key, symbol, wanted, entries)
         chosen = [entry for entry in chosen if key in entry.values and _holds(entry.values[key], symbol, wanted)]
     return chosen
 
@@ -99,8 +110,9 @@ def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
     meant = [
         key
         for keys in (differing_settings(entries), settings)  # what differs is meant before what all have
-        for key, heading in headings(keys).items()
-        if heading == name
+        for words in (headings(keys), _unambiguous({key: _last_word(key) for key in keys}))
+        for key, word in words.items()
+        if word == name
     ]
     if not meant:
         columns = ["status", *differing_settings(entries), *measured(entries)]
@@ -108,11 +120,26 @@ def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
     return meant[0]
 
 
+def _require_possible(condition: str, key: str, symbol: str, wanted: str, entries: Sequence[Entry]) -> None:
+    """Refuse what can hold for no run whatever it measured."""
+    if symbol in EQUALITIES:
+        if key == "status" and wanted not in STATUSES:
+            raise InvalidValue("--where", condition, "a status, one of " + ", ".join(STATUSES))
+        return
+    if _number(wanted) is None:
+        raise InvalidValue("--where", condition, f"a number after {symbol}; words can be asked for by = and !=")
+    values = [entry.values[key] for entry in entries if entry.values.get(key) is not None]
+    if values and all(_number(value) is None for value in values):
+        words = ", ".join(dict.fromkeys(map(plain, values)))
+        numbers = "".join(f", {name}" for name in measured(entries))
+        raise InvalidValue("--where", condition, f"= or != for {key}, which is {words}, or a key with numbers{numbers}")
+
+
 def _holds(value: Any, symbol: str, wanted: str) -> bool:
     number, wanted_number = _number(value), _number(wanted)
     if number is not None and wanted_number is not None:
         return bool(OPERATORS[symbol](number, wanted_number))
-    if value is None and symbol not in ("=", "!="):
+    if symbol not in EQUALITIES:
         return False
     return bool(OPERATORS[symbol](plain(value), wanted))
 
