@@ -15,6 +15,8 @@ from orthontk.terminal import console as open_console
 
 # The rows of the closing table, in this order, where the run has them.
 SHOWN = {
+    "train/tau": "τ on minibatches (updates)",
+    "test/tau": "τ on the test set (updates)",
     "train/loss": "train loss (last minibatch logged)",
     "train/accuracy": "train accuracy (same)",
     "val/loss": "validation loss",
@@ -101,6 +103,8 @@ def show_summary(directory: Path) -> None:
         if name in summary["metrics"]:
             value = summary["metrics"][name]
             table.add_row(label, "diverged" if value is None else f"{value:.4g}")
+        elif name.endswith("/tau") and summary["metrics"].get(f"{name.removesuffix('tau')}censored"):
+            table.add_row(label, "not reached")
     console = open_console()
     heading = f"{directory.name}: {counted(summary['steps'], 'step')}"
     console.print(heading, soft_wrap=True, highlight=False, markup=False)
