@@ -8,6 +8,7 @@ import pytest
 
 from orthontk.callbacks import checkpoints
 from orthontk.ensemble.module import EnsembleModule
+from orthontk.run import claim
 from orthontk.slurm import commands, interruption
 from orthontk.slurm.interruption import Interrupted
 from orthontk.training import TrainingModule
@@ -52,12 +53,33 @@ def test_ctrl_c_says_how_to_go_on(small, monkeypatch, tmp_path, module, settings
     settings = (*settings, "trainer.max_steps=5", "trainer.val_check_interval=100", f"hydra.run.dir={tmp_path}/run")
     with pressing_ctrl_c(monkeypatch, module, hook):
         stopped = small(*settings)
-    how = "continues from its last checkpoint, if it has one"
-    if module is TrainingModule:
-        untrained = hook == "training_step"
-        how = "starts this run over, as no step is saved yet" if untrained else "continues this run from step 5, the"
+    saved = 5 if module is TrainingModule else 4  # of a chunk not the last, but a regular one
+    how = f"continues this run from step {saved}, the"
+    if hook == "training_step":
+        how = "starts this run over, as no step is saved yet"
     assert stopped.code == 130 and stopped.err.startswith(f"interrupted; the same command {how}"), stopped.err
     assert small(*settings).code == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "how"),
+    [
+        (["0/checkpoints/step-00000000.ckpt"], "starts this run over, as no step is saved yet"),
+        (["0/checkpoints/step-00000040.ckpt"], "continues this run from step 40, the last that is saved"),
+        (["0/replicas.json", "1/metrics.csv"], "continues this run behind 1 chunk of its ensemble"),
+        (
+            ["0/replicas.json", "0/checkpoints/step-00000090.ckpt", "1/checkpoints/step-00000040.ckpt"],
+            "continues this run behind 1 chunk of its ensemble from step 40, the last that is saved",
+        ),
+    ],
+)
+def test_ctrl_c_of_an_ensemble_says_from_which_step(tmp_path, files, how):
+    for file in (tmp_path / "chunks" / file for file in files):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    with pytest.raises(KeyboardInterrupt) as stopped, claim._saying_how_to_go_on(tmp_path, "the same command"):
+        raise KeyboardInterrupt
+    assert str(stopped.value) == f"the same command {how}"
 
 
 def test_ctrl_c_of_a_run_begun_anew_says_where_it_goes_on(small, monkeypatch, tmp_path):

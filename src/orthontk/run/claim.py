@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
+from orthontk.counted import counted
 from orthontk.overrides import quoted
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
 from orthontk.run.directory import RunDirectory, existing_siblings, is_unused, open_directory, siblings
@@ -145,12 +146,14 @@ def _there(sibling: Path) -> str:
 
 
 def _continues(path: Path) -> str:
-    if (path / "chunks").is_dir():  # of an ensemble, each with checkpoints of its own
-        return "continues from its last checkpoint, if it has one"
-    saved = latest_checkpoint(path)
-    if saved is None or saved_step(saved) == 0:
-        return "starts this run over, as no step is saved yet"
-    return f"continues this run from step {saved_step(saved)}, the last that is saved"
+    chunks = sorted(path.glob("chunks/*"))  # of an ensemble, each with checkpoints of its own
+    unfinished = [chunk for chunk in chunks if not (chunk / "replicas.json").exists()]
+    done = len(chunks) - len(unfinished)
+    steps = [saved_step(saved) for saved in map(latest_checkpoint, unfinished or [path]) if saved is not None]
+    behind = f" behind {counted(done, 'chunk')} of its ensemble" if done else ""
+    if any(steps):
+        return f"continues this run{behind} from step {max(steps)}, the last that is saved"
+    return f"continues this run{behind}" if done else "starts this run over, as no step is saved yet"
 
 
 def _directory_of_first_process(path: Path, resume: str) -> Path:
