@@ -1,6 +1,7 @@
 """A preset's grids, and what the command line makes of them."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -113,7 +114,7 @@ def test_the_papers_scale_has_the_papers_data(study):
 @pytest.mark.slow
 @pytest.mark.parametrize("study", [*PAPERS_DATA, "learning_speed"])
 def test_the_command_in_the_head_of_a_preset_launches_its_jobs(train, tmp_path, study):
-    text = open(f"conf/experiment/{study}.yaml", encoding="utf-8").read()
+    text = Path(f"conf/experiment/{study}.yaml").read_text(encoding="utf-8")
     (command,) = re.findall(r"^#   python train.py (.* data.path=DIR)", text, re.MULTILINE)
     dry = "hydra/launcher=slurm", "hydra.launcher.dry_run=true"
     result = train(*command.replace("DIR", str(tmp_path)).split(), *dry)
