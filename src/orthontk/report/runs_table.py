@@ -102,7 +102,7 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Value]:
     """What there is to show of a run's settings: plain values by dotted key.
 
     >>> flat_settings({"model": {"_target_": "orthontk.networks.FCN", "width": 8}, "paths": {"output_dir": "x"}})
-    {'model': 'FCN', 'model.width': 8, 'callbacks': ''}
+    {'model': 'fcn', 'model.width': 8, 'callbacks': ''}
     """
     kept = {key: value for key, value in flatten(config).items() if key != "init"}  # the function that draws
     return {key: _scalar(value) for key, value in kept.items() if key.partition(".")[0] not in LEFT_OUT}

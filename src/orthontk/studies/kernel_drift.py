@@ -41,7 +41,7 @@ class KernelDrift(Study):
 
     PANEL = ("family", "activation", "depth", "init")
     AXES = ("width",)
-    NEEDS = "networks whose kernel was measured at the end of their training (callbacks=ntk)"
+    NEEDS = "networks that did not diverge, with a kernel measured at the end of their training (callbacks=ntk)"
 
     def __init__(
         self, ntk_slope_above: float, change_margin: float, smallest_width: int, smallest_channels: int
