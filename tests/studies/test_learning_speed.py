@@ -6,6 +6,7 @@ import pytest
 
 from orthontk.report.claims import SUPPORTED
 from orthontk.report.gather import Run
+from orthontk.report.trainings import trainings_of
 from orthontk.studies import LearningSpeed
 
 NETWORK = {"_target_": "orthontk.networks.FCN", "activation": "tanh", "depth": 5, "width": 64}
@@ -22,7 +23,7 @@ def study() -> LearningSpeed:
 def run(tmp_path):
     """An ensemble in which orthogonal τ is 20 and the Gaussian is 100, or censored at 400."""
 
-    def make(censored=(), measured=range(6), run_at=lambda seed, rate: True) -> Run:
+    def make(censored=(), measured=range(6), run_at=lambda seed, rate: True) -> list[Run]:
         made = Run(tmp_path, {"model": NETWORK, "trainer": {"max_steps": 400}, "callbacks": TAU}, {})
         made.rows = []
         for seed in range(6):
@@ -33,13 +34,13 @@ def run(tmp_path):
                     row |= {"train/censored": 1} if lost else {"train/tau": tau}
                     row |= {"lr/largest_stable": 0.1 + 0.01 * seed} if seed in measured else {}
                     made.rows.append(row)
-        return made
+        return trainings_of([made])
 
     return make
 
 
 def found(study, run, statistic):
-    (claim,) = [c for c in study.claims(study.table([run])) if statistic in c.statistic]
+    (claim,) = [c for c in study.claims(study.table(run)) if statistic in c.statistic]
     return claim
 
 
@@ -61,7 +62,7 @@ def test_seeds_that_were_not_run_at_every_rate_are_counted(study, run):
 
 
 def test_where_no_seed_was_run_at_every_rate_nothing_is_claimed_of_equal_rates(study, run):
-    claims = study.claims(study.table([run(run_at=lambda seed, rate: rate != RATES[seed % 3])]))
+    claims = study.claims(study.table(run(run_at=lambda seed, rate: rate != RATES[seed % 3])))
     assert claims and not any("at equal η, mean" in claim.statistic for claim in claims)
     assert all(claim.interval.seeds > 0 for claim in claims)
 
@@ -70,13 +71,13 @@ def test_no_slope_is_claimed_of_seeds_that_learned_at_one_rate_alone(run):
     """Each rate by itself is usable, as few runs are censored there."""
     censored = [(seed, rate) for seed in range(6) for rate in RATES if rate != RATES[seed % 3]]
     generous = LearningSpeed(ratio_above=1.5, most_censored=0.7)
-    claims = generous.claims(generous.table([run(censored=censored)]))
+    claims = generous.claims(generous.table(run(censored=censored)))
     assert claims and not any("slope" in claim.statistic for claim in claims)
     assert all(claim.interval.seeds > 0 for claim in claims)
 
 
 def test_a_seed_has_the_largest_rate_of_its_own_networks(study, run):
-    table = study.table([run(measured=range(4))])
+    table = study.table(run(measured=range(4)))
     shares = (table.fraction * (0.1 + 0.01 * table.seed) / table.learning_rate).groupby(table.seed).mean()
     np.testing.assert_allclose(shares, [1, 1, 1, 1, np.nan, np.nan])
     claim = found(study, run(measured=range(4)), "η/η_max")
@@ -85,13 +86,13 @@ def test_a_seed_has_the_largest_rate_of_its_own_networks(study, run):
 
 
 def test_the_figure_has_one_point_for_each_rate(study, run):
-    by_share = study.figure(study.table([run()])).panels[1]
+    by_share = study.figure(study.table(run())).panels[1]
     assert by_share.x.label == "η/η_max" and {len(series.x) for series in by_share.series} == {len(RATES)}
 
 
 def test_a_third_initialization_changes_no_claim_of_the_others(study, run):
     """Censored everywhere, or run at other seeds and rates."""
-    shallow = study.table([run()])
+    shallow = study.table(run())
     deep = shallow.assign(depth=50, tau=shallow.tau.where(shallow.init == "gaussian", shallow.tau / 2))
     table = pd.concat([shallow, deep])
     third = table[table.init == "orthogonal"].assign(init="flat_orthogonal")
@@ -103,7 +104,7 @@ def test_a_third_initialization_changes_no_claim_of_the_others(study, run):
 
 
 def test_networks_without_gaussian_ones_are_not_silent_beside_others(study, run):
-    table = study.table([run()])
+    table = study.table(run())
     alone = table[table.init == "orthogonal"].assign(depth=9)
     unjudged = [claim for claim in study.claims(pd.concat([table, alone])) if claim.verdict.startswith("not judged")]
     assert [claim.where for claim in unjudged] == ["FCN tanh L=9 n=64"]

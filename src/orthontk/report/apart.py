@@ -6,7 +6,6 @@ from typing import Any
 
 from orthontk.identity import run_identity
 from orthontk.report.gather import Run
-from orthontk.run.directory import SUMMARY
 
 # What every table has columns for already.
 IN_COLUMNS = {"run.seed", "init.scheme", "model.depth", "model.width", "data.source"}
@@ -20,7 +19,7 @@ WITHOUT_EFFECT |= {"ensemble.chunk", "ensemble.kernels", "callbacks.ntk.memory_l
 def newest_of_each(runs: Sequence[Run]) -> list[Run]:
     """Of runs with the same settings, whose results are the same, the one that was finished last."""
     newest: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.directory / SUMMARY).stat().st_mtime_ns):
+    for run in sorted(runs, key=lambda run: run.finished_at):
         newest[json.dumps(_settings(run), sort_keys=True)] = run
     return sorted(newest.values(), key=lambda run: run.directory)
 
@@ -45,6 +44,8 @@ def _settings(run: Run) -> dict[str, str]:
     }
     if flat.get("ensemble.shared_batches") == "True":  # as in runs alone
         del flat["ensemble.shared_batches"]
+    if (stop := run.get("ensemble.stop")) is not None:  # of a replica, whose settings are those of a run alone
+        flat["ensemble.stop"] = stop
     return {key: value for key, value in flat.items() if key not in WITHOUT_EFFECT}
 
 

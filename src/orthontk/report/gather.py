@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from orthontk.csv_rows import read_rows
-from orthontk.files import read_json
+from orthontk.files import modified, read_json
 from orthontk.run.directory import CONFIG, FAILURES, SUMMARY
 from orthontk.run.failure import read_failure
 
@@ -23,6 +23,8 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 @dataclass
 class Run:
     """A run's directory, its composed configuration and, if it is finished, its summary; if it failed, the reason.
+
+    A study is given each replica of an ensemble as the run that it would be alone.
 
     Args:
         differing: settings, by dotted key, that are not the same in all runs of its study.
@@ -50,16 +52,21 @@ class Run:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Of `metrics.csv`, in order, each with what it holds only; an ensemble's name the initialization."""
+        """Of `metrics.csv`, in order, each with what it holds only; an ensemble's name the replica."""
         return list(read_rows(self.directory / METRICS))
 
     def at_end(self, metric: str) -> float | None:
         """The last value of a metric, None if it was never measured."""
         return next((row[metric] for row in reversed(self.rows) if metric in row), None)
 
+    @cached_property
+    def finished_at(self) -> float:
+        """In seconds since the epoch."""
+        return modified(self.directory / SUMMARY)
+
     @property
     def diverged(self) -> bool:
-        """Whether its network did; the replicas of an ensemble are counted instead."""
+        """Whether its network did; of an ensemble each replica may have."""
         return self.summary.get("diverged") is True
 
     @property
@@ -68,10 +75,10 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """The columns that every study's table begins with; a dot is in the names of those in `differing`."""
-        scheme, activation = self.get("init.scheme"), self.get("model.activation")
+        activation = self.get("model.activation")
         return {
             "family": self.family,
-            "init": short(scheme),
+            "init": short(self.get("init.scheme", self.get("init"))),  # of a function of one's own there is no scheme
             "activation": short(activation),
             "depth": self.get("model.depth"),
             "width": self.get("model.width"),

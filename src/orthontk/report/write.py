@@ -16,6 +16,7 @@ from orthontk.report.claims import ALL_CLAIMS, Claim, not_judged
 from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show, show_failed
 from orthontk.report.sweeps import sweeps_in
+from orthontk.report.trainings import trainings_of
 
 EMBEDDED = {"mnist_5k": "5,000 embedded digits", "gaussian": "Gaussian inputs"}
 OTHER_IMAGES = ", not the paper's images"  # of the paper's studies
@@ -159,8 +160,9 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     found, runs = runs, newest_of_each(runs)
     _require_one_study(runs)
     study = study_from(runs[0].get("study"))
-    name_differences(runs)
-    table = study.table(runs)
+    trainings = newest_of_each(trainings_of(runs))
+    name_differences(trainings)
+    table = study.table(trainings)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
     if "mnist_5k" in sources and type(study).__module__.startswith("orthontk."):
@@ -177,7 +179,8 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     image.unlink(missing_ok=True)  # of other runs, which a study that draws nothing now would leave
     if table.empty:
         return judged
-    study.draw(table, image, f"{name}, scale {scale}; {data}; {counted(len(runs), 'run')}")
+    networks = "" if len(trainings) == len(runs) else f" of {counted(len(trainings), 'network')}"
+    study.draw(table, image, f"{name}, scale {scale}; {data}; {counted(len(runs), 'run')}{networks}")
     return judged._replace(figure=study.figure(table), image=image if image.exists() else None)
 
 

@@ -11,7 +11,7 @@ from orthontk.report.claims import Claim, difference, of_each_panel, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import paired
+from orthontk.studies.initializations import paired
 from orthontk.studies.study import Study, by
 
 SPREAD, PREDICTED = "jacobian/relative_variance", "jacobian/predicted_relative_variance"

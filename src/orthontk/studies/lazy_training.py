@@ -14,7 +14,7 @@ from orthontk.report.claims import Claim, Shrinking, of_each_panel, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import BASELINE, once, others, replica_rows
+from orthontk.studies.initializations import BASELINE, others
 from orthontk.studies.study import Study, by
 
 # Of the training set, and of images held out of it; the test set is looked at once, at the end.
@@ -49,16 +49,14 @@ class LazyTraining(Study):
         return f"η={value:g}" if name == "learning_rate" else Study.describe(name, value)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each replica, step and curve."""
+        """A row for each run, step and curve."""
         rows = []
         for run in runs:
-            for row in replica_rows(run):
-                settings = {name: value for name, value in row.items() if "/" not in name}
-                rows += [settings | {"curve": name, "value": row[name]} for name in CURVES if name in row]
-        if not rows:
-            return pd.DataFrame()
-        table = pd.DataFrame(rows)
-        return once(table, [*self.panel_columns(table), "width", "init", "seed", "step", "curve"])
+            settings = run.settings() | {"learning_rate": run.get("optimizer.lr")}
+            for row in run.rows:
+                curves = [{"curve": name, "value": row[name]} for name in CURVES if name in row]
+                rows += [settings | {"step": row["step"]} | curve for curve in curves]
+        return pd.DataFrame(rows)
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         return of_each_panel(self.panels(table), self._judge, self.NEEDS)

@@ -15,7 +15,7 @@ from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
 from orthontk.studies import speed_ratios as ratios
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
-from orthontk.studies.replicas import BASELINE, IDENTITY, once, others, replica_rows
+from orthontk.studies.initializations import BASELINE, others
 from orthontk.studies.study import Study, by
 
 LARGEST_STABLE = "lr/largest_stable"
@@ -50,13 +50,11 @@ class LearningSpeed(Study):
         return Study.describe(name, value)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each training and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
+        """A row for each run and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
         if table.empty:
             return table
-        panel = self.panel_columns(table)
-        table = once(table, [*panel, *IDENTITY, "split"])
-        table["fraction"] = table.learning_rate / _stable_rates(table, panel)
+        table["fraction"] = table.learning_rate / _stable_rates(table, self.panel_columns(table))
         return table
 
     def claims(self, table: pd.DataFrame) -> list[Claim]:
@@ -153,19 +151,14 @@ class LearningSpeed(Study):
 
 
 def _taus(run: Run) -> Iterator[dict[str, Any]]:
-    """What is known of each training at its end."""
-    trainings: dict[tuple, dict[str, Any]] = {}
-    for row in replica_rows(run):
-        training = trainings.setdefault(tuple(row[name] for name in IDENTITY), {})
-        training |= row
-    for training in trainings.values():
-        settings = {name: value for name, value in training.items() if "/" not in name}
-        for split in TAU_SPLITS:
-            if f"{split}/censored" in training:
-                tau = training.get(f"{split}/tau", np.nan)
-                found = {"split": split, "tau": tau, "censored": bool(training[f"{split}/censored"])}
-                threshold, stable = run.get("callbacks.tau.threshold"), training.get(LARGEST_STABLE, np.nan)
-                yield settings | found | {"threshold": threshold, "stable": stable}
+    """What is known at the end of a training."""
+    threshold, stable = run.get("callbacks.tau.threshold"), run.at_end(LARGEST_STABLE)
+    settings = run.settings() | {"learning_rate": run.get("optimizer.lr"), "normalize": run.get("data.normalize")}
+    settings |= {"threshold": threshold, "stable": np.nan if stable is None else stable}
+    for split in TAU_SPLITS:
+        censored, tau = (run.at_end(f"{split}/{name}") for name in ("censored", "tau"))
+        if censored is not None:
+            yield settings | {"split": split, "tau": np.nan if tau is None else tau, "censored": bool(censored)}
 
 
 def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str = "a run at every learning rate") -> str:

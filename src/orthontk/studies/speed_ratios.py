@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.report.statistics import Interval, bootstrap
-from orthontk.studies.replicas import BASELINE
+from orthontk.studies.initializations import BASELINE
 
 SHARES = 5  # values of η/η_max that are compared, evenly spaced in its log over the common range
 

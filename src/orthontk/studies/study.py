@@ -37,7 +37,11 @@ class Study(ABC):
 
     @abstractmethod
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """Tidy measurements: a row for each, with the settings it was made at."""
+        """Tidy measurements: a row for each, with the settings it was made at.
+
+        Args:
+            runs: finished ones; each replica of an ensemble is one, with its own settings and rows.
+        """
 
     @abstractmethod
     def claims(self, table: pd.DataFrame) -> list[Claim]:
