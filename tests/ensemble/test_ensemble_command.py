@@ -151,6 +151,18 @@ def test_stopped_and_diverged_replicas_end(small, plan):
         assert row["learning_rate"] < 1e300 or (row["diverged"] == 2 and row["test/loss"]["mean"] is None)
 
 
+def test_what_ends_is_logged_at_its_last_minibatch(small):
+    """Whatever is logged else: its train loss would be that of the network before training."""
+    settings = (*EXACT, *TAU, "callbacks.tau.threshold=0.3", "optimizer.lr=8", "trainer.max_steps=40")
+    settings = (*settings, "ensemble.seeds=2", "ensemble.stop=train_tau")
+    every, once = (small(*settings, f"trainer.log_every_n_steps={steps}").run_directory for steps in (1, 1000))
+    assert all(row["status"] == "stopped" and row["steps"] > 1 for row in results(every).values())
+    for replica, row in results(once).items():
+        assert row["train/accuracy"] > 0.3, replica
+        assert row["train/loss"] == pytest.approx(results(every)[replica]["train/loss"], rel=1e-10)
+        assert "train/loss" in curves(once)[replica][row["steps"] - 1]
+
+
 def test_a_replica_ends_as_a_single_run_that_diverges(small):
     settings = (*EXACT, "trainer.max_steps=30", "loss=mse", "optimizer.lr=1e30", "model.activation=relu")
     together = curves(small(*settings, "ensemble.seeds=2").run_directory)

@@ -13,7 +13,8 @@ class Endings(pl.Callback):
     """Removes the replicas whose ending the step has brought. It comes after the callbacks that bring it.
 
     A replica that ends is measured as a single run that stops there: on the validation and the test set, and by the
-    callbacks that measure the end.
+    callbacks that measure the end. Its last minibatch is logged whatever `log_every_n_steps` is, since nobody knows
+    beforehand which one that is.
 
     Args:
         keeps_weights: of what is stopped, for kernels to be computed after the fact.
@@ -31,6 +32,7 @@ class Endings(pl.Callback):
             return
         step = trainer.global_step
         rows = [row for row, replica in enumerate(pl_module.replicas) if replica.number in pl_module.ending]
+        pl_module.log_minibatch(rows, step - 1)
         for split in ("val", "test"):
             if split == "test" or pl_module.data.first.val is not None:
                 losses, accuracies = pl_module.evaluate(split, rows)

@@ -64,10 +64,10 @@ class EnsembleModule(TrainingModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         x, y, shared = self.data.select(batch, self.replicas)
         outputs, losses, self.gradients = self.network.gradients(x, y, self.loss, shared)
-        self.minibatch = outputs, y
+        self.minibatch, self.losses = (outputs, y), losses
         self._note_finite(losses)
         if self.global_step % self.trainer.log_every_n_steps == 0:
-            self._log_minibatch(losses.double(), minibatch_accuracy(outputs, y))
+            self.log_minibatch(range(len(self.replicas)), self.global_step)
         if self._looks_at_losses(self.global_step):
             self._end_diverged()
         return losses.sum()
@@ -87,8 +87,10 @@ class EnsembleModule(TrainingModule):
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _log_minibatch(self, losses: Tensor, accuracies: Tensor) -> None:
-        self.log_replicas(losses_and_accuracies("train", losses, accuracies, self.classes), self.global_step)
+    def log_minibatch(self, rows: Sequence[int], step: int) -> None:
+        """Log what the replicas at `rows` had on the last minibatch, before its update, as of `step`."""
+        losses, accuracies = (values[list(rows)] for values in (self.losses.double(), self.accuracies_of_step()[0]))
+        self.log_replicas(losses_and_accuracies("train", losses, accuracies, self.classes), step, rows)
 
     def _diverged_rows(self) -> list[int]:
         """Of the replicas whose loss is no longer a number."""
