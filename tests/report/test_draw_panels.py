@@ -69,6 +69,16 @@ def test_a_title_is_no_wider_than_its_panel(monkeypatch, tmp_path):
         assert boxes[0].x0 > 0 and boxes[-1].x1 < figure.bbox.width
 
 
+def test_a_single_step_is_a_whole_number_on_its_axis(monkeypatch, tmp_path):
+    axis, kept = Axis("x"), []
+    series = [Series(name, [0], [value], marker="o") for name, value in (("a", 1.0), ("b", 2.0))]
+    monkeypatch.setattr(draw_panels, "save", lambda figure, path: kept.append(figure))
+    draw_panels.draw_panels(PanelFigure([Panel("", axis, axis, series)]), tmp_path / "figure.png")
+    axes = kept[0].axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [0]
+
+
 def test_points_are_not_joined_by_a_line(monkeypatch, tmp_path):
     axis, kept = Axis("x"), []
     points = Series("points", [0, 1, 2], [0, 2, 1], line="", marker=".")

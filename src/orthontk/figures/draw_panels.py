@@ -118,6 +118,8 @@ def _set_axis(axes: Axes, name: str, axis: Axis, values: Numbers) -> None:
         axes.set(**{f"{name}scale": axis.scale})
     if name == "x" and axis.scale == "linear" and all(float(step).is_integer() for step in values):  # no half steps
         axes.xaxis.get_major_locator().set_params(integer=True)
+        if len(set(values)) == 1:  # around which Matplotlib shows a few hundredths of a step
+            axes.set(xlim=(values[0] - 1, values[0] + 1), xticks=[values[0]])
     if any(end is not None for end in axis.ends):
         axes.set(**{f"{name}lim": axis.ends})
     if axis.scale != "linear":
