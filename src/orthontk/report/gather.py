@@ -28,6 +28,7 @@ class Run:
 
     Args:
         differing: settings, by dotted key, that are not the same in all runs of its study.
+        lacking: metrics that were asked for and never measured.
     """
 
     directory: Path
@@ -36,6 +37,7 @@ class Run:
     finished: bool = True
     failure: str | None = None
     differing: dict[str, str] = field(default_factory=dict)
+    lacking: set[str] = field(default_factory=set)
 
     def get(self, key: str, default: Any = None) -> Any:
         """A setting by its dotted key.
@@ -57,7 +59,11 @@ class Run:
 
     def at_end(self, metric: str) -> float | None:
         """The last value of a metric, None if it was never measured."""
-        return next((row[metric] for row in reversed(self.rows) if metric in row), None)
+        for row in reversed(self.rows):
+            if metric in row:
+                return row[metric]
+        self.lacking.add(metric)
+        return None
 
     @cached_property
     def finished_at(self) -> float:

@@ -17,6 +17,7 @@ from orthontk.report.gather import Gathered, Known, Run, gather
 from orthontk.report.show import markdown, show, show_failed
 from orthontk.report.sweeps import sweeps_in
 from orthontk.report.trainings import trainings_of
+from orthontk.report.unmeasured import unmeasured
 
 EMBEDDED = {"mnist_5k": "5,000 embedded digits", "gaussian": "Gaussian inputs"}
 OTHER_IMAGES = ", not the paper's images"  # of the paper's studies
@@ -100,7 +101,8 @@ class Reporter:
         try:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
         except Exception as error:  # whatever a user's study raises, the others are judged
-            return f"cannot be judged ({type(error).__name__}: {error})"
+            lacking = "".join(f"; it asks for {metric}, {text}" for metric, text in unmeasured(runs))
+            return f"cannot be judged ({type(error).__name__}: {error}{lacking})"
 
     def write(self, reload_after: float | None = None) -> None:
         """Write the claims and the page, which loads itself again every `reload_after` seconds."""
@@ -171,6 +173,7 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     copies = [run.directory for run in found if run.directory not in kept]
     claims, compared = ([], []) if table.empty else (study.claims(table), study.comparison(table))
     claims = claims or [not_judged(ALL_CLAIMS, "", study.NEEDS)]
+    claims += [not_judged(f"what is judged by {metric}", "", f"{metric}, {text}") for metric, text in unmeasured(runs)]
     judged = Judged(name, scale, data, len(runs), claims, compared, copies=copies)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.csv", table.to_csv(index=False))

@@ -166,7 +166,8 @@ def _changes(run: Run) -> Iterator[dict[str, Any]]:
     found = {"NTK": _at_last_step(run, "ntk/change")}
     if len(values) > 2:
         found |= dict(zip(LAYERS, (values[0], float(np.mean(values[1:-1])), values[-1]), strict=True))
-    training = {"learning_rate": run.get("optimizer.lr"), "train_loss": run.at_end("train/loss")}
+    losses = [row["train/loss"] for row in run.rows if "train/loss" in row]  # of which no claim is
+    training = {"learning_rate": run.get("optimizer.lr"), "train_loss": losses[-1] if losses else None}
     training["diverged"] = run.diverged
     for quantity, change in found.items():
         yield training | {"quantity": quantity, "change": change}
