@@ -34,7 +34,9 @@ def test_what_a_users_study_raises_leaves_the_others_judged(tmp_path, reporter, 
     make_drift(tmp_path / "own", "FCN", 4, 0.2, name="own", study=DRIFT | {"_target_": "orthontk.studies.Broken"})
     reporter.update()
     assert [study.name for study in reporter.judged] == ["drift"]
-    assert reporter.skipped == {"study own, scale quick": "cannot be judged (IndexError: list index out of range)"}
+    (reason,) = reporter.skipped.values()
+    line = Broken.claims.__code__.co_firstlineno + 1
+    assert reason == f"cannot be judged (IndexError: list index out of range at {__file__}:{line})"
 
 
 def test_studies_of_one_folder_that_are_skipped_are_named_one_by_one(tmp_path, reporter):

@@ -5,10 +5,12 @@ import shlex
 
 import pytest
 
+from orthontk.checks import InvalidValue
 from orthontk.loggers import read_metrics
 from orthontk.report.gather import Run
 from orthontk.report.rerun import rerun_command
 from orthontk.report.write import report
+from orthontk.studies.from_settings import study_from
 
 MODULE = '''
 import pandas as pd
@@ -139,6 +141,13 @@ def test_a_study_that_judges_nothing_is_refused_before_anything_runs(small, outs
     result = small(f"--config-dir={outside}", *flags, "experiment=weights_move", override)
     assert result.code == 1 and words in result.err.splitlines()[-1]
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_what_importing_a_study_raises_is_told_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "mistyped_study.py").write_text("import math\n\n\nBOUND = math.squrt(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidValue, match=f"has no attribute 'squrt'.* at {tmp_path}/mistyped_study.py:4"):
+        study_from({"_target_": "mistyped_study.Study"})
 
 
 def test_the_report_goes_on_without_a_study_that_is_none(small, outside, tmp_path, capsys):

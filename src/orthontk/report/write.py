@@ -10,6 +10,7 @@ from orthontk.counted import counted
 from orthontk.figures.panels import PanelFigure
 from orthontk.files import write_json, write_text
 from orthontk.identity import first_difference
+from orthontk.own_code import in_own_code
 from orthontk.report import comparison
 from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import ALL_CLAIMS, Claim, not_judged
@@ -102,7 +103,7 @@ class Reporter:
             return _judge(name, scale, runs, self.out / f"{name}-{scale}")
         except Exception as error:  # whatever a user's study raises, the others are judged
             lacking = "".join(f"; it asks for {metric}, {text}" for metric, text in unmeasured(runs))
-            return f"cannot be judged ({type(error).__name__}: {error}{lacking})"
+            return f"cannot be judged ({type(error).__name__}: {error}{in_own_code(error)}{lacking})"
 
     def write(self, reload_after: float | None = None) -> None:
         """Write the claims and the page, which loads itself again every `reload_after` seconds."""

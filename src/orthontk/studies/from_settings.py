@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orthontk.checks import InvalidValue
+from orthontk.own_code import in_own_code
 from orthontk.run.settings import naming
 from orthontk.studies.study import Study
 
@@ -23,7 +24,8 @@ def study_from(settings: Mapping[str, Any]) -> Study:
     try:
         kind = pkgutil.resolve_name(str(target))
     except Exception as error:  # whatever importing the user's module raises
-        raise InvalidValue("study._target_", target, f"a class that can be imported here ({error})") from error
+        accepted = f"a class that can be imported here ({error}{in_own_code(error)})"
+        raise InvalidValue("study._target_", target, accepted) from error
     if not (isinstance(kind, type) and issubclass(kind, Study)):
         raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
     with naming("study", arguments, str(target)):
