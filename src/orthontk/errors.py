@@ -13,6 +13,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from orthontk.checks import InvalidValue
 from orthontk.counted import counted
 
+# What Hydra says of a preset that overrides a choice and does not say that its keys are at the top level.
+WITHOUT_PACKAGE = re.compile(r"In 'experiment/(\S+)': Could not override '\S+@experiment\.")
+
 
 class JobFailed(Exception):
     """A job elsewhere that failed, with what is known of it: one line of a reason, then the last lines of its log."""
@@ -64,6 +67,10 @@ def describe(error: BaseException) -> str:
         return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         return _describe_key(error.__cause__)
+    if isinstance(error, ConfigCompositionException) and (match := WITHOUT_PACKAGE.match(str(error))):
+        from orthontk.run.known_keys import OF_PRESET
+
+        return str(InvalidValue("experiment", match[1], OF_PRESET))
     if isinstance(error, ConfigCompositionException):
         return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
     if isinstance(error, OmegaConfBaseException):

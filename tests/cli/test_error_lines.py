@@ -130,3 +130,12 @@ def test_nobody_who_reads_any_more_is_no_error(monkeypatch, capfd):
                 cli.command(main)()
         assert end.value.code == 141
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("settings", ["defaults: [override /model: fcn]\nname: mine", "name: mine"])
+def test_of_a_preset_that_does_not_say_where_its_keys_belong(small, tmp_path, settings):
+    """With choices of its own Hydra refuses it, otherwise nothing would look at it."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(settings)
+    line = 'experiment=mine: expected a preset whose file has "# @package _global_" as its first line'
+    assert_says(small(f"--config-dir={tmp_path}", "experiment=mine"), line)

@@ -15,6 +15,8 @@ TOP_LEVEL += ("checkpoint", "name", "scale", "study", "mode", "seed", "ckpt_path
 ENSEMBLE = dict.fromkeys(
     ("seeds", "inits", "learning_rates", "shared_batches", "stop", "kernels", "chunk", "memory_limit"), "null"
 ) | {"shared_batches": "true", "kernels": "all"}
+# Its settings would be those of `experiment`, which nothing reads.
+OF_PRESET = 'a preset whose file has "# @package _global_" as its first line'
 
 
 def check_known(config: DictConfig) -> None:
@@ -23,6 +25,8 @@ def check_known(config: DictConfig) -> None:
     Raises:
         InvalidValue: naming the key, and the keys that there are.
     """
+    if config.get("experiment") is not None:
+        raise InvalidValue("experiment", HydraConfig.get().runtime.choices.get("experiment"), OF_PRESET)
     for key, value in (config.ensemble or {}).items():
         if key not in ENSEMBLE:
             raise InvalidValue(f"ensemble.{key}", value, f"one of the keys {', '.join(ENSEMBLE)}")
