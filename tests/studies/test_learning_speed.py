@@ -108,3 +108,12 @@ def test_networks_without_gaussian_ones_are_not_silent_beside_others(study, run)
     alone = table[table.init == "orthogonal"].assign(depth=9)
     unjudged = [claim for claim in study.claims(pd.concat([table, alone])) if claim.verdict.startswith("not judged")]
     assert [claim.where for claim in unjudged] == ["FCN tanh L=9 n=64"]
+
+
+def test_a_split_on_which_nothing_is_judged_is_not_silent_beside_the_other(study, run):
+    train = study.table([run()])
+    test = train.assign(split="test", censored=True, tau=np.nan)
+    unjudged = [claim for claim in study.claims(pd.concat([train, test])) if claim.verdict.startswith("not judged")]
+    assert [claim.where for claim in unjudged] == ["FCN tanh L=5 n=64 orthogonal, test τ"]
+    assert unjudged[0].verdict.endswith("needs a learning rate at which at most 50% of the runs of each are censored")
+    assert study.claims(test) == []

@@ -61,12 +61,17 @@ class LearningSpeed(Study):
         found = of_each_panel(self.panels(table), self._judge, self.NEEDS)
         return found + [claim for split, own in by(table, "split") for claim in self._with_depth(own, split)]
 
-    def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
-        for split, own in by(part, "split"):
-            for init in others(own):
-                yield from self._faster(f"{where} {init}, {split} τ", own[own.init.isin((init, BASELINE))], init)
+    def _judge(self, where: str, part: pd.DataFrame) -> list[Claim]:
+        pairs = (
+            (f"{where} {init}, {split} τ", own[own.init.isin((init, BASELINE))])
+            for split, own in by(part, "split")
+            for init in others(own)
+        )
+        needs = f"a learning rate at which at most {self.most_censored:.0%} of the runs of each are censored"
+        return of_each_panel(pairs, self._faster, needs)
 
-    def _faster(self, where: str, part: pd.DataFrame, init: str) -> Iterator[Claim]:
+    def _faster(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        (init,) = others(part)
         faster = f"{init} networks learn faster than Gaussian ones"
         reason, threshold = f"a factor of {self.ratio_above:g}", np.log(self.ratio_above)
         usable = ratios.usable_rates(part, self.most_censored)
