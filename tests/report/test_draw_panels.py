@@ -69,6 +69,20 @@ def test_a_title_is_no_wider_than_its_panel(monkeypatch, tmp_path):
         assert boxes[0].x0 > 0 and boxes[-1].x1 < figure.bbox.width
 
 
+@pytest.mark.parametrize("widths", [[64, 128], [64, 512], [16, 4096]])
+def test_the_numbers_of_a_studys_own_logarithmic_axis_do_not_run_into_each_other(widths, tmp_path):
+    figure, (axes,) = new_figure()
+    axes.plot(widths, [0.1, 0.5], "o")
+    axes.set(xscale="log", yscale="log", xlabel="width n")
+    save(figure, tmp_path / "own.png")
+    figure.draw_without_rendering()
+    labels = axes.xaxis.get_ticklabels(which="both")
+    low, high = axes.get_xlim()
+    shown = [label for label in labels if label.get_text() and low <= label.get_position()[0] <= high]
+    boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
+    assert len(boxes) > 1 and all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
 def test_a_single_step_is_a_whole_number_on_its_axis(monkeypatch, tmp_path):
     axis, kept = Axis("x"), []
     series = [Series(name, [0], [value], marker="o") for name, value in (("a", 1.0), ("b", 2.0))]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, SymmetricalLogLocator
 
 from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
-from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, save, wrapped
+from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, number_log_axis, save, wrapped
 
 MOST_INSIDE = 4  # entries of a legend within a panel
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
-FEW_DECADES = 2.0  # over which there may be a single power of ten
 LETTER_ON_AXIS = 0.024  # of an axis, each letter of its numbers
 COLUMN_WIDTH = 3.25  # inches, of a paper of two columns
 FOR_PRINT = {
@@ -138,14 +138,10 @@ def _number(side: MatplotlibAxis, axis: Axis) -> None:
         side.set_minor_locator(FixedLocator(axis.ticks))
         side.set_minor_formatter(NullFormatter())
         return
-    side.set_major_formatter(log_label(low, high))
-    if decades > FEW_DECADES:
-        side.set_minor_formatter(NullFormatter())
-        return
-    between = (2, 5) if decades > 0.5 else tuple(range(2, 10))
-    of_log, of_symlog = LogLocator(subs=between), SymmetricalLogLocator(base=10, linthresh=1, subs=between)
-    side.set_minor_locator(of_log if axis.scale == "log" else of_symlog)
-    side.set_minor_formatter(log_label(low, high))
+    if axis.scale == "log":
+        number_log_axis(side, decades, LogLocator)
+    else:
+        number_log_axis(side, decades, partial(SymmetricalLogLocator, base=10, linthresh=1))
 
 
 def _apart(ticks: Numbers, label: Callable[[float], str], decades: float) -> list[float]:

@@ -1,5 +1,6 @@
 """What every figure shares."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
@@ -7,14 +8,17 @@ from textwrap import fill
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import Locator, LogFormatterSciNotation, LogLocator, NullFormatter
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
 SKY, AMBER = "#56B4E9", "#E69F00"
 GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
+FEW_DECADES = 2.0  # over which there may be a single power of ten
 DECIMALS = (5e-4, 5e4)  # between which they are short
 PANEL_WIDTH = 4.6  # inches
 LETTER = 0.54  # of its size wide, on average
@@ -66,6 +70,29 @@ def log_label(low: float, high: float, digits: int = 6) -> Callable[..., str]:
     return decimal if (low <= 0 or low >= DECIMALS[0]) and high <= DECIMALS[1] else power
 
 
+def number_log_axis(side: Axis, decades: float, locator: Callable[..., Locator]) -> None:
+    """Numbers at powers of ten, and between them on a short axis, which has one or none.
+
+    Args:
+        locator: of the minor ones, from `subs`.
+    """
+    label = log_label(*side.get_view_interval())
+    side.set_major_formatter(label)
+    if decades > FEW_DECADES:
+        side.set_minor_formatter(NullFormatter())
+        return
+    side.set_minor_locator(locator(subs=(2, 5) if decades > 0.5 else tuple(range(2, 10))))
+    side.set_minor_formatter(label)
+
+
+def _number_own_log_axes(figure: Figure) -> None:
+    """Those that a study draws itself, on which Matplotlib's 3×10² and 4×10² run into each other."""
+    for side in (side for axes in figure.axes for side in (axes.xaxis, axes.yaxis)):
+        if side.get_scale() == "log" and isinstance(side.get_major_formatter(), LogFormatterSciNotation):
+            low, high = side.get_view_interval()
+            number_log_axis(side, math.log10(high / low), LogLocator)
+
+
 def wrapped(width: float, size: float, *lines: str) -> str:
     """Those lines that say something, none wider than the axes on so many inches; letters of a size in points."""
     letters = int(0.85 * width * 72 / (LETTER * size))
@@ -82,6 +109,7 @@ def wrap_titles(figure: Figure) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     wrap_titles(figure)
+    _number_own_log_axes(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)
