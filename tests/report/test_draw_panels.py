@@ -69,6 +69,22 @@ def test_a_title_is_no_wider_than_its_panel(monkeypatch, tmp_path):
         assert boxes[0].x0 > 0 and boxes[-1].x1 < figure.bbox.width
 
 
+@pytest.mark.parametrize("words", [1, 4, 12])
+def test_a_legend_below_is_no_wider_than_the_figure(words, monkeypatch, tmp_path):
+    axis, kept = Axis("x"), []
+    series = [Series(f"{i}" + " orthogonal" * words, [0], [i]) for i in range(6)]
+    content = PanelFigure([Panel("", axis, axis, series)])
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
+    draw_panels.draw_panels(content, tmp_path / "figure.png")
+    draw_panels.print_panels(content, tmp_path)
+    for figure in kept:
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.axes[0].get_tightbbox().y0
+        assert [text.replace("\n", " ") for text in texts(legend)] == [one.name for one in series]
+
+
 @pytest.mark.parametrize("widths", [[64, 128], [64, 512], [16, 4096]])
 def test_the_numbers_of_a_studys_own_logarithmic_axis_do_not_run_into_each_other(widths, tmp_path):
     figure, (axes,) = new_figure()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context, rcParams, rcParamsDefault
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from orthontk.figures.panels import Axis, Numbers, Panel, PanelFigure, Series
 from orthontk.figures.style import PANEL_WIDTH, log_label, new_figure, number_log_axis, save, wrapped
 
 MOST_INSIDE = 4  # entries of a legend within a panel
+LEGEND_LINE = 0.15  # inches
 HANDLE = 3.2  # letters long: enough to tell dashes from a line
 LINEAR = 0.3  # decades: as long as these is the linear part of a symlog axis, up to 1
 LETTER_ON_AXIS = 0.024  # of an axis, each letter of its numbers
@@ -66,14 +68,13 @@ def print_panels(content: PanelFigure, folder: Path) -> list[Path]:
 
 def _print(panel: Panel, intervals: str, path: Path) -> None:
     figure, (axes,) = new_figure()
+    figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH)
     _draw(axes, panel)
     axes.set_title("\n".join(filter(None, [panel.title, intervals if _has_intervals(panel) else ""])))
     handles, labels = axes.get_legend_handles_labels()
-    entries = dict(zip(labels, handles, strict=True)) if len(labels) > 1 else {}
-    if entries:  # below, where it hides nothing
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, handlelength=HANDLE)
-    legend_rows = math.ceil(len(entries) / 2)
-    figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + 0.15 * legend_rows)
+    if len(labels) > 1:
+        lines = _legend_below(figure, dict(zip(labels, handles, strict=True)), 2, rcParams["legend.fontsize"])
+        figure.set_size_inches(COLUMN_WIDTH, 0.7 * COLUMN_WIDTH + LEGEND_LINE * lines)
     save(figure, path)
 
 
@@ -175,8 +176,23 @@ def _draw_legends(figure: Figure, all_axes: Sequence[Axes], content: PanelFigure
         with_new[0].legend(fontsize=size, framealpha=0.6, handlelength=HANDLE)
         return
     entries = {label: handle for one in found for label, handle in one.items()}
-    place = {"loc": "outside lower center", "ncols": 2 * content.columns, "handlelength": HANDLE}
-    figure.legend(entries.values(), entries.keys(), fontsize=size, **place)
+    lines = _legend_below(figure, entries, 2 * content.columns, size)
+    more = lines - math.ceil(len(entries) / (2 * content.columns))  # as names are long, for which there is no room
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * more)
+
+
+def _legend_below(figure: Figure, entries: dict[str, Artist], columns: int, size: float) -> int:
+    """One below all axes, where it hides nothing, and how many lines high; in fewer columns if names are long."""
+    place = {"loc": "outside lower center", "handlelength": HANDLE, "fontsize": size}
+    for count in range(columns, 0, -1):
+        legend = figure.legend(entries.values(), entries.keys(), ncols=count, **place)
+        if legend.get_window_extent().width <= figure.bbox.width:
+            return math.ceil(len(entries) / count)
+        legend.remove()
+    width = figure.get_figwidth() - 2 * HANDLE * size / 72  # without what is beside the names
+    names = [wrapped(width, size, name) for name in entries]
+    figure.legend(entries.values(), names, **place)
+    return sum(len(name.splitlines()) for name in names)
 
 
 def _file_name(text: str) -> str:
