@@ -88,7 +88,7 @@ def test_mode_test_evaluates_the_newest_whole_checkpoint_of_a_run(small, tmp_pat
     assert again.out.count("warning: ") == 1 and again.run_directory != tested.run_directory
     (tmp_path / "empty").mkdir()
     refused = small("mode=test", f"ckpt_path={tmp_path}/empty")
-    accepted = "the path of a checkpoint, or of a run directory with a readable one"
+    accepted = "the path of a checkpoint, or of a single run's directory with a readable one"
     assert refused.code == 1 and refused.err == f"error: ckpt_path={tmp_path}/empty: expected {accepted}\n"
 
 

@@ -60,7 +60,8 @@ def evaluated_checkpoint(path: str | Path) -> Path:
         return Path(path)
     whole = whole_checkpoint(path)
     if whole is None:
-        raise InvalidValue("ckpt_path", path, "the path of a checkpoint, or of a run directory with a readable one")
+        accepted = "the path of a checkpoint, or of a single run's directory with a readable one"
+        raise InvalidValue("ckpt_path", path, accepted)
     newest, *_ = _newest_first(path)
     if whole != newest:
         print(f"warning: {newest} cannot be read; evaluating the one before it that can, {whole}")

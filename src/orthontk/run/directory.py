@@ -107,7 +107,8 @@ def _continue_from(source: Path, path: Path) -> RunDirectory:
     """Continue a checkpoint of another run in `path`."""
     checkpoint = latest_whole_checkpoint(source) if source.is_dir() else source
     if checkpoint is None or not checkpoint.is_file():
-        raise InvalidValue("resume", source, "auto, never, or the path of a checkpoint or a run directory with one")
+        accepted = "auto, never, or the path of a checkpoint or of a single run's directory with one"
+        raise InvalidValue("resume", source, accepted)
     if checkpoint.name == checkpoint_path(source, 0).name:
         raise InvalidValue("resume", source, "a run that has made an update, as every run begins where none was made")
     if own := latest_whole_checkpoint(path):  # begun from there before
