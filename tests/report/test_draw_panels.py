@@ -85,15 +85,17 @@ def test_a_legend_below_is_no_wider_than_the_figure(words, monkeypatch, tmp_path
         assert [text.replace("\n", " ") for text in texts(legend)] == [one.name for one in series]
 
 
+@pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("widths", [[64, 128], [64, 512], [16, 4096]])
-def test_the_numbers_of_a_studys_own_logarithmic_axis_do_not_run_into_each_other(widths, tmp_path):
+def test_the_numbers_of_a_studys_own_logarithmic_axis_do_not_run_into_each_other(widths, inverted, tmp_path):
     figure, (axes,) = new_figure()
     axes.plot(widths, [0.1, 0.5], "o")
     axes.set(xscale="log", yscale="log", xlabel="width n")
+    axes.xaxis.set_inverted(inverted)
     save(figure, tmp_path / "own.png")
     figure.draw_without_rendering()
     labels = axes.xaxis.get_ticklabels(which="both")
-    low, high = axes.get_xlim()
+    low, high = sorted(axes.get_xlim())
     shown = [label for label in labels if label.get_text() and low <= label.get_position()[0] <= high]
     boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
     assert len(boxes) > 1 and all(left.x1 < right.x0 for left, right in pairwise(boxes))

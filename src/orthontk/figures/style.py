@@ -76,7 +76,7 @@ def number_log_axis(side: Axis, decades: float, locator: Callable[..., Locator])
     Args:
         locator: of the minor ones, from `subs`.
     """
-    label = log_label(*side.get_view_interval())
+    label = log_label(*sorted(side.get_view_interval()))
     side.set_major_formatter(label)
     if decades > FEW_DECADES:
         side.set_minor_formatter(NullFormatter())
@@ -89,7 +89,7 @@ def _number_own_log_axes(figure: Figure) -> None:
     """Those that a study draws itself, on which Matplotlib's 3×10² and 4×10² run into each other."""
     for side in (side for axes in figure.axes for side in (axes.xaxis, axes.yaxis)):
         if side.get_scale() == "log" and isinstance(side.get_major_formatter(), LogFormatterSciNotation):
-            low, high = side.get_view_interval()
+            low, high = sorted(side.get_view_interval())  # of an inverted axis the other way round
             number_log_axis(side, math.log10(high / low), LogLocator)
 
 
