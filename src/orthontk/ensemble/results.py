@@ -29,10 +29,10 @@ def require_rows(directory: Path, number: int) -> None:
     """Refuse to go on with a chunk that is done and has lost what was measured.
 
     Raises:
-        InvalidValue: its `metrics.csv` is gone.
+        InvalidValue: its `metrics.csv` is gone or empty.
     """
     path = directory / CHUNKS / f"{number:04d}" / METRICS
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         raise lost_history(path, max(result["steps"] for result in read_json(path.with_name(CHUNK_RESULT))))
 
 

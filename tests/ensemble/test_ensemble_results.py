@@ -1,0 +1,20 @@
+"""What is left of an ensemble: the files of its chunks."""
+
+import pytest
+
+from orthontk.checks import InvalidValue
+from orthontk.ensemble.results import CHUNK_RESULT, METRICS, require_rows
+from orthontk.files import write_json
+
+REPLICA = {"seed": 0, "init": "gaussian", "learning_rate": 0.1, "status": "finished", "steps": 7}
+
+
+@pytest.mark.parametrize("rows", [None, ""])
+def test_a_chunk_without_its_rows_is_refused(tmp_path, rows):
+    chunk = tmp_path / "chunks" / "0000"
+    chunk.mkdir(parents=True)
+    write_json(chunk / CHUNK_RESULT, [REPLICA])
+    if rows is not None:
+        (chunk / METRICS).write_text(rows)
+    with pytest.raises(InvalidValue, match=f"{METRICS} with what was measured up to step 7, which is gone"):
+        require_rows(tmp_path, 0)
