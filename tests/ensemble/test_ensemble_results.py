@@ -1,9 +1,10 @@
-"""What is left of an ensemble: the files of its chunks."""
+"""What is left of an ensemble: the files of its chunks, and the closing table."""
 
 import pytest
 
 from orthontk.checks import InvalidValue
-from orthontk.ensemble.results import CHUNK_RESULT, METRICS, require_rows
+from orthontk.ensemble.report import show_ensemble
+from orthontk.ensemble.results import CHUNK_RESULT, METRICS, require_rows, write_ensemble_summary
 from orthontk.files import write_json
 
 REPLICA = {"seed": 0, "init": "gaussian", "learning_rate": 0.1, "status": "finished", "steps": 7}
@@ -18,3 +19,11 @@ def test_a_chunk_without_its_rows_is_refused(tmp_path, rows):
         (chunk / METRICS).write_text(rows)
     with pytest.raises(InvalidValue, match=f"{METRICS} with what was measured up to step 7, which is gone"):
         require_rows(tmp_path, 0)
+
+
+@pytest.mark.parametrize("name", ["train/loss", "test/accuracy"])
+def test_the_closing_table_explains_what_it_shows(tmp_path, capsys, name):
+    write_ensemble_summary(tmp_path, [REPLICA | {name: 0.5}], {}, 1.0)
+    show_ensemble(tmp_path)
+    printed = capsys.readouterr().out
+    assert "standard error" in printed and ("minibatch" in printed) == (name == "train/loss")

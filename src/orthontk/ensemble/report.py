@@ -45,7 +45,9 @@ def show_ensemble(directory: Path) -> None:
     summary = read_summary(directory, "groups", "replicas", "metrics")
     groups = summary["groups"]
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
-    caption = "mean ± standard error over seeds; train loss: of the last minibatch logged"
+    caption = "mean ± standard error over seeds"
+    if "train/loss" in shown:
+        caption += "; train loss: of the last minibatch logged"
     if any(name.endswith("/tau") for name in shown):
         caption += "; +k: k runs never reached τ and are in no mean"
     table = Table(caption=caption)
