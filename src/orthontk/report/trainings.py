@@ -28,7 +28,8 @@ def _trainings(run: Run) -> Iterator[Run]:
         result = results.get(identity, {})
         summary = {"status": "finished", "diverged": result.get("status") == "diverged", "steps": result.get("steps")}
         summary["metrics"] = {name: value for name, value in result.items() if "/" in name}
-        made = Run(run.directory / "replicas" / replica.name, _settings_alone(run.config, replica), summary)
+        directory, config = run.directory / "replicas" / replica.name, _settings_alone(run.config, replica)
+        made = Run(directory, config, summary, lacking=run.lacking)
         made.rows, made.finished_at = own, run.finished_at
         yield made
 

@@ -157,13 +157,13 @@ class LearningSpeed(Study):
 
 def _taus(run: Run) -> Iterator[dict[str, Any]]:
     """What is known at the end of a training."""
-    threshold, stable = run.get("callbacks.tau.threshold"), run.at_end(LARGEST_STABLE)
+    last = {name: value for row in run.rows for name, value in row.items()}
     settings = run.settings() | {"learning_rate": run.get("optimizer.lr"), "normalize": run.get("data.normalize")}
-    settings |= {"threshold": threshold, "stable": np.nan if stable is None else stable}
+    settings |= {"threshold": run.get("callbacks.tau.threshold"), "stable": last.get(LARGEST_STABLE, np.nan)}
     for split in TAU_SPLITS:
-        censored, tau = (run.at_end(f"{split}/{name}") for name in ("censored", "tau"))
-        if censored is not None:
-            yield settings | {"split": split, "tau": np.nan if tau is None else tau, "censored": bool(censored)}
+        if f"{split}/censored" in last:
+            tau, censored = last.get(f"{split}/tau", np.nan), bool(last[f"{split}/censored"])
+            yield settings | {"split": split, "tau": tau, "censored": censored}
 
 
 def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str = "a run at every learning rate") -> str:
