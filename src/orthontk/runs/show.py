@@ -36,8 +36,7 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
     console = open_console()
     settings = [key for key in differing_settings(entries) if key not in extra]
     metrics = [name for name in METRICS if name not in extra and any(name in entry.values for entry in entries)]
-    replicas = ["replicas"] if any("replicas" in entry.values for entry in entries) else []
-    columns = [*settings, *replicas, *extra, *metrics]
+    columns = _distinct([*settings, *_replicas(entries), *extra, *metrics])
     hidden = _without_room(console, entries, columns, settings) if console.is_terminal else []
     columns = [key for key in columns if key not in hidden]
     table = Table()
@@ -63,12 +62,20 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
 
 def write_csv(entries: Sequence[Entry], extra: Sequence[str] = ()) -> None:
     """Print comma-separated values: every setting that differs and every metric, in full."""
-    columns = list(dict.fromkeys([*differing_settings(entries), *extra, "replicas", *measured(entries)]))
-    columns = [key for key in columns if key != "replicas" or any(key in entry.values for entry in entries)]
+    columns = _distinct([*differing_settings(entries), *extra, *_replicas(entries), *measured(entries)])
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["directory", "status", *columns])
     for entry in entries:
         writer.writerow([entry.directory, entry.status, *(entry.values.get(key) for key in columns)])
+
+
+def _replicas(entries: Sequence[Entry]) -> list[str]:
+    return ["replicas"] if any("replicas" in entry.values for entry in entries) else []
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Each once, however often it is asked for; `status` has a place of its own."""
+    return [key for key in dict.fromkeys(columns) if key != "status"]
 
 
 def _name(entry: Entry) -> str:

@@ -1,0 +1,46 @@
+"""The table in the terminal: every cell under its heading, every run by a name of its own, and counted once."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from orthontk.runs.collect import Entry
+from orthontk.runs.show import show, write_csv
+
+FINISHED = {"status": "finished", "model.width": 8, "optimizer.lr": 0.1, "seed": 0, "test/loss": 0.25}
+ENTRIES = [Entry(Path("a/one"), FINISHED), Entry(Path("a/two"), FINISHED | {"model.width": 9, "test/loss": 0.5})]
+
+
+def shown(capsys, entries, extra=()):
+    """The headings, the cells of each row, and the lines below."""
+    show(entries, Path("a"), extra)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")] for line in lines if "│" in line]
+    headings = [line.strip("┃").split("┃") for line in lines if "┃" in line]
+    titles = [" ".join(filter(None, map(str.strip, words))) for words in zip(*headings, strict=True)]
+    return titles, rows, lines
+
+
+@pytest.mark.parametrize(
+    "extra, further",
+    [
+        (["test/loss", "test/loss"], {"test loss": "0.25"}),
+        (["model.width", "model.width", "optimizer.lr"], {"lr": "0.1"}),
+        (["status"], {}),
+    ],
+)
+def test_a_column_asked_for_twice_is_there_once(capsys, extra, further):
+    titles, rows, _ = shown(capsys, ENTRIES, extra)
+    assert sorted(titles) == sorted(["run", "status", "width", *further])
+    assert dict(zip(titles, rows[0], strict=True)) == {"run": "one", "status": "finished", "width": "8"} | further
+    write_csv(ENTRIES, extra)
+    heading = next(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert len(heading) == len(set(heading))
+
+
+def test_the_number_of_replicas_is_there_once(capsys):
+    replicas = [Entry(entry.directory, entry.values | {"replicas": 3}) for entry in ENTRIES]
+    titles, rows, _ = shown(capsys, replicas, ["replicas"])
+    assert titles == ["run", "status", "width", "replicas"] and rows[0][3] == "3"
