@@ -16,6 +16,7 @@ from orthontk.cli import command
 from orthontk.counted import counted
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.saved_replicas import ENDED, replicas_named, weights_of_ended, weights_of_replicas
+from orthontk.identity import run_hash
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.kernel_series import KernelSeries
@@ -75,7 +76,7 @@ def main() -> None:
     if is_ensemble(config):
         networks = networks_of_ensemble(options, config, probes)
     else:
-        networks = {0: single_network(options, probes.of(config.data.seed))}
+        networks = {0: single_network(options, config, probes.of(config.data.seed))}
     dtype = next(module.parameters()).dtype
     damaged: list[Path] = []
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
@@ -146,10 +147,10 @@ def checkpoints_of(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (saved_step(path), path))
 
 
-def single_network(options: argparse.Namespace, probe: tuple[Tensor, dict[str, Tensor]]) -> Network:
+def single_network(options: argparse.Namespace, config: DictConfig, probe: tuple[Tensor, dict[str, Tensor]]) -> Network:
     if options.replica:
         raise InvalidValue("replica", options.replica[0], "none, as this run is no ensemble")
-    return network_of(options, probe, options.out or options.directory / RECOMPUTED)
+    return network_of(options, config, probe, options.out or options.directory / RECOMPUTED)
 
 
 def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, probes: Probes) -> dict[int, Network]:
@@ -161,15 +162,15 @@ def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, probes
         folder = (options.out or options.directory / "replicas") / replica.name
         folder.mkdir(parents=True, exist_ok=True)
         probe = probes.of(config.data.seed if config.ensemble.shared_batches else replica.seed)
-        networks[replica.number] = network_of(options, probe, folder / RECOMPUTED, replica=replica.name)
+        networks[replica.number] = network_of(options, config, probe, folder / RECOMPUTED, replica=replica.name)
     return networks
 
 
 def network_of(
     options: argparse.Namespace, probe: tuple[Tensor, dict[str, Tensor]], out: Path, **names: str
 ) -> Network:
-    run = "/".join(options.directory.resolve().parts[-2:])
-    settings = {"run": run, **names, "outputs": options.outputs, "memory_limit": options.memory_limit}
+    # By its settings: a run keeps its file when its folder is renamed, and shares it with none of the same name.
+    settings = {"run": run_hash(config), **names, "outputs": options.outputs, "memory_limit": options.memory_limit}
     return Network(probe[0], open_series(out, probe[1], settings | chosen_probe(options)))
 
 

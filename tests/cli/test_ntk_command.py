@@ -214,6 +214,21 @@ def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, t
     out = tmp_path / "other.safetensors"
     code, printed = recompute(run, "data.seed=1", "data.test_size=null", "--split", "test", "--out", out)
     assert code == 0, printed.err
+def test_a_file_belongs_to_a_run_by_its_settings_not_its_place(run, recompute, small, tmp_path):
+    """A folder may be renamed; runs of two folders may have one name."""
+    moved = run.parent.with_name("renamed") / run.name
+    assert recompute(run, "--probe-size", 10)[0] == 0
+    run.parent.rename(moved.parent)
+    code, printed = recompute(moved, "--probe-size", 10)
+    assert code == 0, printed.err
+    other = small("checkpoint.keep=all", "data.seed=0", "seed=1").run_directory
+    same_name = tmp_path / "elsewhere" / "renamed" / run.name
+    same_name.parent.mkdir(parents=True)
+    other.rename(same_name)
+    code, printed = recompute(same_name, "--probe-size", 10, "--out", moved / "ntk-recomputed.safetensors")
+    assert code == 1 and "expected another file: this one has kernels of another run" in printed.err
+
+
     chosen, kernel = kernels(out)
     own = TensorDataModule("mnist_5k", train_size=60, val_size=20, batch_size=10)
     mean, std = channel_statistics(own.train.images)
