@@ -27,6 +27,8 @@ from orthontk.run.checkpoint_files import saved_step
 from orthontk.run.directory import CONFIG, RECOMPUTED
 from orthontk.tensor_files import DamagedFile
 
+UNREADABLE = "cannot be read; its kernels are left out"
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -78,7 +80,7 @@ def main() -> None:
     else:
         networks = {0: single_network(options, config, probes.of(config.data.seed))}
     dtype = next(module.parameters()).dtype
-    damaged: list[Path] = []
+    left_out: dict[Path, str] = {}
     with tqdm(total=len(checkpoints), bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
         for position, checkpoint in enumerate(checkpoints, 1):
             step = saved_step(checkpoint)
@@ -87,19 +89,21 @@ def main() -> None:
                 saved = weights_in(checkpoint, module) if missing else {}
             except (InvalidValue, DamagedFile):
                 saved = {}
-                damaged.append(checkpoint)
+                left_out[checkpoint] = UNREADABLE
             wanted = sorted(missing.keys() & saved.keys())
             for number in wanted:
                 module.load_state_dict(saved[number])
                 x, series = missing[number].x.to(dtype), missing[number].series
                 theta = empirical_ntk(module, x, outputs=options.outputs, memory_limit=options.memory_limit)
-                series.add(step, theta)
-                series.write()
+                if theta.isfinite().all():
+                    series.add(step, theta)
+                    series.write()
+                else:
+                    left_out[checkpoint] = "has kernels that are not finite; they are left out"
                 bar.update(1 / len(wanted))
             bar.n = position
             bar.refresh()
-    if damaged:
-        report_damaged(damaged, everything=len(damaged) == len(checkpoints))
+    report_left_out(left_out, checkpoints)
     show_result([network.series for network in networks.values()], options)
 
 
@@ -112,21 +116,24 @@ def device_named(name: str | None) -> torch.device:
     return torch.device(name or usual)
 
 
-def report_damaged(checkpoints: list[Path], everything: bool) -> None:
-    """Say which checkpoints are left out.
+def report_left_out(reasons: dict[Path, str], checkpoints: list[Path]) -> None:
+    """Say which checkpoints have kernels that are left out, and why.
 
     Raises:
-        InvalidValue: there is no other.
+        InvalidValue: none can be read.
     """
-    if everything:
+    if all(reasons.get(checkpoint) == UNREADABLE for checkpoint in checkpoints):
         raise InvalidValue("RUN_DIRECTORY", checkpoints[0], "a readable checkpoint file, which none of the run's is")
-    for checkpoint in checkpoints:
-        print(f"warning: {checkpoint} cannot be read; its kernels are left out")
+    for checkpoint, reason in reasons.items():
+        print(f"warning: {checkpoint} {reason}")
 
 
 def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> None:
     """What was computed, where it is, and whether replicas are left out."""
     done = [series for series in all_series if series.steps]
+    if not done and "replica" not in all_series[0].settings:
+        accepted = "a run that had not diverged before its first checkpoint"
+        raise InvalidValue("RUN_DIRECTORY", options.directory, accepted)
     if not done:
         accepted = "replicas that had not diverged before the first checkpoint"
         raise InvalidValue("replica", ", ".join(options.replica or ["all"]), accepted)
@@ -167,7 +174,7 @@ def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, probes
 
 
 def network_of(
-    options: argparse.Namespace, probe: tuple[Tensor, dict[str, Tensor]], out: Path, **names: str
+    options: argparse.Namespace, config: DictConfig, probe: tuple[Tensor, dict[str, Tensor]], out: Path, **names: str
 ) -> Network:
     # By its settings: a run keeps its file when its folder is renamed, and shares it with none of the same name.
     settings = {"run": run_hash(config), **names, "outputs": options.outputs, "memory_limit": options.memory_limit}

@@ -83,6 +83,36 @@ def test_a_damaged_checkpoint_is_passed_over(run, recompute):
     assert code == 1 and f"error: RUN_DIRECTORY={checkpoints[0]}: expected a readable checkpoint" in printed.err
 
 
+def test_a_checkpoint_that_is_whole_again_comes_in_the_order_of_steps(run, recompute):
+    recompute(run, "--probe-size", 10)
+    whole = (run / "ntk-recomputed.safetensors").read_bytes()
+    (run / "ntk-recomputed.safetensors").unlink()
+    checkpoint = sorted((run / "checkpoints").glob("*.ckpt"))[1]
+    content = checkpoint.read_bytes()
+    for damaged in (True, False):
+        checkpoint.write_bytes(b"" if damaged else content)
+        assert recompute(run, "--probe-size", 10)[0] == 0
+    assert (run / "ntk-recomputed.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize("damaged", [[4, 6], [2, 4, 6]], ids=str)
+def test_kernels_of_diverged_weights_are_left_out(run, recompute, damaged):
+    for checkpoint in (run / "checkpoints").glob("*.ckpt"):
+        content = torch.load(checkpoint, weights_only=False)
+        if content["global_step"] in damaged:
+            next(iter(content["state_dict"].values()))[0] = torch.nan
+            torch.save(content, checkpoint)
+    code, printed = recompute(run, "--probe-size", 10)
+    path = run / "ntk-recomputed.safetensors"
+    if len(damaged) == 3:
+        expected = "a run that had not diverged before its first checkpoint"
+        assert code == 1 and printed.err.endswith(f"error: RUN_DIRECTORY={run}: expected {expected}\n")
+        assert not path.exists()
+    else:
+        assert code == 0 and printed.out.count("has kernels that are not finite; they are left out") == 2
+        assert KernelSeries.read(path).steps == [2] and f"Kernels after 2 steps: {path}" in printed.out
+
+
 @pytest.fixture
 def ensemble(small):
     grid = ("ensemble.seeds=2", "ensemble.inits=[gaussian,orthogonal]", "ensemble.shared_batches=false")
@@ -184,6 +214,21 @@ def test_refusals(run, recompute, tmp_path):
     assert code == 1 and "another run or probe" in printed.err
 
 
+def test_a_file_belongs_to_a_run_by_its_settings_not_its_place(run, recompute, small, tmp_path):
+    """A folder may be renamed; runs of two folders may have one name."""
+    moved = run.parent.with_name("renamed") / run.name
+    assert recompute(run, "--probe-size", 10)[0] == 0
+    run.parent.rename(moved.parent)
+    code, printed = recompute(moved, "--probe-size", 10)
+    assert code == 0, printed.err
+    other = small("checkpoint.keep=all", "data.seed=0", "seed=1").run_directory
+    same_name = tmp_path / "elsewhere" / "renamed" / run.name
+    same_name.parent.mkdir(parents=True)
+    other.rename(same_name)
+    code, printed = recompute(same_name, "--probe-size", 10, "--out", moved / "ntk-recomputed.safetensors")
+    assert code == 1 and "expected another file: this one has kernels of another run" in printed.err
+
+
 def kernels(path):
     series = KernelSeries.read(path)
     return series.probe, series.kernels[-1]
@@ -214,21 +259,6 @@ def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, t
     out = tmp_path / "other.safetensors"
     code, printed = recompute(run, "data.seed=1", "data.test_size=null", "--split", "test", "--out", out)
     assert code == 0, printed.err
-def test_a_file_belongs_to_a_run_by_its_settings_not_its_place(run, recompute, small, tmp_path):
-    """A folder may be renamed; runs of two folders may have one name."""
-    moved = run.parent.with_name("renamed") / run.name
-    assert recompute(run, "--probe-size", 10)[0] == 0
-    run.parent.rename(moved.parent)
-    code, printed = recompute(moved, "--probe-size", 10)
-    assert code == 0, printed.err
-    other = small("checkpoint.keep=all", "data.seed=0", "seed=1").run_directory
-    same_name = tmp_path / "elsewhere" / "renamed" / run.name
-    same_name.parent.mkdir(parents=True)
-    other.rename(same_name)
-    code, printed = recompute(same_name, "--probe-size", 10, "--out", moved / "ntk-recomputed.safetensors")
-    assert code == 1 and "expected another file: this one has kernels of another run" in printed.err
-
-
     chosen, kernel = kernels(out)
     own = TensorDataModule("mnist_5k", train_size=60, val_size=20, batch_size=10)
     mean, std = channel_statistics(own.train.images)

@@ -1,5 +1,6 @@
 """The file `ntk.safetensors`: a probe's kernels and the steps they were computed at."""
 
+from bisect import bisect
 from pathlib import Path
 
 import torch
@@ -9,10 +10,10 @@ from orthontk.tensor_files import read_tensors, write_tensors
 
 
 class KernelSeries:
-    """Kernels of one fixed probe, appended step by step; the file is replaced whole, so it is never half written.
+    """Kernels of one fixed probe, added step by step; the file is replaced whole, so it is never half written.
 
     Attributes:
-        steps: (T,) the number of updates before each kernel.
+        steps: (T,) the number of updates before each kernel, ascending.
         kernels: (T, N, N, O, O) or (T, N, N).
         probe: what identifies the probe, e.g. `indices` (N,) into the data set and `labels` (N,).
         settings: how the kernels were computed, plain values.
@@ -33,8 +34,10 @@ class KernelSeries:
         return series
 
     def add(self, step: int, kernel: Tensor) -> None:
-        self.steps.append(step)
-        self.kernels.append(kernel.cpu())
+        """In the order of steps, in which a checkpoint may have been damaged that is whole now."""
+        position = bisect(self.steps, step)
+        self.steps.insert(position, step)
+        self.kernels.insert(position, kernel.cpu())
 
     def keep_until(self, step: int) -> None:
         """Forget what was computed after `step`: a resumed run computes it again."""
