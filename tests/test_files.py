@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError
 
 from orthontk import tensor_files
-from orthontk.files import write_text
+from orthontk.files import replacing, write_text
 from orthontk.tensor_files import write_tensors
 
 
@@ -39,7 +39,29 @@ def test_tensors_on_a_full_disk(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_another_error_keeps_its_own_file(tmp_path):
+def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         write_text(tmp_path / "nowhere" / "summary.json", "text")
-    assert error.value.filename == str(tmp_path / "nowhere" / ".summary.json.partial")
+    assert error.value.filename == str(tmp_path / "nowhere" / "summary.json")
+
+
+def test_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, replacing(tmp_path / "summary.json"):
+        (tmp_path / "source.json").read_text()
+    assert error.value.filename == str(tmp_path / "source.json")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_whatever_ends_the_writing_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), replacing(tmp_path / "summary.json") as partial:
+        partial.write_text("half")
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_writers_at_once_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "record.json"
+    with replacing(path) as first:
+        first.write_text("first")
+        write_text(path, "second")
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]

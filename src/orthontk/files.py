@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -15,16 +16,17 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, which it takes the place of; if that fails, it is removed.
 
     Raises:
-        OSError: with `path`, where the system names no file, as on a full disk.
+        OSError: with `path`, where the system names this file or none, as on a full disk.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # A name of its own: of two writers at once the last one wins, and neither publishes or misses the other's.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         yield partial
         os.replace(partial, path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()
-        if error.filename is None:
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
             error.filename = str(path)
         raise
 
