@@ -60,8 +60,8 @@ def find(root: Path) -> OfflineRuns:
 def _recordings(root: Path) -> Iterator[Path]:
     """`<run directory>/wandb/offline-run-<date>-<id>/run-<id>.wandb`."""
     for folder, names, _ in os.walk(root):
-        if Path(folder).name == "wandb":
-            yield from Path(folder).glob("offline-run-*/*.wandb")
+        if Path(folder).match("wandb/offline-run-*"):
+            yield from Path(folder).glob("*.wandb")
             names.clear()  # a recording holds no runs
 
 

@@ -55,6 +55,19 @@ def test_what_is_found(tmp_path):
     }
 
 
+def test_runs_in_a_folder_named_wandb_are_found(tmp_path):
+    """As of a study that is named so; what W&B itself keeps in a folder of that name is not searched."""
+    for run in ("wandb/one", "wandb/wandb"):
+        recording = tmp_path / run / "wandb" / "offline-run-2026-id"
+        (recording / "files" / "wandb" / "offline-run-2026-copy").mkdir(parents=True)
+        (recording / "run-id.wandb").touch()
+        (recording / "files" / "wandb" / "offline-run-2026-copy" / "run-copy.wandb").touch()
+        (tmp_path / run / "summary.json").write_text('{"status": "finished"}')
+    found = find(tmp_path)
+    assert [path.relative_to(tmp_path).parts[:-3] for path in found.waiting] == [("wandb", "one"), ("wandb", "wandb")]
+    assert find(tmp_path / "wandb/one/wandb").waiting == found.waiting[:1]
+
+
 def test_no_such_folder(tmp_path):
     command = [sys.executable, "-m", "orthontk.sync", str(tmp_path / "nowhere")]
     done = subprocess.run(command, capture_output=True, text=True)
