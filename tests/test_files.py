@@ -5,10 +5,11 @@ import errno
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from orthontk import tensor_files
 from orthontk.files import replacing, write_text
-from orthontk.tensor_files import write_tensors
+from orthontk.tensor_files import DamagedFile, read_tensors, write_tensors
 
 
 def full(*_, **__):
@@ -37,6 +38,13 @@ def test_tensors_on_a_full_disk(tmp_path, monkeypatch):
         write_tensors(path, {"x": torch.ones(3)})
     assert error.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_tensors_without_settings_is_named(tmp_path):
+    path = tmp_path / "others.safetensors"
+    save_file({"x": torch.ones(3)}, path)
+    with pytest.raises(DamagedFile, match=f"^{path}: expected "):
+        read_tensors(path)
 
 
 def test_a_folder_that_is_not_there(tmp_path):

@@ -197,7 +197,7 @@ def read_config(directory: Path) -> DictConfig:
 
 def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object]) -> KernelSeries:
     """A new series, or the one begun in `path`, if it is of the same run, probe and settings."""
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() or path.is_dir():
         raise InvalidValue("out", path, "a file in a folder that exists")
     if not path.exists():
         return KernelSeries(path, probe, settings)
@@ -208,7 +208,7 @@ def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object
     same = series.probe.keys() == probe.keys() and all(torch.equal(series.probe[k], probe[k].cpu()) for k in probe)
     if not same or series.settings != settings:
         accepted = "another file: this one has kernels of another run or probe, or other settings"
-        raise InvalidValue("--out", path, accepted)
+        raise InvalidValue("out", path, accepted)
     return series
 
 

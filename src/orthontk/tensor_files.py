@@ -32,6 +32,9 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            return tensors, json.loads(file.metadata()["settings"])
+            settings = (file.metadata() or {}).get("settings")
     except SafetensorError as error:
         raise DamagedFile(f"{path}: expected a whole safetensors file; {error}") from error
+    if settings is None:
+        raise DamagedFile(f"{path}: expected a file that a run wrote, with settings")
+    return tensors, json.loads(settings)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
 from orthontk import probe
 from orthontk.checks import InvalidValue
@@ -193,6 +194,7 @@ def test_refusals(run, recompute, tmp_path):
     np.save(tmp_path / "narrow.npy", np.zeros((3, 5), "float32"))
     np.save(tmp_path / "texts.npy", np.array(["a"]))
     np.save(tmp_path / "x.npy", np.zeros((3, 1, 28, 28), "float32"))
+    save_file({"kernels": torch.zeros(1)}, tmp_path / "others.safetensors")
     for arguments, named in [
         ((tmp_path,), "RUN_DIRECTORY"),
         ((run, "model.width=3"), "model.width=3: expected a setting of the data"),
@@ -204,7 +206,9 @@ def test_refusals(run, recompute, tmp_path):
         ((run, "--inputs", tmp_path / "x.npy", "--split", "train"), "error: split=train: expected nothing beside"),
         ((run, "--inputs", tmp_path / "x.npy", "--probe-size", 0), "error: probe_size=0: expected nothing beside"),
         ((run, "--out", tmp_path / "nowhere" / "ntk.safetensors"), "out="),
-        ((run, "--out", tmp_path / "narrow.npy"), "out="),
+        ((run, "--out", tmp_path / "narrow.npy"), "error: out="),
+        ((run, "--out", tmp_path / "others.safetensors"), "others.safetensors: expected a new file, or one of this"),
+        ((run, "--out", tmp_path), f"error: out={tmp_path}: expected a file in a folder that exists"),
         ((run, "--replica", "seed0"), "no ensemble"),
     ]:
         code, printed = recompute(*arguments)
@@ -275,7 +279,7 @@ def test_the_same_images_normalized_otherwise_are_another_probe(run, recompute, 
     assert recompute(run, "--probe-size", 10, "--out", out)[0] == 0
     before = out.read_bytes()
     code, printed = recompute(run, "--probe-size", 10, "--out", out, "data.normalize=unit_norm")
-    assert code == 1 and f"--out={out}: expected another file" in printed.err and out.read_bytes() == before
+    assert code == 1 and f"error: out={out}: expected another file" in printed.err and out.read_bytes() == before
     other = tmp_path / "other.safetensors"
     for _ in range(2):
         assert recompute(run, "--probe-size", 10, "--out", other, "data.normalize=unit_norm")[0] == 0
