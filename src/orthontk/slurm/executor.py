@@ -31,16 +31,16 @@ class Executor(SlurmExecutor):
         parameters: as `hydra-submitit-launcher` calls them; null leaves SLURM's default.
 
     Raises:
-        InvalidValue: a parameter that submitit does not know, or a time limit that is over before it begins.
+        InvalidValue: a parameter that the launcher does not have, or a time limit that is over before it begins.
     """
 
     def __init__(self, folder: str | Path, parameters: Mapping[str, Any]) -> None:
         super().__init__(folder, python=PYTHON)
+        own = self._equivalence_dict()  # the launcher's names, where submitit has others
+        known = self._valid_parameters() - set(own.values()) | set(own)
+        for name in sorted(set(parameters) - known):
+            raise InvalidValue(f"hydra.launcher.{name}", parameters[name], "one of " + ", ".join(sorted(known)))
         given = self._convert_parameters({name: value for name, value in parameters.items() if value is not None})
-        unknown = sorted(set(given) - self._valid_parameters())
-        if unknown:
-            accepted = "one of " + ", ".join(sorted(self._valid_parameters()))
-            raise InvalidValue("hydra.launcher", unknown[0], accepted)
         if given.get("signal_delay_s", 0) >= 60 * given.get("time", math.inf):
             accepted = f"more than hydra.launcher.signal_delay_s={given['signal_delay_s']}, in minutes"
             raise InvalidValue("hydra.launcher.timeout_min", given["time"], accepted)
