@@ -43,9 +43,17 @@ def grids_at_scale(grids: Mapping[str, Sequence[Grid]] | None, scale: str | None
     """
     if grids is None:
         return [{}]
-    if not isinstance(grids, Mapping) or not all(isinstance(one, Sequence) for one in grids.values()):
+    if not isinstance(grids, Mapping):
         raise InvalidValue("hydra.sweeper.grids", grids, "null, or for each scale a list of grids")
+    for name, value in grids.items():
+        if not _are_grids(value):
+            raise InvalidValue(f"hydra.sweeper.grids.{name}", value, "a list of grids, at least one, each KEY: VALUES")
     return [dict(grid) for grid in grids[one_of("scale", scale, grids)]]
+
+
+def _are_grids(value: Any) -> bool:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and len(value) > 0 and all(isinstance(grid, Mapping) for grid in value)
 
 
 def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> tuple[list[Grid], list[Override]]:

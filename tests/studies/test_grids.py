@@ -122,6 +122,12 @@ def test_the_command_in_the_head_of_a_preset_launches_its_jobs(train, tmp_path, 
     assert result.code == 0 and result.out.count(f"data.path={tmp_path}") >= len(jobs_of(grids["paper"], []))
 
 
+@pytest.mark.parametrize("quick", [[], ["abc"], "abc", {"model": "fcn"}, None], ids=str)
+def test_what_is_no_list_of_grids_is_refused(quick):
+    with pytest.raises(InvalidValue, match=r"^hydra.sweeper.grids.quick=.*: expected a list of grids"):
+        grids_at_scale({"quick": quick, "paper": GRIDS}, "quick")
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_job_of_every_study_composes(request, study):
     """At both scales; no two jobs share a directory, and the scale is in it."""
