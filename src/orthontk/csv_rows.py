@@ -28,13 +28,16 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of a table, each with what it holds only.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is damaged; with its path.
     """
     with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
         try:
-            for row in csv.DictReader(file):
+            for row in reader:
+                if None in row:
+                    raise ValueError(f"line {reader.line_num} has more fields than there are columns")
                 yield {name: _value(name, text) for name, text in row.items() if text}
-        except csv.Error as error:
+        except (csv.Error, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 
 
