@@ -6,6 +6,7 @@ Records are replaced whole and have names of their own, so launches that race do
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -66,9 +67,15 @@ def write_record(sweep_directory: Path, command: Sequence[str], jobs: Sequence[J
 
 
 def read_records(sweep_directory: Path) -> list[Record]:
-    """The records of all multiruns into the directory, the latest first."""
-    contents = [read_json(path) for path in sweep_directory.glob(f"{FOLDER}/*.json")]
-    records = [Record(**{**content, "jobs": [Job(**job) for job in content["jobs"]]}) for content in contents]
+    """The records of all multiruns into the directory, the latest first; a damaged one is named and passed over."""
+    records = []
+    for path in sorted(sweep_directory.glob(f"{FOLDER}/*.json")):
+        try:
+            content = read_json(path)
+            records.append(Record(**{**content, "jobs": [Job(**job) for job in content["jobs"]]}))
+        except (ValueError, TypeError, KeyError):
+            says = "cannot be read; its jobs count only where they were begun"
+            print(f"warning: {path} {says}", file=sys.stderr)
     return sorted(records, key=lambda record: record.launched, reverse=True)
 
 
