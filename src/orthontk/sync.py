@@ -110,8 +110,12 @@ def continue_upload(recording: Path, entity: str | None, project: str | None) ->
     from wandb import Error
 
     directory = recording.parents[2]
-    loggers = (yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8")).get("logger") or {}).values()
-    recorded = next((node for node in loggers if str(node.get("_target_")).endswith(".WandbRun")), {})
+    try:
+        loggers = (yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8")).get("logger") or {}).values()
+        recorded = next((node for node in loggers if str(node.get("_target_")).endswith(".WandbRun")), {})
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        print(f"{directory / CONFIG}: expected the run's settings, which cannot be read", file=sys.stderr)
+        return False
     settings = {name: recorded[name] for name in ("project", "entity", "group", "tags") if recorded.get(name)}
     settings |= {name: value for name, value in (("entity", entity), ("project", project)) if value}
     try:
@@ -140,7 +144,7 @@ def main() -> None:
     for directory, reason in found.left.items():
         print(f"left {directory}: {reason}")
     for recording in missing:
-        print(f"not uploaded {recording.parents[2]}: see what W&B says above", file=sys.stderr)
+        print(f"not uploaded {recording.parents[2]}: see above", file=sys.stderr)
     sys.exit(1 if missing else 0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orthontk.loggers import WandbRun, read_metrics
-from orthontk.sync import find, main
+from orthontk.sync import continue_upload, find, main
 from wandb import env
 
 
@@ -66,6 +66,17 @@ def test_runs_in_a_folder_named_wandb_are_found(tmp_path):
     found = find(tmp_path)
     assert [path.relative_to(tmp_path).parts[:-3] for path in found.waiting] == [("wandb", "one"), ("wandb", "wandb")]
     assert find(tmp_path / "wandb/one/wandb").waiting == found.waiting[:1]
+
+
+@pytest.mark.parametrize("config", [None, "", "logger: [", "logger: {wandb: null}"])
+def test_a_run_without_its_settings_stops_no_other(tmp_path, capsys, config):
+    recording = tmp_path / "run" / "wandb" / "offline-run-2026-id" / "run-id.wandb"
+    recording.parent.mkdir(parents=True)
+    recording.with_suffix(".wandb.uploading").touch()
+    if config is not None:
+        (tmp_path / "run" / "config.yaml").write_text(config)
+    assert not continue_upload(recording, None, None)
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'run' / 'config.yaml'}: ")
 
 
 def test_no_such_folder(tmp_path):
