@@ -44,3 +44,14 @@ def test_the_number_of_replicas_is_there_once(capsys):
     replicas = [Entry(entry.directory, entry.values | {"replicas": 3}) for entry in ENTRIES]
     titles, rows, _ = shown(capsys, replicas, ["replicas"])
     assert titles == ["run", "status", "width", "replicas"] and rows[0][3] == "3"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_ensemble_is_counted_once_however_it_is_sorted(capsys, order):
+    """It has diverged if all its kinds of replicas have."""
+    kinds = [Entry(Path("a/grid"), {"status": status, "optimizer.lr": lr, "replicas": 2}, "") for status, lr in
+             (("finished", 0.1), ("diverged", 9.0))]  # fmt: skip
+    *_, lines = shown(capsys, kinds[::order])
+    assert "1 run: 1 finished" in lines
+    *_, lines = shown(capsys, kinds[1:])
+    assert "1 run: 1 diverged" in lines

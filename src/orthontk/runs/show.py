@@ -130,7 +130,8 @@ def _without_room(
 
 
 def _counted(entries: Sequence[Entry]) -> str:
-    runs = {entry.directory: entry.status for entry in entries}
+    # An ensemble has an entry for each kind of replica, and is finished if any of these is.
+    runs = {entry.directory: entry.status for entry in sorted(entries, key=lambda entry: entry.status == FINISHED)}
     counts = Counter(runs.values())
     each = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     return f"{counted(len(runs), 'run')}: {each}" if runs else "No such run."
