@@ -55,3 +55,18 @@ def test_an_ensemble_is_counted_once_however_it_is_sorted(capsys, order):
     assert "1 run: 1 finished" in lines
     *_, lines = shown(capsys, kinds[1:])
     assert "1 run: 1 diverged" in lines
+
+
+@pytest.mark.parametrize(
+    "directories, names",
+    [
+        (["a/fcn-n8-0123abcd", "a/fcn-n9-4567abcd-2"], ["0123abcd", "4567abcd-2"]),
+        (["a/base-20240101", "a/wide-20240101", "a/fcn-0123abcd"], ["base-20240101", "wide-20240101", "0123abcd"]),
+        (["a/fcn-0123abcd", "b/fcn-0123abcd"], ["0123abcd", "0123abcd"]),  # in folders of two names
+        (["a/fcn-0123abcd", "a/fcn-0123abcd"], ["0123abcd", "0123abcd"]),  # two rows of an ensemble
+    ],
+)
+def test_a_name_is_shortened_where_it_stays_one(capsys, directories, names):
+    _, rows, lines = shown(capsys, [Entry(Path(directory), FINISHED) for directory in directories])
+    assert [row[0] for row in rows] == names
+    assert any(line.startswith("The folder of a run: ") for line in lines)

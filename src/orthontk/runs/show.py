@@ -4,7 +4,7 @@ import csv
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -37,7 +37,8 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
     settings = [key for key in differing_settings(entries) if key not in extra]
     metrics = [name for name in METRICS if name not in extra and any(name in entry.values for entry in entries)]
     columns = _distinct([*settings, *_replicas(entries), *extra, *metrics])
-    hidden = _without_room(console, entries, columns, settings) if console.is_terminal else []
+    names = _names(entries)
+    hidden = _without_room(console, entries, names, columns, settings) if console.is_terminal else []
     columns = [key for key in columns if key not in hidden]
     table = Table()
     for title in ("run", "status"):
@@ -47,16 +48,16 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
             title.replace("/", "\n"), justify="right" if _is_numeric(entries, key) else "left", no_wrap=True
         )
     for entry in entries:
-        cells = [_name(entry), _status(entry), *(_cell(entry, key) for key in columns)]
+        cells = [names[entry.directory], _status(entry), *(_cell(entry, key) for key in columns)]
         table.add_row(*cells, style=STYLES[entry.status])
     console.print(table, markup=False)
     for entry in entries:
         if entry.status in EXPLAINED:
-            _print(console, f"{entry.status} {_name(entry)}: {entry.note}")
+            _print(console, f"{entry.status} {names[entry.directory]}: {entry.note}")
     _print(console, _counted(entries))
     if hidden:
         _print(console, f"Too narrow for {', '.join(hidden)}; --csv has every column.")
-    if entries and HASH.search(entries[0].directory.name):
+    if any(name != directory.name for directory, name in names.items()):
         _print(console, f"The folder of a run: {_folder_pattern(entries, root)}")
 
 
@@ -78,10 +79,13 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return [key for key in dict.fromkeys(columns) if key != "status"]
 
 
-def _name(entry: Entry) -> str:
-    """What is unique in the directory's name: the hash of the settings, if it has one."""
-    match = HASH.search(entry.directory.name)
-    return match.group() if match else entry.directory.name
+def _names(entries: Sequence[Entry]) -> dict[Path, str]:
+    """By directory, what is unique in its name: the hash of the settings, unless other names end as it does."""
+    names = {entry.directory.name for entry in entries}
+    short = {name: match.group() for name in names if (match := HASH.search(name))}
+    count = Counter(short.values())
+    own = {name: short[name] if name in short and count[short[name]] == 1 else name for name in names}
+    return {entry.directory: own[entry.directory.name] for entry in entries}
 
 
 def _folder_pattern(entries: Sequence[Entry], root: Path) -> str:
@@ -111,14 +115,18 @@ def _is_numeric(entries: Sequence[Entry], key: str) -> bool:
 
 
 def _without_room(
-    console: Console, entries: Sequence[Entry], columns: Sequence[str], settings: Sequence[str]
+    console: Console,
+    entries: Sequence[Entry],
+    names: Mapping[Path, str],
+    columns: Sequence[str],
+    settings: Sequence[str],
 ) -> list[str]:
     """Columns that the terminal has no room for, the least telling first."""
     widths = {}
     for key, title in headings(columns).items():
         texts = [*title.split("/"), *(_cell(entry, key) for entry in entries)]
         widths[key] = max(map(len, texts))
-    fixed = [max([6, *(len(text(entry)) for entry in entries)]) for text in (_name, _status)]
+    fixed = [max([6, *map(len, texts)]) for texts in (names.values(), map(_status, entries))]
     room = console.width - sum(fixed) - sum(widths.values()) - 3 * (len(columns) + 2) - 1
     hidden: list[str] = []
     others = [key for key in reversed(settings) if key not in TELLING]
