@@ -24,7 +24,7 @@ SHAPING = ("data.pool", "data.shape", "data.source", "data.path")  # what an inp
 class Probes:
     """Probes of a run, whose networks have data by the seed.
 
-    Other inputs than the training's are standardized as the training's were, by their mean and deviation.
+    Other inputs than the training's are standardized by the training's mean and deviation, even if those were not.
 
     Args:
         config: the run's own.
@@ -46,8 +46,8 @@ class Probes:
                 raise InvalidValue(key, value, "a setting of the data, data.KEY=VALUE")
         self._refuse_beside_inputs()
         self.given = OmegaConf.from_dotlist(list(self.settings)).get("data") or OmegaConf.create()
-        schemes = {of.get("normalize", "standardize") for of in (self.config.data, self.given)}
-        self.standardizes_others = bool(self.settings) and self.inputs is None and schemes == {"standardize"}
+        scheme = self.given.get("normalize", self.config.data.get("normalize", "standardize"))
+        self.standardizes_others = bool(self.settings) and self.inputs is None and scheme == "standardize"
 
     def _refuse_beside_inputs(self) -> None:
         """Refuse what chooses a probe beside inputs that are used as they are; the run's data may have moved."""

@@ -15,7 +15,7 @@ from orthontk.csv_rows import read_rows
 from orthontk.data import TensorDataModule
 from orthontk.data.normalize import channel_statistics
 from orthontk.kernels.kernel_series import KernelSeries
-from orthontk.probe import read_inputs
+from orthontk.probe import Probes, read_inputs
 
 
 @pytest.fixture
@@ -272,6 +272,23 @@ def test_other_inputs_are_standardized_as_the_trainings_were(small, recompute, t
     code, _ = recompute(run, "--inputs", tmp_path / "x.npy", "--out", tmp_path / "own.safetensors")
     assert code == 0
     torch.testing.assert_close(kernels(tmp_path / "own.safetensors")[1], kernel)
+
+
+@pytest.mark.parametrize("scheme", ["none", "unit_norm", "standardize"])
+def test_a_probe_is_standardized_by_the_trainings_statistics_however_these_were_normalized(scheme):
+    settings = {
+        "source": "gaussian",
+        "shape": [3, 2, 2],
+        "classes": 2,
+        "train_size": 20,
+        "test_size": 10,
+        "batch_size": 10,
+    }
+    data = {"_target_": "orthontk.data.TensorDataModule", **settings, "normalize": scheme, "seed": 0}
+    probes = Probes(OmegaConf.create({"data": data}), ["data.seed=1", "data.normalize=standardize"], size=10)
+    own, other = (TensorDataModule(**settings, seed=seed) for seed in (0, 1))
+    mean, std = channel_statistics(own.train.images)
+    torch.testing.assert_close(probes.of(0)[0], (other.probe(10, "train")[0] - mean.float()) / std.float())
 
 
 def test_the_same_images_normalized_otherwise_are_another_probe(run, recompute, tmp_path):
