@@ -17,6 +17,10 @@ OVER = (
     "DEADLINE",
     "OUT_OF_MEMORY",
     "PREEMPTED",
+    "REVOKED",
+    "SPECIAL_EXIT",
+    "LAUNCH_FAILED",
+    "RECONFIG_FAIL",
 )
 
 
