@@ -8,14 +8,20 @@ import pytest
 from orthontk.files import write_json
 from orthontk.reproduce import __main__ as reproduce
 from orthontk.reproduce.progress import WholeProgress
+from orthontk.sweep.record import Job, write_record
+
+
+def finish(study, *numbers):
+    for number in numbers:
+        (study / number).mkdir(parents=True)
+        write_json(study / number / "summary.json", {})
 
 
 def test_the_share_of_the_whole(tmp_path):
     progress = WholeProgress(tmp_path, {"one": 30, "two": 10}, {"one": 3, "two": 2})
     assert progress.share() == 0
-    for number in range(2):
-        (tmp_path / "one" / str(number)).mkdir(parents=True)
-        write_json(tmp_path / "one" / str(number) / "summary.json", {})
+    write_record(tmp_path / "one", ["train.py"], [Job([], str(number)) for number in range(3)])
+    finish(tmp_path / "one", "0", "2", "left-by-other-settings", "and-another")
     assert progress.share() == pytest.approx(100 * 20 / 40)
     ends = iter([True, False])
     progress.follow("one", lambda: next(ends))

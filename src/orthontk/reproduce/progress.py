@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from orthontk.run.directory import SUMMARY
+from orthontk.sweep.record import read_records
 
 
 class WholeProgress:
@@ -36,7 +37,10 @@ class WholeProgress:
         return 100 * done / sum(self.seconds[study] for study in self.jobs)
 
     def finished(self, study: str) -> int:
-        return sum(1 for _ in (self.out / study).glob(f"*/{SUMMARY}"))
+        """Of the jobs of its last multirun: runs of other settings, as of an earlier version, may lie beside them."""
+        folder = self.out / study
+        jobs = next((record.jobs for record in read_records(folder)), ())
+        return sum((folder / job.directory / SUMMARY).exists() for job in jobs)
 
     def follow(self, study: str, is_running: Callable[[], bool]) -> None:
         """Show progress until the study's multirun has ended."""
