@@ -5,7 +5,8 @@
 #   sweeps/agents.sh me/orthontk/ab12cd34 --count 10
 #
 # Further arguments go to `wandb agent`; --count N ends each agent after N runs. CUDA_VISIBLE_DEVICES chooses among the
-# GPUs; a machine without one gets a single agent. AGENTS=N starts N on a machine without GPUs.
+# GPUs; without one, as on a machine that has none or with CUDA_VISIBLE_DEVICES= (none), there is a single agent on the
+# CPU, or N with AGENTS=N.
 # What agent i prints goes to outputs/agents/<sweep>/<host>-<i>.log. Ctrl-C or SIGTERM ends all of them; each run keeps
 # its last checkpoint. The exit code is 1 if any agent failed.
 set -euo pipefail
@@ -21,7 +22,8 @@ shift
 # The GPUs to use: those that are named, or else all; "none" stands for the CPU.
 if [ -n "${CUDA_VISIBLE_DEVICES:-}" ]; then
   IFS=, read -ra devices <<<"$CUDA_VISIBLE_DEVICES"
-elif command -v nvidia-smi >/dev/null && gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader) && [ -n "$gpus" ]; then
+elif [ -z "${CUDA_VISIBLE_DEVICES+set}" ] && command -v nvidia-smi >/dev/null &&
+  gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader) && [ -n "$gpus" ]; then
   readarray -t devices <<<"$gpus"
 else
   readarray -t devices < <(yes none | head -n "${AGENTS:-1}")

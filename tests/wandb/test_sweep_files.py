@@ -156,6 +156,18 @@ def test_one_agent_for_each_gpu(tmp_path, stub):
     assert len(list(tmp_path.glob("outputs/agents/s1/*.log"))) == 2
 
 
+@pytest.mark.parametrize("visible, devices", [(None, ["0", "1"]), ("", ["", "", ""])])
+def test_gpus_that_are_hidden_are_not_used(tmp_path, stub, visible, devices):
+    gpus = tmp_path / "bin" / "nvidia-smi"
+    gpus.write_text("#!/bin/bash\nprintf '0\\n1\\n'\n")
+    gpus.chmod(0o755)
+    stub.pop("CUDA_VISIBLE_DEVICES", None)
+    hidden = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    done, calls = script(tmp_path, stub, "agents.sh", "lab/p/s1", AGENTS="3", **hidden)
+    assert done.returncode == 0, done.stderr
+    assert [call.split("|")[0] for call in calls] == devices
+
+
 def test_an_agent_that_fails_is_told_and_the_others_go_on(tmp_path, stub):
     done, calls = script(tmp_path, stub, "agents.sh", "lab/p/s1", CUDA_VISIBLE_DEVICES="0,1,2", BROKEN="0")
     assert done.returncode == 1 and len(calls) == 3
