@@ -26,7 +26,16 @@ STUDIES = [
     "lazy_sgd",
     "learning_speed",
 ]
-WITH_DELTA = ("kernel_convergence", "kernel_drift", "lazy_full_batch", "lazy_sgd", "learning_speed")
+INITS = {"FCN": ("gaussian", "orthogonal"), "CNN": ("gaussian", "orthogonal", "delta_orthogonal")}
+COMPARED = {  # by the settings of the networks in which a study's grids differ
+    "depth_fluctuation": {"tanh": INITS["FCN"], "relu": INITS["FCN"]},
+    "dynamical_isometry": {"": INITS["FCN"]},
+    "kernel_convergence": {"FCN, relu": INITS["FCN"], "CNN, erf": INITS["CNN"]},
+    "kernel_drift": INITS,
+    "lazy_full_batch": INITS,
+    "lazy_sgd": {"FCN, tanh": INITS["FCN"], "FCN, relu": INITS["FCN"], "CNN, tanh": INITS["CNN"]},
+    "learning_speed": {"CNN": INITS["CNN"], "FCN": INITS["FCN"]},
+}
 ENSEMBLES = ("lazy_full_batch", "lazy_sgd", "learning_speed")
 
 
@@ -75,9 +84,12 @@ def test_blocks_of_every_study(build, tmp_path, study):
     assert settings["study"]["_target_"].startswith("orthontk.studies.") and settings["grids"]
     grids = grids_in(blocks)
     assert len(grids) == (2 if study in ENSEMBLES else 1)
-    inits = ["gaussian", "orthogonal", "delta_orthogonal"][: 3 if study in WITH_DELTA else 2]
-    assert [runset.name for runset in grids[-1].runsets] == inits
-    for runset, init in zip(grids[-1].runsets, inits, strict=True):
+    pairs = [(init, network) for network, inits in COMPARED[study].items() for init in inits]
+    assert [runset.name for runset in grids[-1].runsets] == [", ".join(filter(None, pair)) for pair in pairs]
+    for runset, (init, network) in zip(grids[-1].runsets, pairs, strict=True):
+        for word in filter(None, network.split(", ")):
+            key, value = ("_target_", f"orthontk.networks.{word}") if word in INITS else ("activation", word)
+            assert f"""Config("model.value.{key}") in ['{value}']""" in runset.filters
         assert runset.entity == runset.project == ""
         assert f"""Config("init.value.scheme") in ['{init}']""" in runset.filters
         assert f"""Config("name.value") in ['{study}']""" in runset.filters
@@ -101,7 +113,7 @@ def test_what_the_command_prints_is_the_list_of_blocks(build):
     first = "τ (minibatches) against learning rate"
     assert f"    ScatterPlot: {first}: summary:train/tau against config:optimizer.value.lr" in lines
     assert "    Custom chart: mean τ (minibatches) against learning rate" in lines
-    assert sum(line.startswith("    runs ") for line in lines) == 4
+    assert sum(line.startswith("    runs ") for line in lines) == 1 + 5
 
 
 @pytest.mark.parametrize(
@@ -128,14 +140,16 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     (tmp_path / "mi ne,3" / "experiment").mkdir(parents=True)
     (tmp_path / "mi ne,3" / "experiment" / "moves.yaml").write_text(
         "# @package _global_\ndefaults: [override /model: fcn]\nname: moves\nscale: quick\n"
-        "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal'}]}}}\n"
+        "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal',"
+        " model.activation: 'erf,tanh'}]}}}\n"
     )
     (tmp_path / "moves_study.py").write_text('"""Claim: it moves."""\n\n\nclass Moves:\n    """Look at it."""\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mi ne,3")
     assert code == 0, errors
     (grid,) = grids_in(read_back(tmp_path / "moves" / "wandb_report-quick.json"))
-    assert [runset.name for runset in grid.runsets] == ["gaussian", "orthogonal"]
+    names = ["gaussian, erf", "gaussian, tanh", "orthogonal, erf", "orthogonal, tanh"]
+    assert [runset.name for runset in grid.runsets] == names
     assert printed.startswith("moves, scale quick: Claim: it moves.")
 
 
@@ -224,7 +238,9 @@ def test_published(tmp_path, backend):
     assert re.search(rf"Published: \S+/{ENTITY}/{PROJECT}/reports/learning_speed,-scale-quick--report", done.stdout)
     spec = internal.Spec.model_validate(backend.reports["learning_speed, scale quick"])
     (_, grid) = [block for block in spec.blocks if isinstance(block, internal.PanelGrid)]
-    assert [runset.name for runset in grid.metadata.run_sets] == ["gaussian", "orthogonal", "delta_orthogonal"]
+    assert [runset.name for runset in grid.metadata.run_sets] == [
+        *("gaussian, CNN", "orthogonal, CNN", "delta_orthogonal, CNN", "gaussian, FCN", "orthogonal, FCN")
+    ]
     places = {(runset.project.entity_name, runset.project.name) for runset in grid.metadata.run_sets}
     assert places == {(ENTITY, PROJECT)}
     assert not backend.unknown

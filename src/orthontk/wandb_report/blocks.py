@@ -19,7 +19,7 @@ def blocks_of(preset: Preset, place: dict[str, str]) -> list[Any]:
             offline. Its panels then show the runs of the project that it is published in.
     """
     study = preset.kind.__name__
-    single = [_runset(preset, init, place) for init in preset.inits]
+    single = [_runset(preset, init, network, place) for init, network in preset.compared]
     blocks = [wr.H1(text=preset.title), wr.P(text=preset.claim), wr.MarkdownBlock(text=preset.method)]
     if preset.is_ensemble:
         together = wr.Runset(name="ensembles", filters=_filters(preset, ENSEMBLE), **place)
@@ -38,12 +38,14 @@ def blocks_of(preset: Preset, place: dict[str, str]) -> list[Any]:
     return blocks
 
 
-def _runset(preset: Preset, init: str, place: dict[str, str]) -> wr.Runset:
-    """The runs of one initialization. W&B keeps a nested setting under its first key's `value`."""
+def _runset(preset: Preset, init: str, network: dict[str, str], place: dict[str, str]) -> wr.Runset:
+    """The runs of one initialization and network. W&B keeps a nested setting under its first key's `value`."""
     scheme = preset.inits[init]
     name, value = ("init.value.scheme", scheme) if isinstance(scheme, str) else _own_scheme(scheme)
     filters = [*_filters(preset, TRAINING), expr.Config(name).isin([value])]
-    return wr.Runset(name=init, filters=filters, **place)
+    filters += [expr.Config(f"model.value.{key}").isin([value]) for key, value in network.items()]
+    words = [value.rsplit(".", 1)[-1] for value in network.values()]
+    return wr.Runset(name=", ".join([init, *words]), filters=filters, **place)
 
 
 def _own_scheme(scheme: dict[str, Any]) -> tuple[str, str]:

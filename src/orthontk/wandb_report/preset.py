@@ -1,7 +1,9 @@
 """What a study's preset says: its claim, which initializations it compares, and how it is run."""
 
 import inspect
+import itertools
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.checks import InvalidValue
 from orthontk.grids import Grid, grids_at_scale
 from orthontk.run.provenance import searching
+from orthontk.runs.select import differing
 
 CONFIGS = Path(__file__).resolve().parents[3] / "conf"
 # What of a preset's settings a reader wants to see; the rest is in each run's configuration.
@@ -30,6 +34,8 @@ class Preset:
 
     Attributes:
         inits: the schemes that it compares, by the names of their files, as W&B's configurations hold them.
+        compared: the runs that go together, by the initialization and by those of the model's `_target_` and
+            `activation` in which the grids differ.
         is_ensemble: whether its runs train several initializations or learning rates together.
     """
 
@@ -37,6 +43,7 @@ class Preset:
     scale: str
     kind: type
     inits: dict[str, Any]
+    compared: list[tuple[str, dict[str, str]]]
     is_ensemble: bool
     grids: list[Grid]
     settings: dict[str, Any]
@@ -79,14 +86,16 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
         grids = grids_at_scale(OmegaConf.to_container(config.hydra.sweeper).get("grids"), config.scale)
         names = _inits(grids, config)
         schemes = {init: compose("config", [*given, f"init={init}"]).init.scheme for init in names}
-    if not schemes:
-        schemes = {_name_of(config.init.scheme): config.init.scheme}
+        schemes = schemes or {_name_of(config.init.scheme): config.init.scheme}
+        networks = [list(_networks(grid, given)) for grid in grids]
     axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in SEVERAL]
     settings = {key: OmegaConf.to_container(config[key], resolve=True) for key in SHOWN if config.get(key) is not None}
     kind = _class_of(settings["study"]["_target_"])
     is_ensemble = any(axis is not None for axis in axes)
     plain = {init: _plain(scheme) for init, scheme in schemes.items()}
-    return Preset(str(config.name), str(config.scale), kind, plain, is_ensemble, grids, settings)
+    inits = [_inits([grid], config) or list(schemes) for grid in grids]
+    compared = _compared(inits, networks)
+    return Preset(str(config.name), str(config.scale), kind, plain, compared, is_ensemble, grids, settings)
 
 
 def _is_study(name: str, own: list[str]) -> bool:
@@ -115,6 +124,25 @@ def _inits(grids: list[Grid], config: Any) -> list[str]:
         names |= dict.fromkeys(together or [])
         names |= dict.fromkeys(name.strip() for name in str(grid.get("init", "")).split(",") if name.strip())
     return list(names)
+
+
+def _networks(grid: Grid, given: list[str]) -> Iterator[dict[str, str]]:
+    """The classes and activations of a grid's networks."""
+    chosen = {key: grid[key] for key in ("model", "model.activation") if key in grid}
+    for overrides in jobs_of([chosen], []):
+        model = compose("config", [*given, *overrides]).model
+        yield {key: model[key] for key in ("_target_", "activation") if isinstance(model.get(key), str)}
+
+
+def _compared(inits: list[list[str]], networks: list[list[dict[str, str]]]) -> list[tuple[str, dict[str, str]]]:
+    """Each initialization with each network of its grid, of which only the settings that not all have."""
+    keys = differing([network for of_grid in networks for network in of_grid])
+    found: list[tuple[str, dict[str, str]]] = []
+    for of_grid in zip(inits, networks, strict=True):
+        for init, network in itertools.product(*of_grid):
+            pair = init, {key: network[key] for key in keys if key in network}
+            found += [pair] if pair not in found else []
+    return found
 
 
 def _name_of(scheme: Any) -> str:
