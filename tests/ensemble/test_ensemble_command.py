@@ -54,6 +54,8 @@ def test_a_mean_over_an_infinite_value_is_none():
     assert group["condition"] == {"mean": None, "standard_error": None}
     assert group["rank"]["mean"] == 3.0
     assert summarize([{**replica, "condition": c} for c in (2.0, 4.0)])[0]["condition"]["mean"] == 3.0
+    some = summarize([replica, {**replica, "condition": 2.0}])[0]["condition"]
+    assert some == {"mean": 2.0, "standard_error": None, "replicas": 1}  # of two
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_stopped_and_diverged_replicas_end(small, plan):
         assert slow["status"] == "finished" and slow["steps"] == 60
         assert fast["status"] == "stopped" and fast["steps"] == fast["train/tau"] + 1
         assert diverged["status"] == "diverged" and diverged["steps"] < 60 and diverged["train/censored"] == 1
-    alone = small(*settings, "optimizer.lr=0.001").run_directory
+    alone = small(*settings, "optimizer.lr=0.001", "callbacks.tau.test=false").run_directory  # which ends no replica
     assert_curves_agree(single_curve(alone), curves(run)[0, "gaussian", 0.001], 1e-10)
     for row in read_json(run / "summary.json")["groups"]:
         assert row["learning_rate"] < 1e300 or (row["diverged"] == 2 and row["test/loss"]["mean"] is None)
@@ -161,6 +163,24 @@ def test_what_ends_is_logged_at_its_last_minibatch(small):
         assert row["train/accuracy"] > 0.3, replica
         assert row["train/loss"] == pytest.approx(results(every)[replica]["train/loss"], rel=1e-10)
         assert "train/loss" in curves(once)[replica][row["steps"] - 1]
+
+
+@pytest.mark.parametrize("measured, other", [("train", "test"), ("test", "train")])
+def test_the_tau_that_ends_no_replica_is_not_measured(small, measured, other):
+    """It would be known of those replicas that reach it first."""
+    settings = (
+        *EXACT,
+        *TAU,
+        "callbacks.tau.threshold=0.3",
+        "optimizer.lr=8",
+        "trainer.max_steps=40",
+        "ensemble.seeds=3",
+    )
+    either = results(small(*settings, f"ensemble.stop={measured}_tau").run_directory)
+    both = results(small(*settings, "ensemble.stop=both").run_directory)
+    for replica, row in either.items():
+        assert row[f"{measured}/tau"] == both[replica][f"{measured}/tau"] is not None
+        assert f"{other}/tau" not in row and f"{other}/censored" not in row and f"{other}/tau" in both[replica]
 
 
 def test_a_replica_ends_as_a_single_run_that_diverges(small):

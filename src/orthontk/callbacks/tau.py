@@ -25,6 +25,9 @@ class Tau(pl.Callback):
     - `test/tau`: the number of updates, at least one, after which the accuracy on the whole test set first does;
     - `train/censored`, `test/censored`: 0 with a τ, and 1 at the end of a training that had none. There is no τ then.
 
+    Of replicas that end with one τ (`ensemble.stop=train_tau`) the other is not looked for: it would be known of those
+    that reach it first, and its mean be too small.
+
     The whole test set is evaluated only where τ is near: after updates whose next minibatch (a sample of what the same
     parameters get right) is at most four standard deviations of the difference between such a sample and the test set
     below the threshold, and then in a random order, until what was seen is four standard deviations below. What is
@@ -56,9 +59,11 @@ class Tau(pl.Callback):
             return
         accuracies, examples = pl_module.accuracies_of_step()
         accuracies = accuracies.tolist()
-        above = [row for row in self._open("train", pl_module) if accuracies[row] > self.threshold]
-        self._note("train", above, pl_module)
-        if trainer.global_step > 0 and "test" in self.splits:
+        splits = self._measured(pl_module)
+        if "train" in splits:
+            above = [row for row in self._open("train", pl_module) if accuracies[row] > self.threshold]
+            self._note("train", above, pl_module)
+        if trainer.global_step > 0 and "test" in splits:
             size = len(pl_module.data_of_split("test"))
             least = self.threshold - self._margin(1 / examples + 1 / size)
             near = [row for row in self._open("test", pl_module) if accuracies[row] > least]
@@ -66,10 +71,11 @@ class Tau(pl.Callback):
 
     def on_replicas_end(self, trainer: pl.Trainer, pl_module: TrainingModule, rows: Sequence[int]) -> None:
         """The last update of these replicas has been made; `rows` of a single network is [0]."""
-        if "test" in self.splits and trainer.global_step > 0:
+        splits = self._measured(pl_module)
+        if "test" in splits and trainer.global_step > 0:
             still_open = [row for row in self._open("test", pl_module) if row in rows]
             self._note("test", self._above(pl_module, still_open), pl_module)
-        for split in self.splits:
+        for split in splits:
             censored = [row for row in self._open(split, pl_module) if row in rows]
             if censored:
                 values = {f"{split}/censored": [1.0] * len(censored)}
@@ -79,6 +85,10 @@ class Tau(pl.Callback):
         # Not `on_train_end`, which a run that is resumed at its last step does not see.
         back_to_device(trainer, pl_module)
         self.on_replicas_end(trainer, pl_module, range(len(pl_module.numbers)))
+
+    def _measured(self, module: TrainingModule) -> Sequence[str]:
+        """The splits whose τ is looked for."""
+        return [split for split in self.splits if module.stop in (None, "both", f"{split}_tau")]
 
     def _open(self, split: str, module: TrainingModule) -> list[int]:
         """The rows of replicas that have no τ yet."""
@@ -90,9 +100,8 @@ class Tau(pl.Callback):
         if rows:
             values = {f"{split}/tau": [float(step)] * len(rows), f"{split}/censored": [0.0] * len(rows)}
             module.log_replicas(values, step, rows)
-        stop = module.stop
-        if stop is not None and (stop == f"{split}_tau" or stop == "both"):
-            needed = self.splits if stop == "both" else (split,)
+        if module.stop is not None:
+            needed = self._measured(module)
             done = [row for row in rows if all(module.numbers[row] in self.reached[name] for name in needed)]
             module.end(done, "stopped")
 

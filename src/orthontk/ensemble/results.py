@@ -101,7 +101,7 @@ def summarize(results: Sequence[Result]) -> list[Result]:
 
     Diverged replicas are counted and in no mean of a loss or accuracy; a mean τ is that of the replicas that have one,
     beside the number of those that do not. A metric that is infinite for a replica, such as the condition number of a
-    singular kernel, has no mean.
+    singular kernel, has no mean; one that was measured in some replicas only says in how many.
     """
     groups: dict[tuple[str, float], list[Result]] = {}
     for result in results:
@@ -121,6 +121,8 @@ def _group(init: str, rate: float, members: Sequence[Result]) -> Result:
     for name in sorted({name for member in members for name in member} - skipped):
         values = [member[name] for member in members if name in member and member["status"] != "diverged"]
         group[name] = _mean([math.inf if value is None else value for value in values])  # no mean where one has none
+        if len(values) < group["replicas"] - group["diverged"]:  # as with ensemble.kernels=1
+            group[name]["replicas"] = len(values)
     return group
 
 
