@@ -44,7 +44,8 @@ def kernel_regression(
         ridges: candidates, as shares of K's mean eigenvalue, above 0.
 
     Raises:
-        InvalidValue: shapes that do not fit, no ridge, or one that is not finite or not above 0.
+        InvalidValue: shapes that do not fit, no inputs, entries that are not finite, no ridge, or one that is not
+            finite or not above 0.
 
     Source: Rasmussen and Williams 2006, §5.4.2.
 
@@ -54,9 +55,13 @@ def kernel_regression(
     True
     """
     kernel, targets, test_kernel = (tensor.detach().to(torch.float64) for tensor in (kernel, targets, test_kernel))
-    if kernel.shape != (len(targets), len(targets)) or test_kernel.shape[1:] != (len(targets),):
-        shapes = f"(N, N) and (M, N) with N = {len(targets)}"
+    n = len(targets)
+    if n == 0 or kernel.shape != (n, n) or test_kernel.shape[1:] != (n,):
+        shapes = f"(N, N) and (M, N) with N = {n or 'one or more'}"
         raise InvalidValue("kernel", f"{tuple(kernel.shape)}, {tuple(test_kernel.shape)}", shapes)
+    for name, values in (("kernel", kernel), ("targets", targets), ("test_kernel", test_kernel)):
+        if not values.isfinite().all():
+            raise InvalidValue(name, "NaN or infinity", "finite entries")
     if not len(ridges) or not all(0 < ridge < math.inf for ridge in ridges):
         raise InvalidValue("ridges", list(ridges), "one or more finite numbers above 0")
     eigenvalues, basis = torch.linalg.eigh(kernel)

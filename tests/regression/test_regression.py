@@ -68,3 +68,18 @@ def test_refusals(problem):
             kernel_regression(kernel, targets, test_kernel, ridges)
     with pytest.raises(InvalidValue, match="kernel"):
         kernel_regression(kernel, targets[:3], test_kernel)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_kernels_that_are_not_finite_are_refused(problem, bad):
+    kernel, targets, test_kernel = problem
+    for which in range(3):
+        arguments = [kernel.clone(), targets.clone(), test_kernel.clone()]
+        arguments[which][0, 0] = bad
+        with pytest.raises(InvalidValue, match="NaN or infinity"):
+            kernel_regression(*arguments)
+
+
+def test_a_kernel_of_no_inputs_is_refused():
+    with pytest.raises(InvalidValue, match="kernel="):
+        kernel_regression(torch.zeros(0, 0), torch.zeros(0, 2), torch.zeros(3, 0))

@@ -1,9 +1,12 @@
 """Kernel regression as a callback: the table, what is stored, and that training goes on untouched."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from orthontk.callbacks.kernel_regression import fit_kernel
 from orthontk.data import TensorDataModule
 from orthontk.files import read_json
 from orthontk.kernels import empirical_ntk, infinite_kernels
@@ -86,3 +89,9 @@ def test_a_network_without_a_quick_limit_has_its_empirical_kernel(small):
     assert list(stored(small(BOTH, *image).run_directory)) == ["empirical_ntk"]
     asked = small(BOTH, *image, "callbacks.kernel_regression.kernels=[nngp]")
     assert list(stored(asked.run_directory)) == ["nngp"]
+
+
+def test_a_kernel_that_is_not_finite_has_no_accuracy():
+    """Of NaN predictions the largest would be class 0."""
+    kernel = torch.full((4, 4), math.nan)
+    assert all(math.isnan(value) for value in fit_kernel(kernel, torch.eye(4), torch.eye(4), torch.zeros(4)).values())

@@ -1,5 +1,6 @@
 """What the kernels of a network alone can predict: ridge regression with the NTK and the NNGP."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,14 @@ from orthontk.training.metrics import log_metrics
 KERNELS = ("infinite_ntk", "nngp", "empirical_ntk")
 LARGEST = 20_000  # training inputs: a kernel in float64 then takes 3.2 GB, and its eigenvectors as much again
 
+LOGGED = ("test_accuracy", "leave_one_out_accuracy", "leave_one_out_error", "ridge")
+
 
 class KernelRegression(ScheduledCallback):
     """Fits the run's training labels with each kernel at initialization, and logs `regression/<kernel>/…`.
 
     One-hot targets, all training and test inputs of the run; the ridge has the least leave-one-out error. Writes
-    `kernel_regression.json`, whose table ends the run.
+    `kernel_regression.json`, whose table ends the run. Of a kernel that is not finite all is NaN.
 
     Args:
         kernels: among infinite_ntk, nngp (both at infinite width) and empirical_ntk (this network's, averaged over
@@ -67,7 +70,7 @@ class KernelRegression(ScheduledCallback):
             else:
                 infinite = infinite or _infinite(module, train.images, test.images)
                 kernel, test_kernel = infinite[name]
-            results[name] = _fit(kernel.cpu(), targets, test_kernel.cpu(), test.labels.cpu())
+            results[name] = fit_kernel(kernel.cpu(), targets, test_kernel.cpu(), test.labels.cpu())
             metrics |= {f"regression/{name}/{key}": value for key, value in results[name].items()}
             metrics[f"time/regression/{name}"] = time.perf_counter() - start
         log_metrics(trainer, metrics, step)
@@ -87,11 +90,11 @@ def _infinite(module: pl.LightningModule, train: Tensor, test: Tensor) -> dict[s
     return {"infinite_ntk": (kernels.ntk, test_kernels.ntk), "nngp": (kernels.nngp, test_kernels.nngp)}
 
 
-def _fit(kernel: Tensor, targets: Tensor, test_kernel: Tensor, labels: Tensor) -> dict[str, float]:
+def fit_kernel(kernel: Tensor, targets: Tensor, test_kernel: Tensor, labels: Tensor) -> dict[str, float]:
+    """What is logged of a fit to targets (N, classes), tested on labels (M,); all NaN if a kernel is not finite."""
+    if not (kernel.isfinite().all() and test_kernel.isfinite().all()):
+        return dict.fromkeys(LOGGED, math.nan)
     fit = kernel_regression(kernel, targets, test_kernel)
-    return {
-        "test_accuracy": (fit.predictions.argmax(1) == labels).double().mean().item(),
-        "leave_one_out_accuracy": fit.leave_one_out_accuracy,
-        "leave_one_out_error": fit.leave_one_out.min().item(),
-        "ridge": fit.ridge,
-    }
+    accuracy = (fit.predictions.argmax(1) == labels).double().mean().item()
+    values = accuracy, fit.leave_one_out_accuracy, fit.leave_one_out.min().item(), fit.ridge
+    return dict(zip(LOGGED, values, strict=True))
