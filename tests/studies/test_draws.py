@@ -50,6 +50,32 @@ def test_stacked_draws_have_the_law_of_single_ones():
     assert weight.mean().abs() < 0.1 and not torch.equal(weight[0], weight[1])
 
 
+@pytest.mark.parametrize("coupled", [False, True])
+def test_stacked_draws_are_those_of_the_gaussian_stream_only_if_coupled(coupled):
+    """A coupled orthogonal draw has the biases of its Gaussian twin; an uncoupled one has nothing of it."""
+    net = FCN(6, 1, width=6, depth=3, bias_var=1.0)
+    twins = [
+        draw_stacked(net, scheme, 5, torch.Generator().manual_seed(0), coupled=coupled)["layers.1.bias"]
+        for scheme in ("gaussian", "orthogonal")
+    ]
+    assert torch.equal(*twins) == coupled
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_fluctuations_are_of_draws_coupled_as_the_initialization_is(tmp_path, monkeypatch, coupled):
+    net = FCN(4, 1, width=4, depth=2)
+    init = {"_target_": "orthontk.init.initialize", "_partial_": True, "scheme": "orthogonal", "coupled": coupled}
+    x = torch.ones(1, 4)
+    trainer = SimpleNamespace(
+        datamodule=SimpleNamespace(probe=lambda size: (x,)), is_global_zero=True, default_root_dir=tmp_path
+    )
+    monkeypatch.setattr("orthontk.callbacks.kernel_fluctuation.log_metrics", lambda *arguments: None)
+    KernelFluctuation(draws=3).measure(trainer, SimpleNamespace(config={"init": init, "seed": 1}, network=net), 0)
+    drawn = draw_stacked(net, "orthogonal", 3, torch.Generator().manual_seed(1), coupled=coupled)
+    stored = read_tensors(tmp_path / "ntk_draws.safetensors")[0]["theta"]
+    assert torch.equal(stored, self_kernels(net.double(), drawn, x.double()))
+
+
 def test_a_scheme_of_ones_own_may_look_at_its_values():
     net = FCN(4, 1, width=4, depth=2)
     own = lambda draw: draw if draw.sum() > 0 else -draw  # noqa: E731, which vmap could not follow

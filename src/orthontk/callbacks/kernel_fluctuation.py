@@ -45,11 +45,13 @@ class KernelFluctuation(ScheduledCallback):
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         x = trainer.datamodule.probe(1)[0].double().cpu()
         x = x * (x.numel() ** 0.5 / x.norm())
-        scheme = instantiate(module.config["init"]).keywords["scheme"]
+        init = instantiate(module.config["init"]).keywords
+        scheme, coupled = init["scheme"], init.get("coupled", False)
         network = copy.deepcopy(module.network).to("cpu", torch.float64)
         generator = torch.Generator().manual_seed(module.config["seed"])
         sizes = [min(self.batch, self.draws - start) for start in range(0, self.draws, self.batch)]
-        theta = torch.cat([self_kernels(network, draw_stacked(network, scheme, size, generator), x) for size in sizes])
+        drawn = (draw_stacked(network, scheme, size, generator, coupled=coupled) for size in sizes)
+        theta = torch.cat([self_kernels(network, parameters, x) for parameters in drawn])
         relative = (theta.var() / theta.mean() ** 2).item()
         metrics = {"fluctuation/relative_variance": relative, "fluctuation/log_variance": theta.log().var().item()}
         log_metrics(trainer, metrics, step)

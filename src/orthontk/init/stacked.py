@@ -3,23 +3,26 @@
 import torch
 from torch import Tensor, nn
 
-from orthontk.init.initializer import SCHEMES, Scheme, _normal, _scheme
+from orthontk.init.initializer import SCHEMES, Scheme, _independent, _normal, _scheme
+from orthontk.init.schemes import gaussian
 from orthontk.networks.layers import WeightLayer
 
 
 @torch.no_grad()
 def draw_stacked(
-    net: nn.Module, scheme: str | Scheme, draws: int, generator: torch.Generator | None = None
+    net: nn.Module, scheme: str | Scheme, draws: int, generator: torch.Generator | None = None, *, coupled: bool = False
 ) -> dict[str, Tensor]:
     """Parameters of `draws` independent networks, each (draws, …) in float64, by name; `net` is left alone.
 
-    The law is that of `orthontk.init.initialize`, the random numbers are not.
+    The law is that of `orthontk.init.initialize`, with `coupled` as there; the random numbers are not.
 
     >>> from orthontk.networks import FCN
     >>> draw_stacked(FCN(8, 1, width=4, depth=2), "orthogonal", 3)["layers.0.weight"].shape
     torch.Size([3, 4, 8])
     """
     transform = _scheme(scheme)
+    if transform is not gaussian and not coupled:
+        generator = _independent(generator)
     parameters = {}
     for name, layer in net.named_modules():
         if isinstance(layer, WeightLayer):
