@@ -10,6 +10,7 @@ from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.dynamics import CrossEntropyTraining, MSETraining, cross_entropy, largest_stable_lr, mse
+from orthontk.dynamics.blocks import as_matrix
 from orthontk.dynamics.momentum import residual_after
 
 N, M, P, OUTPUTS = 6, 4, 9, 3
@@ -237,3 +238,23 @@ def test_a_singular_kernel_keeps_what_it_cannot_learn(dtype):
     for momentum in (0.0, 0.9):
         steps = training.gradient_descent([10**9], lr=0.1, momentum=momentum).train
         assert (steps - targets).norm() <= targets.norm() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("outputs", ["full", "trace"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_a_singular_kernel_cannot_learn_moves_no_input(dtype, outputs):
+    """An image twice, with two labels: along their difference a kernel is zero, and its rounding may have any sign."""
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        features = torch.randn(24, 3, 80, generator=generator, dtype=torch.float64)
+        features[19] = features[0]
+        targets = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+        full = torch.einsum("iap,jbp->ijab", features, features[:20])
+        kernel = (full if outputs == "full" else full.diagonal(dim1=2, dim2=3).mean(-1)).to(dtype)
+        kernel *= 1 + torch.finfo(dtype).eps * (torch.rand(kernel.shape, generator=generator) - 0.5)
+        f0 = torch.zeros(24, 3)
+        late = MSETraining(kernel[:20], f0[:20], targets, kernel[20:], f0[20:]).gradient_flow([math.inf])
+        matrix, test_matrix = (as_matrix(part).double() for part in (kernel[:20], kernel[20:]))
+        dual = torch.linalg.pinv(matrix, rtol=1e-5, hermitian=True) @ targets.reshape(len(matrix), -1)
+        torch.testing.assert_close(late.train[0], (matrix @ dual).reshape(20, 3), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(late.test[0], (test_matrix @ dual).reshape(4, 3), rtol=1e-3, atol=1e-3)

@@ -8,7 +8,6 @@ training inputs: f_t(x) = f_0(x) − Θ(x, X) U diag((1 − r_t(λ)/r_0)/λ) U�
 Source: Jacot et al. 2018, §5; Lee et al. 2019, eqs. 8–11 (with a loss of ½ Σ instead).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ from torch import Tensor
 from orthontk.checks import number
 from orthontk.dynamics.blocks import apply_kernel, as_matrix, check_shapes
 from orthontk.dynamics.momentum import check_momentum, residual_after
-
-SMALLEST = 1e-12  # eigenvalues are taken to be at least this share of the largest: see `_displacement`
+from orthontk.kernels.measures import rounding
 
 
 class Prediction(NamedTuple):
@@ -58,8 +56,10 @@ class MSETraining:
         self.f0, self.targets = f0.detach().to(torch.float64), targets.detach().to(torch.float64)
         check_shapes(kernel, f0, targets, test_kernel, test_f0)
         eigenvalues, self._basis = torch.linalg.eigh(as_matrix(kernel))
-        # Rounding puts zeros on both sides of 0: as far as it reaches below, no eigenvalue above is told from it.
-        self.eigenvalues = torch.where(eigenvalues > -4 * eigenvalues[0].clamp(max=0), eigenvalues, 0.0)
+        # Rounding puts zeros on both sides of 0: as far as it reaches below, no eigenvalue above is told from it. That
+        # alone would miss a single zero that rounding has put above.
+        noise = max(-4 * float(eigenvalues[0]), rounding(eigenvalues, kernel))
+        self.eigenvalues = torch.where(eigenvalues > noise, eigenvalues, 0.0)
         residual = self.f0 - self.targets
         if len(self._basis) != len(residual):
             residual = residual.reshape(-1, 1)
@@ -88,13 +88,10 @@ class MSETraining:
         if self._test is None:
             return Prediction(train, None)
         matrix, test_f0 = self._test
-        weights = self._basis @ (self._displacement(shrink, t)[..., None] * self._projected)
+        # Where λ is 0, Θ(x, X)u is, as the kernel of test and training inputs together is positive semidefinite.
+        displacement = torch.where(self.eigenvalues > 0, (1 - left) / self.eigenvalues, 0.0)  # (T, modes)
+        weights = self._basis @ (displacement[..., None] * self._projected)
         return Prediction(train, test_f0 - apply_kernel(matrix, weights.reshape(len(t), *self.f0.shape)))
-
-    def _displacement(self, shrink: Callable[[Tensor, Tensor], Tensor], t: Tensor) -> Tensor:
-        """(1 − r_t/r_0)/λ, (T, modes), which is smooth as λ → 0, where eigenvalues are lifted a little."""
-        lifted = self.eigenvalues.clamp(min=SMALLEST * max(float(self.eigenvalues[-1]), math.ulp(0.0)))
-        return (1 - shrink(2 * lifted / len(self.f0), t)) / lifted
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
