@@ -219,3 +219,9 @@ def test_none_leaves_a_network_as_it_is():
     before = [p.clone() for p in net.parameters()]
     assert initialize(net, "none") is net
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+
+
+def test_orthogonal_schemes_share_a_stream():
+    """As the docstring says: uncoupled, they are independent of Gaussian networks, not of one another."""
+    readouts = [initialize(cnn(), s, generator()).layers[-1].weight for s in ("orthogonal", "delta_orthogonal")]
+    assert torch.equal(*readouts)

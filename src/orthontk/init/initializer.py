@@ -37,7 +37,8 @@ def initialize(
             weights of that shape; or none, which leaves the network as its constructor drew it.
         generator: source of randomness; torch's default one if None.
         coupled: take the orthogonal factor from the very Gaussian draw (and use the very biases) that `gaussian` with
-            the same generator state uses. The two networks are then paired; otherwise they are independent.
+            the same generator state uses. The two networks are then paired; otherwise they are independent. The other
+            schemes share one stream either way: networks that they draw from one state are paired with each other.
 
     Returns:
         `net`.
