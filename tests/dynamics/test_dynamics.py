@@ -190,11 +190,25 @@ def test_momentum_is_from_0_to_1(problem, momentum):
             call()
 
 
-@pytest.mark.parametrize("times", [[0, math.inf], [math.nan], [0.0, -1.0], [1.0, 0.5]])
-def test_times_that_cannot_be_stepped_to_are_refused(problem, times):
-    """An endless one most of all."""
-    with pytest.raises(InvalidValue, match="finite ascending"):
-        CrossEntropyTraining(*problem[3]).gradient_flow(times)
+@pytest.mark.parametrize("times", [[math.nan], [0.0, -1.0], [[0.0], [1.0]]])
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_times_before_the_start_are_refused(problem, training, times):
+    with pytest.raises(InvalidValue, match=r"^times=.*number of at least 0"):
+        training(*problem[3]).gradient_flow(times)
+
+
+def test_a_flow_under_cross_entropy_is_not_followed_for_ever(problem):
+    with pytest.raises(InvalidValue, match=r"^times=.*finite"):
+        CrossEntropyTraining(*problem[3]).gradient_flow([0, math.inf])
+
+
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_times_may_repeat_and_come_in_any_order(problem, training):
+    """The start alone, too."""
+    training = training(*problem[3])
+    assert torch.allclose(training.gradient_flow([0.0]).train[0], problem[1][:N])
+    at = training.gradient_flow([0.0, 0.5, 2.0]).train
+    assert torch.allclose(training.gradient_flow([2.0, 0.0, 0.5, 2.0, 0.0]).train, at[[2, 0, 1, 2, 0]])
 
 
 @pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
@@ -203,9 +217,19 @@ def test_no_times_are_no_predictions(problem, training):
         assert prediction.train.shape == (0, N, OUTPUTS) and prediction.test.shape == (0, M, OUTPUTS)
 
 
-def test_negative_steps_are_refused(problem):
+@pytest.mark.parametrize("steps", [[-1, 2], [1.5], [math.inf], [[1]], [True]])
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_steps_are_integers_of_at_least_0(problem, training, steps):
     with pytest.raises(InvalidValue, match=r"^steps=.*at least 0"):
-        CrossEntropyTraining(*problem[3]).gradient_descent([-1, 2], 0.1)
+        training(*problem[3]).gradient_descent(steps, 0.1)
+
+
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_steps_may_be_a_tensor(problem, training):
+    training = training(*problem[3])
+    assert torch.equal(
+        training.gradient_descent(torch.tensor([3, 0]), 0.1).train, training.gradient_descent([3, 0], 0.1).train
+    )
 
 
 def test_a_kernel_that_moves_nothing_is_stable_at_any_rate():

@@ -17,6 +17,7 @@ from torch import Tensor
 from orthontk.checks import number
 from orthontk.dynamics.blocks import apply_kernel, as_matrix, check_shapes
 from orthontk.dynamics.momentum import check_momentum, residual_after
+from orthontk.dynamics.times import check_steps, check_times
 from orthontk.kernels.measures import rounding
 
 
@@ -67,18 +68,26 @@ class MSETraining:
         self._test = None if test_kernel is None else (as_matrix(test_kernel), test_f0.detach().to(torch.float64))
 
     def gradient_flow(self, times: Sequence[float] | Tensor) -> Prediction:
-        """Outputs at continuous times t, ∞ included (a step of size η takes a time η)."""
+        """Outputs at continuous times t, ∞ included (a step of size η takes a time η).
+
+        Raises:
+            InvalidValue: times below 0.
+        """
+        times = check_times(times, infinite=True)
         return self._predict(times, lambda rate, t: torch.where(rate > 0, torch.exp(-rate * t), 1.0))  # 0·∞ is 0
 
     def gradient_descent(self, steps: Sequence[int] | Tensor, lr: float, momentum: float = 0.0) -> Prediction:
         """Outputs after the given numbers of steps of θ ← θ − ηv, v ← βv + ∇ (torch's SGD; v starts at 0).
 
         Any learning rate is taken, beyond the largest stable one too: the prediction then diverges, as training does.
+
+        Raises:
+            InvalidValue: steps that are no integers of at least 0, a rate of 0 or less, or a momentum outside [0, 1).
         """
         lr, momentum = number("lr", lr, above=0), check_momentum(momentum)
-        return self._predict(steps, lambda rate, t: residual_after(t, lr * rate, momentum))
+        return self._predict(check_steps(steps), lambda rate, t: residual_after(t, lr * rate, momentum))
 
-    def _predict(self, times: Sequence[float] | Tensor, shrink: Callable[[Tensor, Tensor], Tensor]) -> Prediction:
+    def _predict(self, times: Sequence[float], shrink: Callable[[Tensor, Tensor], Tensor]) -> Prediction:
         """`shrink(rate, t)` is r_t/r_0 for modes (modes,) that decay at a rate 2λ/N, at times (T, 1)."""
         t = torch.as_tensor(times, dtype=torch.float64).reshape(-1, 1)
         n = len(self.f0)
