@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from orthontk.checks import InvalidValue
+from orthontk.kernels.infinite.gaussian import SCAN
 from orthontk.meanfield import (
     Activation,
     chi_1,
@@ -101,6 +102,13 @@ def test_zero_is_the_fixed_point_of_the_ordered_phase_without_bias():
 def test_no_stable_fixed_point_is_refused(activation, weight_var, bias_var):
     with pytest.raises(InvalidValue, match="stable fixed point"):
         fixed_point(activation, weight_var, bias_var)
+
+
+def test_critical_lengths_may_be_among_those_that_are_scanned():
+    """There χ₁ − 1 is zero but for its rounding, whose sign differs between the scan and single evaluations."""
+    for q_star in SCAN[30::4].tolist():
+        weight_var, bias_var = critical_point("tanh", q_star)
+        assert critical_bias_var("tanh", weight_var) == pytest.approx(bias_var, rel=1e-6)
 
 
 def test_unstable_or_impossible_critical_points_are_refused():

@@ -105,8 +105,19 @@ def critical_bias_var(activation: str | nn.Module | Activation, weight_var: floa
     for low, high, left, right in zip(SCAN[:-1], SCAN[1:], chi[:-1], chi[1:], strict=True):
         if left * right > 0:
             continue
-        q_star = brentq(lambda q: chi_1(phi, weight_var, q) - 1, float(low), float(high), xtol=1e-16, rtol=1e-14)
+        q_star = _critical_length(phi, weight_var, float(low), float(high))
         bias_var = weight_var * _poincare_deficit(phi, q_star)
         if bias_var >= 0 and float(length_map_slope(phi, weight_var, q_star)) < 1:
             return bias_var
     raise InvalidValue("weight_var", weight_var, f"a value that the critical line of {activation} passes")
+
+
+def _critical_length(phi: Activation, weight_var: float, low: float, high: float) -> float:
+    """The q between the two at which χ₁ is 1; one of them where it is 1 there but for rounding."""
+
+    def excess(q: float) -> float:
+        return chi_1(phi, weight_var, q) - 1
+
+    if excess(low) * excess(high) > 0:
+        return min(low, high, key=lambda q: abs(excess(q)))
+    return float(brentq(excess, low, high, xtol=1e-16, rtol=1e-14))
