@@ -1,15 +1,18 @@
 """The learning rate as a share of the largest stable one."""
 
 import csv
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+from orthontk.checks import InvalidValue
 from orthontk.dynamics import largest_stable_lr
 from orthontk.kernels import empirical_ntk
 from orthontk.loggers import read_metrics
-from orthontk.run.learning_rate import mean_top_eigenvalue
+from orthontk.run.learning_rate import lr_of_fraction, mean_top_eigenvalue
 
 MSE = ("loss=mse", "data.batch_size=full", "callbacks.ntk.probe_size=60", "trainer.precision=64-true")
 
@@ -124,3 +127,30 @@ def test_another_precision_has_a_rate_of_its_own(small):
         return next(row["lr/largest_stable"] for row in read_metrics(run / "metrics.csv") if "lr/largest_stable" in row)
 
     assert rate("32-true") != rate("64-true")
+
+
+@pytest.mark.parametrize("factor, expected", [(0.0, 0.0), (math.inf, math.nan), (math.nan, math.nan)])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_kernel_that_is_zero_or_not_finite_has_no_eigenvalue_that_lanczos_finds(factor, expected, outputs):
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, outputs, bias=False)).double()
+    with torch.no_grad():
+        network[0].weight.fill_(factor), network[0].bias.fill_(factor), network[1].weight.mul_(factor)
+    for inputs in (1, 5):
+        top = mean_top_eigenvalue(network, torch.ones(inputs, 4, dtype=torch.float64))
+        assert top == pytest.approx(expected, nan_ok=True)
+
+
+def fraction_of(top, monkeypatch):
+    monkeypatch.setattr("orthontk.run.learning_rate.mean_top_eigenvalue", lambda *arguments: top)
+    optimizer = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 1.0, "lr_fraction": 0.5}
+    loss = {"_target_": "orthontk.training.OneHotMSE"}
+    data = SimpleNamespace(batch_size="full", train=SimpleNamespace(images=torch.ones(3, 4)))
+    config = OmegaConf.create({"optimizer": optimizer, "loss": loss})
+    return lr_of_fraction(config, torch.nn.Linear(4, 2), data)
+
+
+def test_no_share_of_an_infinite_or_unknown_rate(monkeypatch):
+    assert fraction_of(4.0, monkeypatch) == 0.125
+    for top, why in ((0.0, "zero"), (math.nan, "not finite")):
+        with pytest.raises(InvalidValue, match=rf"^optimizer\.lr_fraction=0\.5: expected null, as .*{why}"):
+            fraction_of(top, monkeypatch)

@@ -1,5 +1,6 @@
 """`optimizer.lr_fraction`: the learning rate as a share of the largest stable one; SPEC §4."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,22 +40,28 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     sample of at least 1,000 inputs, class-balanced where the classes are large enough.
 
     Raises:
-        InvalidValue: Adam and others that no such rate is known of, or another loss.
+        InvalidValue: Adam and others that no such rate is known of, another loss, or a kernel that is zero or not
+            finite.
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     with naming("optimizer"):
         optimizer = instantiate(without_fraction(config.optimizer), _convert_="all")
     try:
-        return fraction * largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
+        largest = largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
         accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
         raise InvalidValue("optimizer.lr_fraction", fraction, accepted) from error
+    if not math.isfinite(largest):
+        kernel = "zero" if largest == math.inf else "not finite"
+        accepted = f"null, as the kernel of this network at initialization is {kernel}"
+        raise InvalidValue("optimizer.lr_fraction", fraction, accepted)
+    return fraction * largest
 
 
 def largest_stable_lr_of(
     loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module, data: TensorDataModule
 ) -> float:
-    """N/λ_max(Θ)·(1+β), or the bound that cross-entropy has.
+    """N/λ_max(Θ)·(1+β), or the bound that cross-entropy has; infinite for a kernel of zeros, NaN for no finite one.
 
     Args:
         optimizer: from parameters to an optimizer.
@@ -63,7 +70,8 @@ def largest_stable_lr_of(
         InvalidValue: an optimizer or a loss that none is known of.
     """
     momentum = heavy_ball(optimizer(network.parameters())).momentum
-    return (1 + momentum) * _factor(loss) / mean_top_eigenvalue(network, inputs_of(data))
+    factor, top = _factor(loss), mean_top_eigenvalue(network, inputs_of(data))
+    return (1 + momentum) * factor / top if top != 0 else math.inf
 
 
 def _factor(loss: nn.Module) -> int:
@@ -86,10 +94,16 @@ def inputs_of(data: TensorDataModule) -> Tensor:
 
 
 def mean_top_eigenvalue(network: nn.Module, x: Tensor) -> float:
-    """λ_max(Θ)/N by Lanczos on products with Θ, which is never formed."""
+    """λ_max(Θ)/N by Lanczos on products with Θ, which is never formed; NaN if Θ is not finite."""
     operator = NTKOperator(network, x, batch_size=BATCH)
     if operator.shape[0] == 1:  # fewer than Lanczos begins with
-        return float(operator.matvec(np.ones(1, operator.dtype))[0])
+        top = float(operator.matvec(np.ones(1, operator.dtype))[0])
+        return top if math.isfinite(top) else math.nan
     start = np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
+    product = operator.matvec(start)
+    if not np.isfinite(product).all():
+        return math.nan
+    if not product.any():
+        return 0.0
     options: dict[str, Any] = {"v0": start, "tol": TOLERANCE, "return_eigenvectors": False}
     return float(eigsh(operator, k=1, ncv=min(8, operator.shape[0]), **options)[0]) / len(x)
