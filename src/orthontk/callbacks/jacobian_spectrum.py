@@ -1,5 +1,6 @@
 """Whether a network is near a dynamical isometry, at initialization and while it trains."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from orthontk.meanfield import measured_spectrum, predicted_spectrum
 from orthontk.networks import CNN, FCN
 from orthontk.run.directory import JACOBIAN
 from orthontk.training.metrics import log_metrics
+
+LARGEST = 8000  # rows: in float32 the Jacobian then takes 256 MB, and its singular values minutes
 
 
 class JacobianSpectrum(RecordingCallback):
@@ -40,8 +43,13 @@ class JacobianSpectrum(RecordingCallback):
         data.probe(self.inputs, name="inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
+        """Refuse a network without such a Jacobian, and one whose Jacobian is too large."""
         if not runs_as(module.network, FCN, CNN) or len(module.network.layers) < 3:
             raise InvalidValue("inputs", self.inputs, "an FCN or CNN of at least three weight layers")
+        rows = module.network.width * math.prod(getattr(module.network, "image_size", ()))
+        if rows > LARGEST:
+            accepted = f"a Jacobian of at most {LARGEST} rows, units of a layer, not {rows} (model.width, data.pool)"
+            raise InvalidValue("inputs", self.inputs, accepted)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         x, _, indices = trainer.datamodule.probe(self.inputs)
