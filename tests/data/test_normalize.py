@@ -76,8 +76,13 @@ def test_qstar_refused_without_a_network_or_below_the_bias_variance():
     with pytest.raises(InvalidValue, match=r"^normalize=qstar.*bias_var=0\.5"):
         FirstLayer(q_star=0.5, weight_var=1.0, bias_var=0.5).squared_norm(10)
     assert FirstLayer(q_star=0.51, weight_var=1.0, bias_var=0.5).squared_norm(100) == pytest.approx(1)
-    with pytest.raises(InvalidValue, match=r"^q_star=nan"):
-        FirstLayer(q_star=float("nan"), weight_var=1.0, bias_var=0.5).squared_norm(10)
+    for q_star in (
+        0.0,
+        float("nan"),
+        float("inf"),
+    ):  # 0 is the fixed point of tanh with weight_var ≤ 1 and bias_var = 0
+        with pytest.raises(InvalidValue, match=rf"^normalize=qstar.*q\*={q_star:g}.*bias_var=0$"):
+            FirstLayer(q_star, weight_var=1.0, bias_var=0.0).squared_norm(10)
 
 
 @pytest.mark.parametrize("scheme", ["unit_norm", "qstar"])

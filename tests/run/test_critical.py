@@ -3,8 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
+from orthontk.checks import InvalidValue
 from orthontk.loggers import read_metrics
 from orthontk.meanfield import chi_1, fixed_point
+from orthontk.run.assemble import build_data
 
 
 def config(run):
@@ -43,3 +45,12 @@ def test_it_trains_as_with_both_numbers_written_out(small):
 def test_runs_with_different_fixed_points_are_different_runs(small):
     names = {small(f"model.critical={q}", "trainer.max_steps=0").run_directory.name for q in ("null", 0.1, 0.2)}
     assert len(names) == 3
+
+
+def test_qstar_is_refused_by_the_key_that_decides_the_variances():
+    """relu is critical with every length as a fixed point, none of them stable."""
+    for given, key in (({"critical": 0.5}, "critical=0.5"), ({"weight_var": 2.0, "bias_var": 0.0}, "weight_var=2.0")):
+        model = {"activation": "relu", "weight_var": None, "bias_var": None, **given}
+        config = OmegaConf.create({"model": model, "data": {"normalize": "qstar"}})
+        with pytest.raises(InvalidValue, match=rf"^model\.{key}: .*stable fixed point"):
+            build_data(config)

@@ -1,5 +1,6 @@
 """What is done to the inputs before training. Norms, means and deviations are computed in float64."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +28,12 @@ class FirstLayer:
         >>> FirstLayer(q_star=0.5, weight_var=2.0, bias_var=0.1).squared_norm(n_in=10)
         2.0
         """
-        number("q_star", self.q_star, above=0)
         number("weight_var", self.weight_var, above=0)
         number("bias_var", self.bias_var, minimum=0)
-        if self.q_star <= self.bias_var:
-            accepted = f"none, unit_norm or standardize, as q*={self.q_star:g} is not above bias_var={self.bias_var:g}"
+        if not self.bias_var < self.q_star < math.inf:
+            accepted = (
+                f"none, unit_norm or standardize, as q*={self.q_star:g} is no number above bias_var={self.bias_var:g}"
+            )
             raise InvalidValue("normalize", "qstar", accepted)
         return n_in * (self.q_star - self.bias_var) / self.weight_var
 

@@ -65,7 +65,15 @@ def _first_layer(model: DictConfig) -> dict[str, float]:
         raise InvalidValue("data.normalize", "qstar", accepted)
     model = resolved_model(model)
     with naming("model"):
-        q_star = fixed_point(_activation(model), model.weight_var, model.bias_var)
+        activation = _activation(model)
+        try:
+            q_star = fixed_point(activation, model.weight_var, model.bias_var)
+        except InvalidValue as error:
+            if model.get("critical") is None:
+                raise
+            variances = f"weight_var={model.weight_var:g} and bias_var={model.bias_var:g}"
+            accepted = f"null, or another data.normalize than qstar, as {variances} have no stable fixed point"
+            raise InvalidValue("critical", model.critical, accepted) from error
     return {"q_star": q_star, "weight_var": model.weight_var, "bias_var": model.bias_var}
 
 
