@@ -1,10 +1,12 @@
 """A user's subclass that computes something of its own is not given the theory of its base class."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from orthontk.callbacks import JacobianSpectrum, Prediction
+from orthontk.callbacks import JacobianSpectrum, LargestStableRate, Prediction
 from orthontk.callbacks.infinite_limit import has_infinite_kernels
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.stack import replica_losses
@@ -102,6 +104,20 @@ def test_it_has_no_largest_stable_rate(monkeypatch):
         assert largest_stable_lr_of(loss, torch.optim.SGD, FCN(3, 2, 4, 2), None) == rate
     with pytest.raises(InvalidValue, match="loss=HalfMSE"):
         largest_stable_lr_of(HalfMSE(), torch.optim.SGD, FCN(3, 2, 4, 2), None)
+
+
+def test_whether_there_is_a_largest_stable_rate_is_known_before_the_fit():
+    def check(loss, optimizer):
+        network = FCN(3, 2, 4, 2)
+        LargestStableRate().check_module(SimpleNamespace(loss=loss, optimizer_factory=optimizer, network=network))
+
+    check(SameMSE(), torch.optim.SGD)
+    for loss, optimizer, culprit in (
+        (SameMSE(), torch.optim.Adam, "optimizer=adam"),
+        (HalfMSE(), torch.optim.SGD, "loss=HalfMSE"),
+    ):
+        with pytest.raises(InvalidValue, match=f"^_target_=LargestStableRate: expected .*{culprit}"):
+            check(loss, optimizer)
 
 
 def test_in_an_ensemble_it_is_given_one_replica_after_the_other():

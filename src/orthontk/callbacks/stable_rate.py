@@ -5,6 +5,7 @@ import json
 import pytorch_lightning as pl
 
 from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.checks import InvalidValue
 from orthontk.training.metrics import log_metrics
 
 DECIDING = ("model", "init", "seed", "data", "loss", "optimizer")  # settings, less the learning rate
@@ -22,8 +23,18 @@ class LargestStableRate(ScheduledCallback):
     def __init__(self) -> None:
         super().__init__([0])
 
+    def check_module(self, module: pl.LightningModule) -> None:
+        """Refuse a training that has no largest stable rate."""
+        from orthontk.run.learning_rate import rate_factor  # which imports the callbacks
+
+        try:
+            rate_factor(module.loss, module.optimizer_factory, module.network)
+        except InvalidValue as error:
+            accepted = f"another callback, as {error.name}={error.value} has no largest stable learning rate"
+            raise InvalidValue("_target_", type(self).__name__, accepted) from error
+
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
-        from orthontk.run.learning_rate import largest_stable_lr_of  # which imports the callbacks
+        from orthontk.run.learning_rate import largest_stable_lr_of
 
         settings = {name: module.config[name] for name in DECIDING}
         settings["optimizer"] = {k: v for k, v in settings["optimizer"].items() if not k.startswith("lr")}

@@ -69,16 +69,17 @@ def largest_stable_lr_of(
     Raises:
         InvalidValue: an optimizer or a loss that none is known of.
     """
+    factor, top = rate_factor(loss, optimizer, network), mean_top_eigenvalue(network, inputs_of(data))
+    return factor / top if top != 0 else math.inf
+
+
+def rate_factor(loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module) -> float:
+    """What the largest stable rate is of N/λ_max(Θ): 1+β, or four times that; refusals as in `largest_stable_lr_of`."""
     momentum = heavy_ball(optimizer(network.parameters())).momentum
-    factor, top = _factor(loss), mean_top_eigenvalue(network, inputs_of(data))
-    return (1 + momentum) * factor / top if top != 0 else math.inf
-
-
-def _factor(loss: nn.Module) -> int:
     if runs_as(loss, OneHotMSE):
-        return 1
+        return 1 + momentum
     if is_mean_cross_entropy(loss):
-        return 4
+        return (1 + momentum) * 4
     raise InvalidValue("loss", type(loss).__name__, "mean squared error or cross-entropy")
 
 
