@@ -112,7 +112,8 @@ def read_inputs(path: Path, shape: tuple[int, ...]) -> Tensor:
         array = np.load(path, allow_pickle=False)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{array.dtype} is no real number")
-        x = torch.from_numpy(array if array.dtype.kind == "f" else array.astype(np.float64))
+        dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.float64  # torch has no other order
+        x = torch.from_numpy(array.astype(dtype))
     except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:  # the last of a file of several arrays
         raise InvalidValue("inputs", path, "a .npy file of real numbers") from error
     if x.shape[1:] != shape or len(x) == 0:

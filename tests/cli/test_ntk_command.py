@@ -340,6 +340,14 @@ def test_inputs_of_a_file_are_real_finite_and_of_the_networks_shape(tmp_path, ar
     assert torch.equal(read_inputs(tmp_path / "x.npy", (3,)), torch.ones(2, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f4", ">i2"])
+def test_inputs_of_a_file_may_have_either_byte_order(tmp_path, dtype):
+    array = np.array([[1, -2, 3]], dtype=dtype)
+    np.save(tmp_path / "x.npy", array)
+    expected = torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float32 if dtype.endswith("f4") else torch.float64)
+    torch.testing.assert_close(read_inputs(tmp_path / "x.npy", (3,)), expected, rtol=0, atol=0)
+
+
 def test_files_that_are_no_arrays(tmp_path):
     (tmp_path / "empty.npy").write_bytes(b"")
     np.savez(tmp_path / "several.npz", a=np.ones(3), b=np.ones(3))
