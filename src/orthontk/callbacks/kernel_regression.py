@@ -33,8 +33,8 @@ class KernelRegression(ScheduledCallback):
 
     Args:
         kernels: among infinite_ntk, nngp (both at infinite width) and empirical_ntk (this network's, averaged over
-            outputs); null: all that the network has, but of `readout=pool` empirical_ntk alone, as those at infinite width
-            may take hours.
+            outputs); null: all that the network has, but of `readout=pool` empirical_ntk alone, as those at infinite
+            width may take hours.
     """
 
     def __init__(self, kernels: Sequence[str] | None = None) -> None:
