@@ -47,9 +47,15 @@ def test_numbers_come_before_texts_in_either_direction(descending, order):
 
 
 def test_the_last_word_of_a_setting_is_enough_where_runs_do_not_differ_in_it():
-    found = entries(**{"model.width": [8, 8], "data.seed": [0, 1], "optimizer.seed": [0, 0]})
+    found = entries(**{"model.width": [8, 8], "data.size": [0, 1], "optimizer.size": [0, 0]})
     assert places(where(found, ["width=8"])) == [0, 1]
-    assert places(where(found, ["seed=1"])) == [1]  # the one that differs
+    assert places(where(found, ["size=1"])) == [1]  # the one that differs
+
+
+def test_the_seed_of_the_data_is_not_that_of_the_network():
+    """Which an ensemble with a list of seeds does not have as a setting."""
+    with pytest.raises(InvalidValue, match="--where=seed: expected a setting"):
+        where(entries(**{"data.seed": [0, 1]}), ["seed=1"])
 
 
 def test_a_setting_differs_among_the_runs_that_have_it():

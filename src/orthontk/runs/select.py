@@ -66,7 +66,7 @@ def headings(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _last_word(key: str) -> str:
-    return key.rsplit(".", 1)[-1]
+    return key if key == "data.seed" else key.rsplit(".", 1)[-1]  # `seed` alone is another one
 
 
 def _unambiguous(words: Mapping[str, str]) -> dict[str, str]:
