@@ -111,7 +111,7 @@ def test_networks_without_gaussian_ones_are_not_silent_beside_others(study, run)
 
 
 def test_a_split_on_which_nothing_is_judged_is_not_silent_beside_the_other(study, run):
-    train = study.table([run()])
+    train = study.table(run())
     test = train.assign(split="test", censored=True, tau=np.nan)
     unjudged = [claim for claim in study.claims(pd.concat([train, test])) if claim.verdict.startswith("not judged")]
     assert [claim.where for claim in unjudged] == ["FCN tanh L=5 n=64 orthogonal, test τ"]
