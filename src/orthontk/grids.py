@@ -59,8 +59,8 @@ def _are_grids(value: Any) -> bool:
 def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> tuple[list[Grid], list[Override]]:
     """The grids that the command line's `overrides` choose, and those overrides that replace values in each of them.
 
-    A key chooses if every grid fixes it to a name (`model: cnn`), and what it is given are such names. Numbers never
-    choose: that a grid has one is no reason to leave out the others.
+    A key chooses if every grid fixes it to a name (`model: cnn`), not all to the same, and what it is given are such
+    names. Numbers never choose: that a grid has one is no reason to leave out the others.
 
     Raises:
         InvalidValue: names of which some choose and others do not, or choices that no grid has together.
@@ -69,7 +69,7 @@ def with_choices(grids: Sequence[Grid], overrides: Sequence[Override]) -> tuple[
     for override in overrides:
         key, given = override.get_key_element(), _values(override)
         fixed = [_name(key, grid.get(key)) for grid in grids]
-        if None in fixed or not any(value in fixed for value in given):
+        if None in fixed or len(set(fixed)) == 1 or not any(value in fixed for value in given):
             replacing.append(override)
             continue
         names = ", ".join(dict.fromkeys(name for name in fixed if name))

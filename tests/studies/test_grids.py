@@ -48,6 +48,11 @@ def test_a_name_that_no_grid_has_replaces_all():
     assert {name for job in jobs("model=mine") for name in job if name.startswith("model=")} == {"model=mine"}
 
 
+def test_the_only_name_of_all_grids_chooses_nothing():
+    grids = [{"data": "cifar10", "x": "1,2"}, {"data": "cifar10", "x": "3"}]
+    assert len(jobs_of(grids, OverridesParser.create().parse_overrides(["data=cifar10,mnist"]))) == 6
+
+
 TWO = [{"model": "fcn", "data": "cifar10"}, {"model": "cnn", "data": "mnist"}]
 
 
