@@ -159,6 +159,17 @@ def test_the_report_goes_on_without_a_study_that_is_none(small, outside, tmp_pat
     assert "study._target_=my_questions.Sine: expected a subclass of" in printed and "index.html" in printed
 
 
+@pytest.mark.parametrize("damage", ["a: [", ""])
+def test_settings_that_cannot_be_renewed_stop_no_other_job(small, outside, tmp_path, damage):
+    words = f"--config-dir={outside}", "-m", "experiment=weights_move", "study.bound=3.0"
+    small(*words, "seed=0")
+    config = next(tmp_path.rglob("config.yaml"))
+    config.write_text(damage)
+    result = small(*words, "seed=0,1")
+    assert result.code == 0 and f"warning: {config} is left as it is" in result.err
+    assert config.read_text() == damage and len(list(tmp_path.rglob("summary.json"))) == 2
+
+
 @pytest.mark.parametrize("flags", [(), ("-m",)])
 def test_finished_runs_are_judged_by_the_study_that_they_are_launched_with_again(small, outside, tmp_path, flags):
     words = f"--config-dir={outside}", *flags, "experiment=weights_move", "seed=0"
@@ -167,6 +178,10 @@ def test_finished_runs_are_judged_by_the_study_that_they_are_launched_with_again
     before = summary.stat().st_mtime_ns
     assert "study.bound" not in small(*words).out
     assert "study.bound is 20.0 now in the settings of 1 finished run" in small(*words, "study.bound=20.0").out
+    (summary.parent / "config.yaml").write_text(
+        (summary.parent / "config.yaml").read_text().replace("  bound: 20.0\n", "  bound: 20.0\n  gone: 1\n")
+    )
+    assert "study.gone is None now" in small(*words, "study.bound=20.0").out
     report(tmp_path / "outputs", tmp_path / "report")
     (study,) = json.loads((tmp_path / "report" / "verdict.json").read_text())
     assert study["claims"][0]["expected"] == "< 20" and summary.stat().st_mtime_ns == before
