@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,33 @@ def test_a_replica_of_two_ensembles_counts_once(speed, tmp_path):
     speed(seeds=[0, 1, 2, 3], taus=FASTER)
     speed("ensemble.chunk=4", seeds=[2, 3, 4, 5], taus=FASTER)
     assert {claim.interval.seeds for claim in claims_of(tmp_path)} == {6}
+
+
+def test_kernels_that_were_measured_are_not_replaced_by_none(drift, tmp_path):
+    drift(seeds=range(5))
+    for folder in sorted((tmp_path / "outputs").iterdir()):
+        again = tmp_path / "outputs" / f"again-{folder.name}"
+        shutil.copytree(folder, again)
+        (again / "metrics.csv").write_text("step\n0\n200\n")
+        os.utime(again / "summary.json", (9e9, 9e9))
+    assert {claim.interval.seeds for claim in claims_of(tmp_path)} == {5}
+
+
+def test_seeds_with_batches_of_their_own_are_one_panel_beside_those_with_shared_ones(composed):
+    configs = [composed(f"seed={seed}", f"data.seed={own}") for seed in range(1, 4) for own in (0, seed)]
+    for config in configs[1::2]:
+        config["ensemble"]["shared_batches"] = False
+    runs = [Run(None, config, {}) for config in configs]
+    name_differences(runs)
+    study = OfAnyPanel()
+    assert [len(part) for _, part in study.panels(study.table(runs))] == [3, 3]
+
+
+def test_a_learning_rate_that_was_found_is_no_other_setting(composed):
+    configs = [composed(f"seed={seed}", "optimizer.lr_fraction=0.5", f"optimizer.lr={1 + seed}") for seed in range(3)]
+    runs = [Run(None, config, {}) for config in configs]
+    name_differences(runs)
+    assert [len(part) for _, part in OfAnyPanel().panels(OfAnyPanel().table(runs))] == [3]
 
 
 AXES = {"normalize": "data.normalize", "critical": "model.critical"}

@@ -10,28 +10,37 @@ from orthontk.report.gather import Run
 # What every table has columns for already.
 IN_COLUMNS = {"run.seed", "init.scheme", "model.depth", "model.width", "data.source"}
 IN_COLUMNS |= {"ensemble.seeds", "ensemble.inits", "ensemble.learning_rates"}
+OWN = "its own"
 # Where and how it is computed, which changes no measurement beyond rounding.
 WITHOUT_EFFECT = {"run.scale", "checkpoint.every_n_steps", "checkpoint.keep", "trainer.accelerator", "trainer.devices"}
 WITHOUT_EFFECT |= {"trainer.strategy", "data.eval_batch_size", "callbacks.kernel_fluctuation.batch"}
-WITHOUT_EFFECT |= {"ensemble.chunk", "ensemble.kernels", "callbacks.ntk.memory_limit", "ensemble.memory_limit"}
+WITHOUT_EFFECT |= {"ensemble.chunk", "callbacks.ntk.memory_limit", "ensemble.memory_limit"}
 
 
 def newest_of_each(runs: Sequence[Run]) -> list[Run]:
-    """Of runs with the same settings, whose results are the same, the one that was finished last."""
+    """Of runs with the same settings, whose results are the same, the one that was finished last.
+
+    One that measured less, such as a replica whose kernels were not, takes no other's place.
+    """
     newest: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: run.finished_at):
+    for run in sorted(runs, key=lambda run: (len({name for row in run.rows for name in row}), run.finished_at)):
         newest[json.dumps(_settings(run), sort_keys=True)] = run
     return sorted(newest.values(), key=lambda run: run.directory)
 
 
 def name_differences(runs: Sequence[Run]) -> None:
     """Put into `differing` of each run its settings that are not the same in all of them."""
-    settings = [_settings(run) for run in runs]
+    settings = [_settings(run) | _own_batches(run) for run in runs]
     keys = {key for one in settings for key in one} - IN_COLUMNS
     differing = [key for key in keys if len({one.get(key, "none") for one in settings}) > 1]
     differing.sort(key=lambda key: (key.startswith("callbacks."), key))  # which often repeat another setting
     for run, own in zip(runs, settings, strict=True):
         run.differing = {key: own.get(key, "none") for key in differing}
+
+
+def _own_batches(run: Run) -> dict[str, str]:
+    """Each seed's own, for those replicas whose data.seed is their seed."""
+    return {"data.seed": OWN} if run.get("ensemble.shared_batches") is False else {}
 
 
 def _settings(run: Run) -> dict[str, str]:
@@ -44,6 +53,8 @@ def _settings(run: Run) -> dict[str, str]:
     }
     if flat.get("ensemble.shared_batches") == "True":  # as in runs alone
         del flat["ensemble.shared_batches"]
+    if flat.get("optimizer.lr_fraction", "none") != "none":
+        flat.pop("optimizer.lr", None)  # which was found, for each seed its own
     if (stop := run.get("ensemble.stop")) is not None:  # of a replica, whose settings are those of a run alone
         flat["ensemble.stop"] = stop
     return {key: value for key, value in flat.items() if key not in WITHOUT_EFFECT}

@@ -10,6 +10,7 @@ import pandas as pd
 from orthontk.checks import InvalidValue
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import PanelFigure
+from orthontk.report.apart import OWN
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
 
@@ -122,7 +123,7 @@ def _follows(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
     """Whether a setting is given by the columns `others`, or is one of those that go with an axis by design."""
     if name.startswith("init."):
         others = [*others, "init"]
-    if name == "data.seed" and (table[name] == table.seed.astype(str)).all():
+    if name == "data.seed" and ((table[name] == table.seed.astype(str)) | (table[name] == OWN)).all():
         return True
     if name in WITH_WIDTH and _given(table, "width", [*others, name]):
         others = [*others, "width"]
