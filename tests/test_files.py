@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from orthontk import tensor_files
-from orthontk.files import replacing, write_text
+from orthontk.files import remove_partials, replacing, write_text
 from orthontk.tensor_files import DamagedFile, read_tensors, write_tensors
 
 
@@ -73,3 +73,13 @@ def test_two_writers_at_once_do_not_disturb_each_other(tmp_path):
         first.write_text("first")
         write_text(path, "second")
     assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    writing = replacing(tmp_path / "chunks" / "metrics.csv")
+    (tmp_path / "chunks").mkdir()
+    partial = writing.__enter__()
+    partial.write_text("half")
+    (tmp_path / "own.partial").write_text("a user's")
+    remove_partials(tmp_path)
+    assert not partial.exists() and (tmp_path / "own.partial").exists()

@@ -10,6 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial"  # at the end of the name of a file that is being written
+
+
+def remove_partials(folder: Path) -> None:
+    """What killed writers have left in a folder, at any depth, that nobody else is writing to."""
+    for partial in folder.rglob(f".*{PARTIAL}"):
+        partial.unlink(missing_ok=True)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -19,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: with `path`, where the system names this file or none, as on a full disk.
     """
     # A name of its own: of two writers at once the last one wins, and neither publishes or misses the other's.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     try:
         yield partial
         os.replace(partial, path)

@@ -11,7 +11,6 @@ from rich.table import Table
 from orthontk.counted import counted
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
-from orthontk.run.directory import LOCK
 from orthontk.run.settings import naming
 from orthontk.run.summary import read_summary
 from orthontk.terminal import console as open_console
@@ -60,7 +59,7 @@ def show_ensemble(directory: Path) -> None:
     heading = f"{directory.name}: {counted(summary['replicas'], 'replica')}"
     console.print(heading, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
     seconds = summary["metrics"]["time/total"]
     console.print(
         f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}",

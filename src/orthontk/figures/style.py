@@ -13,6 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, LogFormatterSciNotation, LogLocator, NullFormatter
 
+from orthontk.files import replacing
+
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
 SKY, AMBER = "#56B4E9", "#E69F00"
@@ -111,6 +113,5 @@ def save(figure: Figure, path: Path) -> None:
     wrap_titles(figure)
     _number_own_log_axes(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=150, format=path.suffix[1:])

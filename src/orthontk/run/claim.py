@@ -14,6 +14,7 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.counted import counted
+from orthontk.files import remove_partials
 from orthontk.overrides import quoted
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
 from orthontk.run.directory import RunDirectory, existing_siblings, is_unused, open_directory, siblings
@@ -74,6 +75,7 @@ def begin(config: DictConfig, path: Path) -> RunDirectory:
     if _is_started_by_lightning():
         checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
         return RunDirectory(path, Path(checkpoint) if checkpoint else None)
+    remove_partials(path)
     directory = open_directory(path, str(config.resume))
     os.environ[DIRECTORY_VARIABLE] = str(directory.path)
     os.environ[CHECKPOINT_VARIABLE] = str(directory.checkpoint or "")

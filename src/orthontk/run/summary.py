@@ -10,7 +10,7 @@ from orthontk.checks import InvalidValue
 from orthontk.counted import counted
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json, write_json
-from orthontk.run.directory import KERNEL_REGRESSION, LOCK, SUMMARY
+from orthontk.run.directory import KERNEL_REGRESSION, SUMMARY
 from orthontk.terminal import console as open_console
 
 # The rows of the closing table, in this order, where the run has them.
@@ -113,5 +113,5 @@ def show_summary(directory: Path) -> None:
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name != LOCK))
+    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
     console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False, markup=False)
