@@ -225,6 +225,19 @@ def test_steps_are_integers_of_at_least_0(problem, training, steps):
 
 
 @pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
+def test_one_time_needs_no_sequence(problem, training):
+    made = training(*problem[3])
+    assert torch.equal(made.gradient_flow(2.0).train, made.gradient_flow([2.0]).train)
+    assert torch.equal(made.gradient_descent(torch.tensor(3), 0.1).train, made.gradient_descent([3], 0.1).train)
+
+
+def test_the_first_moment_of_a_flow_under_cross_entropy_is_its_start(problem):
+    """LSODA finds no first step of 1e-200."""
+    made = CrossEntropyTraining(*problem[3])
+    assert torch.allclose(made.gradient_flow([1e-200]).train, made.gradient_flow([0.0]).train)
+
+
+@pytest.mark.parametrize("training", [MSETraining, CrossEntropyTraining])
 def test_steps_may_be_a_tensor(problem, training):
     training = training(*problem[3])
     assert torch.equal(

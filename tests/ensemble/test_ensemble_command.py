@@ -176,7 +176,9 @@ def test_the_tau_that_ends_no_replica_is_not_measured(small, measured, other):
         "trainer.max_steps=40",
         "ensemble.seeds=3",
     )
-    either = results(small(*settings, f"ensemble.stop={measured}_tau").run_directory)
+    run = small(*settings, f"ensemble.stop={measured}_tau", "figures=true").run_directory
+    either = results(run)
+    assert (run / "figures" / "tau.png").exists()
     both = results(small(*settings, "ensemble.stop=both").run_directory)
     for replica, row in either.items():
         assert row[f"{measured}/tau"] == both[replica][f"{measured}/tau"] is not None

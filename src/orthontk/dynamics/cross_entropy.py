@@ -16,6 +16,8 @@ from orthontk.dynamics.momentum import check_momentum
 from orthontk.dynamics.mse import Prediction
 from orthontk.dynamics.times import check_steps, check_times
 
+SHORTEST = 1e-12  # span of time that LSODA is given: it finds no first step for 1e-200
+
 
 class CrossEntropyTraining:
     """As `MSETraining`, by stepping in function space.
@@ -77,7 +79,7 @@ class CrossEntropyTraining:
         def velocity(_: float, f):  # (N+M)·O numbers
             return -self._gradient(torch.from_numpy(f).reshape(shape)).flatten().numpy()
 
-        span = (0.0, later[-1])
+        span = (0.0, max(later[-1], SHORTEST))
         solution = solve_ivp(velocity, span, self._f0.flatten().numpy(), "LSODA", later, rtol=rtol, atol=atol)
         if not solution.success:
             raise ArithmeticError(solution.message)

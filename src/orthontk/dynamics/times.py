@@ -1,7 +1,7 @@
 """What the predicted trainings are asked at: numbers of steps, and times of a gradient flow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
@@ -19,4 +19,6 @@ def check_times(times: Sequence[float] | Tensor, infinite: bool) -> list[float]:
 
 
 def _values(values: Sequence | Tensor) -> Sequence:
-    return values.tolist() if isinstance(values, Tensor) else values
+    if isinstance(values, Tensor):
+        return values.reshape(-1).tolist()
+    return values if isinstance(values, Iterable) else [values]

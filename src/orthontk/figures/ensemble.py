@@ -14,6 +14,7 @@ from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
 from orthontk.figures.style import STEPS
 from orthontk.figures.taus import taus
+from orthontk.splits import TAU_SPLITS
 
 CURVES = {
     "train/loss": Axis("train loss (minibatch)", "log"),
@@ -37,7 +38,7 @@ def ensemble_figures(directory: Path) -> dict[str, PanelFigure]:
     found = {name.replace("/", "_"): bands(name, curves[name]) for name in CURVES if name in curves}
     found = {name: figure for name, figure in found.items() if figure.panels}
     results = list(read_rows(directory / "replicas.csv"))
-    if any("train/censored" in result for result in results):
+    if any(f"{split}/censored" in result for result in results for split in TAU_SPLITS):
         found["tau"] = taus(results)
     return found
 
