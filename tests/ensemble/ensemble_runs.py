@@ -11,6 +11,8 @@ from orthontk.csv_rows import read_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY
 from orthontk.loggers import read_metrics
 
+EXACT = ("trainer.precision=64-true", "callbacks.ntk.steps=[]")
+
 Curve = dict[int, dict[str, float]]  # by step
 
 
@@ -48,3 +50,7 @@ def assert_curves_agree(one: Curve, other: Curve, tolerance: float) -> float:
             if name.startswith(("train/", "weights/")) and math.isfinite(value):
                 worst = max(worst, abs(other[step][name] - value) / max(abs(value), 1e-3))
     return worst
+
+
+def results(directory):
+    return {(r["seed"], r["init"], r["learning_rate"]): r for r in read_rows(directory / "replicas.csv")}

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orthontk.identity import run_identity
 from orthontk.report.gather import Run
 
 # What every table has columns for already.
@@ -45,10 +44,9 @@ def _own_batches(run: Run) -> dict[str, str]:
 
 def _settings(run: Run) -> dict[str, str]:
     """By dotted key, all that can change a result; those of no group are called `run.…`."""
-    identity = run_identity(run.config)
     flat = {
         key: "none" if value is None else str(value)
-        for group, inner in identity.items()
+        for group, inner in run.identity.items()
         for key, value in _flat(group, inner)
     }
     if flat.get("ensemble.shared_batches") == "True":  # as in runs alone

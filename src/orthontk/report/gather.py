@@ -12,6 +12,7 @@ import yaml
 
 from orthontk.csv_rows import read_rows
 from orthontk.files import modified, read_json
+from orthontk.identity import run_identity
 from orthontk.run.directory import CONFIG, FAILURES, SUMMARY
 from orthontk.run.failure import read_failure
 
@@ -64,6 +65,11 @@ class Run:
                 return row[metric]
         self.lacking.add(metric)
         return None
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Its settings less what cannot change the result."""
+        return run_identity(self.config)
 
     @cached_property
     def finished_at(self) -> float:

@@ -14,6 +14,7 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.counted import counted
+from orthontk.ensemble.results import CHUNK_RESULT, CHUNKS
 from orthontk.files import remove_partials
 from orthontk.overrides import quoted
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
@@ -148,8 +149,8 @@ def _there(sibling: Path) -> str:
 
 
 def _continues(path: Path) -> str:
-    chunks = sorted(path.glob("chunks/*"))  # of an ensemble, each with checkpoints of its own
-    unfinished = [chunk for chunk in chunks if not (chunk / "replicas.json").exists()]
+    chunks = sorted((path / CHUNKS).glob("*"))  # of an ensemble, each with checkpoints of its own
+    unfinished = [chunk for chunk in chunks if not (chunk / CHUNK_RESULT).exists()]
     done = len(chunks) - len(unfinished)
     steps = [saved_step(saved) for saved in map(latest_checkpoint, unfinished or [path]) if saved is not None]
     behind = f" behind {counted(done, 'chunk')} of its ensemble" if done else ""
