@@ -1,8 +1,9 @@
-"""The eight settings of the speed table, as plain data: each library builds them in its own terms.
+"""The settings of the speed table, as plain data: each library builds them in its own terms.
 
 All use tanh, σ_w² = 1.5, σ_b² = 0.1, the NTK parameterization, ten outputs and standard normal inputs. `hidden` are
 channels (CNN, ResNet) or units (FCN) of the hidden layers; convolutions are 3×3 with circular padding.
 A ResNet is a convolution followed by blocks h + conv(φ(conv(φ(h)))), then φ, an average over positions and a readout.
+The vision transformer, of torch's own layers, has patches of 4×4 and a class token; only the recipe is its peer.
 """
 
 OUTPUTS = 10
@@ -46,6 +47,14 @@ SETTINGS = [
         "input": [16, 16, 3],
         "hidden": [32] * 7,
         "readout": "pool",
+        "n1": 16,
+        "n2": None,
+    },
+    {
+        "name": "ViT 3 blocks × 64, 32×32, N=16",
+        "kind": "vit",
+        "input": [32, 32, 3],
+        "hidden": [64] * 3,
         "n1": 16,
         "n2": None,
     },

@@ -93,7 +93,7 @@ def measure(setting: dict, peers: dict[str, Peer], rounds: int, device: str) -> 
         rate = max(rate, matrix_rate(device))
         note("orthontk", best_of(3, lambda: empirical_ntk(net, x1, x2)))
         note("trace", best_of(3, lambda: empirical_ntk(net, x1, x2, outputs="trace")))
-        for name, peer in peers.items():
+        for name, peer in peers.items() if setting["kind"] != "vit" else ():
             if times := peer.time(setting, 3 if best.get(name, 1) < 1 else 1):
                 note(name, min(times.values()))
         if round_number == 0 and recipe_bytes(net, setting["n1"], setting["n2"], OUTPUTS) < RECIPE_LIMIT[device]:

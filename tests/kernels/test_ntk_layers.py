@@ -209,15 +209,6 @@ class Masked(OutsideItsModule):
         return self.readout(nn.functional.linear(h, self.layer.weight * mask, self.layer.bias).tanh())
 
 
-class Attention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention, self.readout = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 2)
-
-    def forward(self, h):
-        return self.readout(self.attention(h, h, h, need_weights=False)[0].mean(1))
-
-
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -253,11 +244,6 @@ MODULES = [
     (MergedPositions, inputs(4, 1, 4), set()),
     (InPlace, inputs(4, 4), set()),
     (Masked, inputs(4, 4), set()),
-    (
-        Attention,
-        inputs(4, 3, 4),
-        {"attention.in_proj_weight", "attention.in_proj_bias", "attention.out_proj.weight", "attention.out_proj.bias"},
-    ),
 ]
 
 

@@ -48,6 +48,21 @@ def _add(recorder, func, input, other, *, alpha=1):
     return z
 
 
+def _expand(recorder, func, input, *sizes):
+    """z = θ for each example, such as a class token."""
+    reference = recorder.reference(input)
+    if reference is None or reference.transposed:
+        return NotImplemented
+    z = func(input.detach(), *sizes)
+    broadcasts = all(size in (1, length) for size, length in zip(input.shape[::-1], z.shape[::-1], strict=False))
+    for_each = z.dim() > input.dim() or input.shape[:1] == (1,)
+    if z.dim() < 2 or not (broadcasts and for_each and recorder.is_batch(z, reference)):
+        return NotImplemented
+    z, edge = recorder.record(z)
+    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(input.shape, z)))
+    return z
+
+
 def _prelu(recorder, func, input, weight):
     """z = max(h, 0) + θ ∘ min(h, 0), with one slope or one for each channel."""
     reference = recorder.reference(weight)
@@ -90,6 +105,7 @@ def _reshape(recorder, func, input, *args, **kwargs):
 HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
+    **dict.fromkeys((Tensor.expand, Tensor.expand_as, Tensor.broadcast_to, torch.broadcast_to, Tensor.repeat), _expand),
     torch.prelu: _prelu,
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
     **dict.fromkeys((torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__), _transpose),

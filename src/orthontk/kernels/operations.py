@@ -7,10 +7,11 @@ on the parameter itself.
 
 from collections.abc import Callable
 
-from orthontk.kernels import elementwise_operations, normalizations, weight_operations
+from orthontk.kernels import attention, elementwise_operations, normalizations, weight_operations
 
 HANDLERS: dict[Callable, Callable] = {
     **weight_operations.HANDLERS,
     **normalizations.HANDLERS,
     **elementwise_operations.HANDLERS,
+    **attention.HANDLERS,
 }

@@ -1,0 +1,95 @@
+"""What transformers are made of: attention, masks, class tokens and positions."""
+
+import pytest
+import torch
+from naive_ntk import naive_ntk
+from torch import nn
+
+from orthontk.kernels import empirical_ntk, explain_ntk
+
+FEATURES, POSITIONS = 4, 3
+CAUSAL = nn.Transformer.generate_square_subsequent_mask(POSITIONS, dtype=torch.float64)
+ATTENTION = {f"attention.{name}" for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")}
+
+
+def inputs(examples: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(examples, POSITIONS, FEATURES, generator=generator, dtype=torch.float64)
+
+
+class Attention(nn.Module):
+    def __init__(self, other: bool = False, sequence_first: bool = False, weights: bool = False, **options) -> None:
+        super().__init__()
+        arguments = {name: options.pop(name) for name in ("bias", "add_bias_kv", "add_zero_attn") if name in options}
+        self.attention = nn.MultiheadAttention(FEATURES, 2, batch_first=not sequence_first, **arguments)
+        self.readout = nn.Linear(FEATURES, 2)
+        self.other, self.sequence_first, self.weights, self.options = other, sequence_first, weights, options
+
+    def forward(self, h):
+        h = h.transpose(0, 1) if self.sequence_first else h
+        keys = h.flip(2) if self.other else h
+        mixed, weights = self.attention(h, keys, keys, **self.options)
+        mixed = mixed.transpose(0, 1) if self.sequence_first else mixed
+        outputs = self.readout(mixed.mean(1))
+        return outputs + weights.flatten(1)[:, :2] if self.weights else outputs
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(FEATURES, 2, 5, dropout=0.1, batch_first=True)
+        self.readout = nn.Linear(FEATURES, 2)
+
+    def forward(self, h):
+        return self.readout(self.layer(h, src_mask=CAUSAL.to(h), is_causal=True)[:, -1])
+
+
+class WithToken(nn.Module):
+    """A class token before the positions, each of which has an offset of its own."""
+
+    def __init__(self, expand, *shape: int) -> None:
+        super().__init__()
+        self.token, self.offsets = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(1, POSITIONS + 1, 4))
+        self.readout, self.expand = nn.Linear(FEATURES, 2), expand
+
+    def forward(self, h):
+        h = torch.cat([self.expand(self.token, h), h], 1) + self.offsets
+        return self.readout(torch.tanh(h[:, 0]) * torch.tanh(h).mean(1))
+
+
+NETWORKS = {
+    "attention": (Attention(), set()),
+    "attention without weights": (Attention(need_weights=False), set()),
+    "attention whose weights are used": (Attention(weights=True), set()),
+    "attention with every head's weights": (Attention(weights=True, average_attn_weights=False), set()),
+    "attention without biases": (Attention(bias=False), set()),
+    "causal attention": (Attention(attn_mask=CAUSAL, is_causal=True, need_weights=False), set()),
+    "causal attention with weights": (Attention(attn_mask=CAUSAL, weights=True), set()),
+    "positions first": (Attention(sequence_first=True), set()),
+    "attention to something else": (Attention(other=True), ATTENTION),
+    "attention to zeros as well": (Attention(add_zero_attn=True), ATTENTION),
+    "attention to biases as well": (Attention(add_bias_kv=True), {*ATTENTION, "attention.bias_k", "attention.bias_v"}),
+    "encoder": (Encoder(), set()),
+    "expanded token": (WithToken(lambda token, h: token.expand(len(h), -1, -1), 1, 1, 4), set()),
+    "expanded token of three axes": (WithToken(lambda token, h: token.expand(len(h), 2, -1)[:, :1], 4), set()),
+    "token expanded as another": (WithToken(lambda token, h: token.expand_as(h[:, :1]), 1, 4), set()),
+    "broadcast token": (WithToken(lambda token, h: torch.broadcast_to(2 * token, (len(h), 1, 4)), 1, 1, 4), set()),
+    "repeated token": (WithToken(lambda token, h: token.repeat(len(h), 1, 1), 1, 4), set()),
+    "token with its halves repeated": (WithToken(lambda token, h: token.repeat(len(h), 1, 2), 1, 2), {"token"}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_kernel_and_paths(name):
+    net, fallback = NETWORKS[name]
+    generator = torch.Generator().manual_seed(7)
+    for p in net.double().eval().parameters():
+        p.data = 0.6 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
+    x1, x2 = inputs(4, seed=1), inputs(POSITIONS, seed=2)  # the second as many as positions
+    rows = explain_ntk(net, x1).rows
+    assert {f"{r.layer}.{p}" for r in rows if r.path == "torch.func" for p in r.parameters.split(", ")} == {
+        name if "." in name else f"net.{name}" for name in fallback
+    }
+    for second in (None, x2):
+        theta = empirical_ntk(net, x1, second)
+        torch.testing.assert_close(theta, naive_ntk(net, x1, second), rtol=1e-10, atol=1e-10)
