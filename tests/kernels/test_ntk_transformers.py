@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn import drawn, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 
@@ -10,11 +11,6 @@ from orthontk.kernels import empirical_ntk, explain_ntk
 FEATURES, POSITIONS = 4, 3
 CAUSAL = nn.Transformer.generate_square_subsequent_mask(POSITIONS, dtype=torch.float64)
 ATTENTION = {f"attention.{name}" for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")}
-
-
-def inputs(examples: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(examples, POSITIONS, FEATURES, generator=generator, dtype=torch.float64)
 
 
 class Attention(nn.Module):
@@ -81,11 +77,8 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_kernel_and_paths(name):
-    net, fallback = NETWORKS[name]
-    generator = torch.Generator().manual_seed(7)
-    for p in net.double().eval().parameters():
-        p.data = 0.6 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
-    x1, x2 = inputs(4, seed=1), inputs(POSITIONS, seed=2)  # the second as many as positions
+    net, fallback = drawn(NETWORKS[name][0]), NETWORKS[name][1]
+    x1, x2 = inputs(4, POSITIONS, FEATURES), inputs(POSITIONS, POSITIONS, FEATURES, seed=2)
     rows = explain_ntk(net, x1).rows
     assert {f"{r.layer}.{p}" for r in rows if r.path == "torch.func" for p in r.parameters.split(", ")} == {
         name if "." in name else f"net.{name}" for name in fallback

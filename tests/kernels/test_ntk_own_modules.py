@@ -1,0 +1,196 @@
+"""Modules of one's own: layers called again, tied, or used outside their module, and what is left to PyTorch."""
+
+import pytest
+import torch
+from drawn import drawn, inputs
+from naive_ntk import naive_ntk
+from torch import nn
+
+from orthontk.kernels import empirical_ntk, explain_ntk
+
+OUTPUTS = ("full", "trace", "sum_of_logits")
+TOKENS = torch.randint(0, 7, (5, 6), generator=torch.Generator().manual_seed(3))
+
+
+class Repeated(nn.Module):
+    """One layer called three times, a parameter tied across layers, and one used outside its module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent, self.readout = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.tied = nn.Linear(4, 4)
+        self.tied.weight = self.recurrent.weight
+
+    def forward(self, h):
+        for _ in range(3):
+            h = torch.tanh(self.recurrent(h))
+        return self.readout(torch.tanh(self.tied(h)))
+
+
+class TiedConvolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        self.coarse = nn.Conv2d(2, 2, 3, stride=2)
+        self.coarse.weight = self.conv.weight
+
+    def forward(self, h):
+        return self.coarse(torch.tanh(self.conv(torch.tanh(self.conv(h))))).flatten(1)[:, :3]
+
+
+class OutsideItsModule(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.readout = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, h):
+        return self.readout(torch.tanh(torch.tanh(self.layer(h)) @ self.layer.weight))
+
+
+class UnknownUse(OutsideItsModule):
+    """The layer's weight and bias also enter through an operation that nothing is known of."""
+
+    def forward(self, h):
+        h = torch.tanh(self.layer(h))
+        return self.readout(torch.einsum("ni,oi,o->no", h, self.layer.weight, self.layer.bias))
+
+
+class TiedEmbedding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.readout = nn.Embedding(7, 3), nn.Linear(3, 7)
+        self.readout.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        return self.readout(torch.tanh(self.embedding(tokens).mean(1)))
+
+
+class SequenceFirst(nn.Module):
+    """Examples along the second axis, and as many positions as the probe has examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.readout = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, h):
+        return self.readout(torch.tanh(self.layer(h.transpose(0, 1))).sum(0))
+
+
+class MergedPositions(SequenceFirst):
+    def forward(self, h):  # (N, T, 4)
+        return self.readout(torch.tanh(self.layer(h.flatten(0, 1))).unflatten(0, h.shape[:2]).sum(1))
+
+
+class InPlace(OutsideItsModule):
+    def forward(self, h):
+        return self.readout(nn.functional.relu(self.layer(h).mul_(2.0), inplace=True))
+
+
+class Masked(OutsideItsModule):
+    """A pruned layer: its weight is not the parameter, its bias is."""
+
+    def forward(self, h):
+        mask = torch.tensor([[1.0, 0, 1, 0]]).double()
+        return self.readout(nn.functional.linear(h, self.layer.weight * mask, self.layer.bias).tanh())
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.readout = nn.LSTM(4, 3, batch_first=True), nn.Linear(3, 2)
+
+    def forward(self, h):
+        return self.readout(self.lstm(h)[0][:, -1])
+
+
+class Legacy(torch.autograd.Function):
+    """Written before torch.func; vmap cannot take it."""
+
+    @staticmethod
+    def forward(ctx, h):
+        ctx.save_for_backward(h)
+        return h.pow(3)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        return 3 * h.square() * gradient
+
+
+MODULES = [
+    (Repeated, inputs(4, 4), set()),
+    (TiedConvolutions, inputs(4, 2, 5, 5), set()),
+    (OutsideItsModule, inputs(4, 4), set()),
+    (UnknownUse, inputs(4, 4), {"layer.weight", "layer.bias"}),
+    (TiedEmbedding, TOKENS, set()),
+    (SequenceFirst, inputs(4, 2, 4), {"layer.weight", "layer.bias"}),
+    (SequenceFirst, inputs(5, 5, 4), {"layer.weight", "layer.bias"}),
+    (MergedPositions, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
+    (MergedPositions, inputs(4, 1, 4), set()),
+    (InPlace, inputs(4, 4), set()),
+    (Masked, inputs(4, 4), set()),
+]
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize(("kind", "x", "fallback"), MODULES)
+def test_module(kind, x, fallback, outputs):
+    net = drawn(kind())
+    rows = explain_ntk(net, x).rows
+    assert {f"{r.layer}.{p}" for r in rows if r.path == "torch.func" for p in r.parameters.split(", ")} == fallback
+    for second in (None, x[1:3]):
+        theta = empirical_ntk(net, x, second, outputs=outputs)
+        torch.testing.assert_close(theta, naive_ntk(net, x, second, outputs), rtol=1e-10, atol=1e-10)
+
+
+def test_wrappers_that_rewrite_the_weight():
+    net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 2))
+    net = drawn(net)
+    x = inputs(3, 4)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-10, atol=1e-10)
+    paths = {row.layer: row.path for row in explain_ntk(net, x).rows}
+    assert paths["0.parametrizations.weight"] == "pulled back" and paths["2"] == "input gram"
+
+
+def test_a_function_that_vmap_cannot_take_goes_backward_one_output_at_a_time():
+    layers = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    class Cubic(nn.Module):
+        def __init__(self, cube) -> None:
+            super().__init__()
+            self.layers, self.cube = nn.ModuleList(layers), cube
+
+        def forward(self, h):
+            return self.layers[1](self.cube(self.layers[0](h)))
+
+    ours, plain = drawn(Cubic(Legacy.apply)), Cubic(lambda h: h.pow(3))
+    x = inputs(4, 4)
+    torch.testing.assert_close(empirical_ntk(ours, x), naive_ntk(plain, x), rtol=1e-10, atol=1e-10)
+
+
+def by_plain_autograd(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The full kernel from one backward pass for each output of each example."""
+    parameters, features = list(net.parameters()), net(x[:1]).shape[1]
+    rows = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(net(example.unsqueeze(0))[0, a], parameters)])
+        for example in x
+        for a in range(features)
+    ]
+    jacobian = torch.stack(rows).unflatten(0, (len(x), features))
+    return torch.einsum("iap,jbp->ijab", jacobian, jacobian)
+
+
+class AroundACube(UnknownUse):
+    """A use that is not recorded, behind a function that `vmap` cannot take."""
+
+    def forward(self, h):
+        return super().forward(Legacy.apply(self.layer(h)))
+
+
+@pytest.mark.parametrize(("kind", "x"), [(Recurrent, inputs(3, 4, 4)), (AroundACube, inputs(3, 4))])
+def test_what_torch_func_cannot_take_goes_through_autograd(kind, x):
+    net = drawn(kind())
+    expected = by_plain_autograd(net, x)
+    torch.testing.assert_close(empirical_ntk(net, x), expected, rtol=1e-10, atol=1e-10)
+    trace = empirical_ntk(net, x, x[:2], outputs="trace")
+    torch.testing.assert_close(trace, expected.diagonal(dim1=2, dim2=3).mean(-1)[:, :2], rtol=1e-10, atol=1e-10)
