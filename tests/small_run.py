@@ -1,4 +1,4 @@
-"""The settings of a job of a second: a narrow network, few images, few steps."""
+"""The settings of a job of a second: a narrow network, few images, few steps; and of what is interrupted in one."""
 
 SMALL = (
     "model.width=8",
@@ -18,3 +18,5 @@ SMALL = (
     "logger=csv",
     "figures=false",
 )
+
+LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")

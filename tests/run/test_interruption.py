@@ -13,8 +13,7 @@ from orthontk.slurm import commands, interruption
 from orthontk.slurm.interruption import Interrupted
 from orthontk.training import TrainingModule
 from run_files import assert_same_run
-
-LONGER = ("trainer.max_steps=24", "callbacks.ntk.steps=3", "checkpoint.every_n_steps=4", "trainer.val_check_interval=6")
+from small_run import LONGER
 
 
 @pytest.mark.parametrize("keep", ["last", "all"])
