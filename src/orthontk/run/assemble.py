@@ -20,7 +20,7 @@ from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
 from orthontk.run.arithmetic import without_tf32
 from orthontk.run.directory import RunDirectory
-from orthontk.run.isolation import seed_global_generators
+from orthontk.run.isolation import SeededSteps, seed_global_generators
 from orthontk.run.learning_rate import lr_of_fraction
 from orthontk.run.optimization import build_loss, build_optimization, resolved_schedule, total_steps
 from orthontk.run.settings import naming
@@ -181,6 +181,7 @@ def build_trainer(
                 callbacks[-1].check_module(module)
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
+    callbacks.append(SeededSteps(config.seed))  # last, when all others have drawn
     loggers: list[Any] = [MetricsCSV(directory.path, first_step, directory.origin)]
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):

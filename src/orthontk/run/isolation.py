@@ -1,4 +1,7 @@
-"""A job among others in one process: it begins as if it were alone, and leaves nothing behind for the next."""
+"""A job among others in one process: it begins as if it were alone, and leaves nothing behind for the next.
+
+Each of its training steps draws from global generators that are seeded anew.
+"""
 
 import os
 import random
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 
 from orthontk.run.claim import CHECKPOINT_VARIABLE, DIRECTORY_VARIABLE, PROCESS_VARIABLE
@@ -19,6 +23,26 @@ def seed_global_generators(seed: int) -> None:
     torch.manual_seed(seed % 2**63)
     np.random.seed(seed % 2**32)
     random.seed(seed)
+
+
+class SeededSteps(pl.Callback):
+    """Lets `seed`, the step and the process decide what a network draws while it trains, as Dropout does.
+
+    So a resumed run draws what an uninterrupted one does, and what else draws from the global generators, such as a
+    user's callback, changes no training.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
+        # Mixed, so that step 1 of one seed is not step 0 of the next.
+        mixed = np.random.SeedSequence([self.seed, trainer.global_step, trainer.global_rank])
+        seed = int(mixed.generate_state(1)[0])
+        for generator in (torch.default_generator, *torch.cuda.default_generators):
+            generator.manual_seed(seed)  # torch.manual_seed takes ten times as long, as much as a small step
+        np.random.seed(seed)
+        random.seed(seed)
 
 
 @contextmanager
