@@ -48,6 +48,26 @@ class Normalized(Own):
         return self.norm(h)
 
 
+class Averaged(Own):
+    """`torch.vmap` cannot take it: its statistics are means over a number of batches that is read back."""
+
+    def add(self) -> None:
+        self.norm = nn.BatchNorm1d(8, momentum=None)
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.norm(h)
+
+
+class SpectralNormalized(Own):
+    """`torch.vmap` cannot take it: its power iteration writes into a buffer."""
+
+    def add(self) -> None:
+        self.layer = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8))
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.layer(h)
+
+
 class TorchLayer(Own):
     def add(self) -> None:
         self.layer = nn.Linear(8, 8)

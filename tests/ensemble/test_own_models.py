@@ -62,6 +62,15 @@ def test_running_statistics_are_used_where_single_runs_use_them(own, plan, batch
         assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
 
 
+@pytest.mark.parametrize("model", ["Averaged", "SpectralNormalized"])
+def test_what_cannot_be_batched_is_trained_one_after_another(own, model):
+    ensemble = own(model, "callbacks=none", "ensemble.seeds=[1,5]", "ensemble.chunk=2")
+    assert ensemble.code == 0, ensemble.err
+    alone = own(model, "callbacks=none", "seed=5")
+    (curve,) = (curve for (seed, *_), curve in curves(ensemble.run_directory).items() if seed == 5)
+    assert_curves_agree(single_curve(alone.run_directory), curve, 1e-10)
+
+
 def test_a_replica_starts_alike_in_any_ensemble(own):
     one, two = (own("TorchLayer", "callbacks=none", f"ensemble.seeds={seeds}") for seeds in ("[5]", "[1,5]"))
     first, second = (

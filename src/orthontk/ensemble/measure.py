@@ -60,6 +60,21 @@ def kinds(largest: int) -> list[Kind]:
     return [*((True, size) for size in sorted(sizes) if size > 1 or largest == 1), (False, largest)]
 
 
+def can_be_batched(work: Work) -> bool:
+    """Whether replicas can go through each operation together: for a few of torch's, `torch.vmap` has no rule.
+
+    Decided by trial, with two replicas and two examples.
+    """
+    stack = filled_stack(work, 2, batched=True)
+    try:
+        stack.gradients(work.x[:2].to(next(stack.parameters()).dtype), work.y[:2], work.loss, True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return False
+    return True
+
+
 def unmeasured(work: Work, choice: Sequence[Kind]) -> Kind:
     """What to take where measuring would not pay: as many at once as stay in a processor's cache; all on a GPU."""
     each = max(work.activations) * len(work.x) * next(work.template.parameters()).element_size()
@@ -105,9 +120,7 @@ def _fastest(work: Work, kind: Kind, rounds: int) -> float:
 
 def training_step(work: Work, replicas: int, batched: bool) -> Callable[[], None]:
     """A step of a chunk, whose learning rate is 0 so that it can be repeated."""
-    stack = StackedNetwork(work.template, replicas, batched).to(work.x.device)
-    for row in range(replicas):
-        stack.fill(row, work.template)
+    stack = filled_stack(work, replicas, batched)
     leaves = Leaves(stack, [1.0] * replicas, [1.0])
     optimizer = work.optimizer([{**group, "lr": 0.0} for group in leaves.parameter_groups()])
     x = work.x.to(next(stack.parameters()).dtype)
@@ -117,6 +130,14 @@ def training_step(work: Work, replicas: int, batched: bool) -> Callable[[], None
         optimizer.step()
 
     return step
+
+
+def filled_stack(work: Work, replicas: int, batched: bool) -> StackedNetwork:
+    """A stack whose replicas are all the template."""
+    stack = StackedNetwork(work.template, replicas, batched).to(work.x.device)
+    for row in range(replicas):
+        stack.fill(row, work.template)
+    return stack
 
 
 def _timed(step: Callable[[], None], on_gpu: bool) -> float:

@@ -14,7 +14,7 @@ import torch
 
 from orthontk.checks import InvalidValue, integer
 from orthontk.ensemble.drawing import KEPT_BYTES
-from orthontk.ensemble.measure import FEWEST_ROUNDS, Kind, Work, kinds, measured, rounds_of, unmeasured
+from orthontk.ensemble.measure import FEWEST_ROUNDS, Kind, Work, can_be_batched, kinds, measured, rounds_of, unmeasured
 from orthontk.ensemble.replicas import Replica
 from orthontk.files import read_json, write_json
 
@@ -66,6 +66,8 @@ def new_plan(work: Work, most: int, replica_steps: int, chunk: int | None = None
     has the same chunks wherever and whenever it is started.
     """
     choice = kinds(most) if chunk is None else [(True, min(most, chunk)), (False, min(most, chunk))]
+    if not can_be_batched(work):
+        choice = [kind for kind in choice if not kind[0]]
     rounds, usual = rounds_of(choice, replica_steps), unmeasured(work, choice)
     if chunk is not None or rounds < FEWEST_ROUNDS:
         return Plan(usual[1], usual[0], {})
