@@ -169,6 +169,7 @@ REFUSED = {
     "ensemble.shared_batches=false": "ensemble.shared_batches=false: expected true in a single run, or",
     "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
     "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",
+    "ensemble.seeds=[3,7] ensemble.kernels=3": "ensemble.kernels=3: expected all, none, or a number of seeds, of which",
     "ensemble.seeds=2 ensemble.chunk=0": "ensemble.chunk=0",
     "ensemble.seeds=2 ensemble.memory_limit=10": "ensemble.memory_limit=10",
     "ensemble.seeds=2 ensemble.shared_batches=3": "ensemble.shared_batches=3",

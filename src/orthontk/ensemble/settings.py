@@ -25,16 +25,17 @@ def check_ensemble(config: DictConfig) -> None:
         InvalidValue: naming the key and what is accepted.
     """
     ensemble = config.ensemble
-    grid(config)
+    replicas = grid(config)
     if ensemble.inits is not None:
         for name in ensemble.inits:
             init_settings(config, name)
     if not isinstance(ensemble.shared_batches, bool):
         raise InvalidValue("ensemble.shared_batches", ensemble.shared_batches, "true or false")
     if ensemble.kernels not in ("all", "none"):
-        if isinstance(ensemble.kernels, str):
-            raise InvalidValue("ensemble.kernels", ensemble.kernels, "all, none, or a number of seeds")
-        integer("ensemble.kernels", ensemble.kernels, minimum=0)
+        seeds, kernels = len({replica.seed for replica in replicas}), ensemble.kernels
+        if isinstance(kernels, str) or integer("ensemble.kernels", kernels, minimum=0) > seeds:
+            accepted = f"all, none, or a number of seeds, of which there are {seeds}"
+            raise InvalidValue("ensemble.kernels", kernels, accepted)
     if ensemble.chunk is not None:
         integer("ensemble.chunk", ensemble.chunk)
     if ensemble.stop is not None:
