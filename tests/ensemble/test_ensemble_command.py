@@ -170,6 +170,8 @@ REFUSED = {
     "ensemble.seeds=2 ensemble.stop=never": "ensemble.stop=never",
     "ensemble.seeds=2 ensemble.kernels=some": "ensemble.kernels=some",
     "ensemble.seeds=[3,7] ensemble.kernels=3": "ensemble.kernels=3: expected all, none, or a number of seeds, of which",
+    "+optimizer.weight_decay=${optimizer.lr} ensemble.learning_rates=[0.1,2]": "weight_decay=2: expected a value that",
+    "data.seed=${seed} ensemble.seeds=2": "data.seed=0: expected .* follow seed, .* ensemble.shared_batches=false",
     "ensemble.seeds=2 ensemble.chunk=0": "ensemble.chunk=0",
     "ensemble.seeds=2 ensemble.memory_limit=10": "ensemble.memory_limit=10",
     "ensemble.seeds=2 ensemble.shared_batches=3": "ensemble.shared_batches=3",

@@ -1,6 +1,7 @@
 """What an ensemble accepts, refused by the key a user would change."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
-from orthontk.identity import ENSEMBLE_AXES, replaced_settings
+from orthontk.identity import ENSEMBLE_AXES, first_difference, replaced_settings, run_identity
 from orthontk.overrides import quoted
 from orthontk.run.provenance import config_folders, searching
 
@@ -41,6 +42,7 @@ def check_ensemble(config: DictConfig) -> None:
     if ensemble.stop is not None:
         _check_stop(config)
     _check_the_rest(config)
+    _check_shared(config, replicas)
 
 
 def check_replaced(config: DictConfig, given: Mapping[str, str]) -> None:
@@ -85,6 +87,25 @@ def _check_the_rest(config: DictConfig) -> None:
     for key, (is_refused, accepted) in refused.items():
         if is_refused:
             raise InvalidValue(key, OmegaConf.select(config, key), accepted)
+
+
+def _check_shared(config: DictConfig, replicas: Sequence[Replica]) -> None:
+    """Refuse a setting that is interpolated from one which differs between replicas, as they share what it makes."""
+    alike = _shared_settings(config)
+    for replica in (replicas[0], replicas[-1]):
+        for key, value in (("seed", replica.seed), ("optimizer.lr", replica.learning_rate)):
+            own = copy.deepcopy(config)
+            OmegaConf.update(own, key, value)
+            if found := first_difference(alike, _shared_settings(own)):
+                accepted = f"a value that does not follow {key}, of which replicas have their own"
+                if found[0] == "data.seed":
+                    accepted += "; ensemble.shared_batches=false gives each one batches of its own"
+                raise InvalidValue(found[0], found[1], accepted)
+
+
+def _shared_settings(config: DictConfig) -> dict[str, Any]:
+    """What decides the numbers, less what each replica has of its own, as identities are without `optimizer.lr`."""
+    return run_identity(config) | {"ensemble": None, "seed": None, "init": None}
 
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:
