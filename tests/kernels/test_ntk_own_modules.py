@@ -81,6 +81,35 @@ class MergedPositions(SequenceFirst):
         return self.readout(torch.tanh(self.layer(h.flatten(0, 1))).unflatten(0, h.shape[:2]).sum(1))
 
 
+class MergedBehindPositions(SequenceFirst):
+    """As before, but the axis is that of positions first."""
+
+    def forward(self, h):
+        merged = h.transpose(0, 1).flatten(0, 1)
+        return self.readout(torch.tanh(self.layer(merged)).unflatten(0, (h.shape[1], -1)).sum(0))
+
+
+class MergedAndDoubled(SequenceFirst):
+    """Written to between merging and the product."""
+
+    def forward(self, h):
+        merged = (h @ self.layer.weight).flatten(0, 1).mul_(2.0)
+        return self.readout(torch.tanh(self.layer(merged)).unflatten(0, h.shape[:2]).sum(1))
+
+
+class OfGPT2(nn.Module):
+    """The dense layer of Hugging Face's GPT-2, whose weight is (n_in, n_out), on positions of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(4, 5)), nn.Parameter(torch.zeros(5))
+        self.readout = nn.Linear(5, 2)
+
+    def forward(self, h):  # (N, H, W, 4)
+        z = torch.addmm(self.bias, h.view(-1, h.size(-1)), self.weight).view(*h.shape[:-1], 5)
+        return self.readout(torch.tanh(z).mean((1, 2)))
+
+
 class InPlace(OutsideItsModule):
     def forward(self, h):
         return self.readout(nn.functional.relu(self.layer(h).mul_(2.0), inplace=True))
@@ -125,8 +154,12 @@ MODULES = [
     (TiedEmbedding, TOKENS, set()),
     (SequenceFirst, inputs(4, 2, 4), {"layer.weight", "layer.bias"}),
     (SequenceFirst, inputs(5, 5, 4), {"layer.weight", "layer.bias"}),
-    (MergedPositions, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
+    (MergedPositions, inputs(4, 3, 4), set()),
     (MergedPositions, inputs(4, 1, 4), set()),
+    (MergedBehindPositions, inputs(4, 2, 4), {"layer.weight", "layer.bias"}),
+    (MergedBehindPositions, inputs(5, 5, 4), {"layer.weight", "layer.bias"}),
+    (MergedAndDoubled, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
+    (OfGPT2, inputs(4, 3, 2, 4), set()),
     (InPlace, inputs(4, 4), set()),
     (Masked, inputs(4, 4), set()),
 ]

@@ -99,6 +99,7 @@ def _reshape(recorder, func, input, *args, **kwargs):
     result = func(input, *args, **kwargs)
     if origin and not origin.transposed and math.prod(result.shape) == math.prod(origin.shape):
         return recorder.derive(result, origin, reshapes=True)
+    recorder.note_merged(result, input)
     return result
 
 
@@ -110,5 +111,6 @@ HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
     **dict.fromkeys((torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__), _transpose),
     **dict.fromkeys((torch.transpose, Tensor.transpose), _transpose),
-    **dict.fromkeys((Tensor.view, Tensor.reshape, torch.reshape, Tensor.unsqueeze, torch.unsqueeze), _reshape),
+    **dict.fromkeys((Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten), _reshape),
+    **dict.fromkeys((Tensor.unsqueeze, torch.unsqueeze), _reshape),
 }

@@ -99,6 +99,7 @@ class Recorder(TorchFunctionMode):
         self.uses: list[Use] = []
         self.edges: list[GradientEdge] = []
         self.kept: dict[int, tuple[Tensor, int]] = {}
+        self.merged: dict[int, tuple[Tensor, int, Tensor]] = {}  # by identity, as `note_merged`; its version; the batch
         # Keyed by identity; the Reference holds the tensor, so that no other can take its address.
         self.references = {id(p): Reference(p, name, p.shape, p._version) for name, p in trainable.items()}
 
@@ -202,6 +203,17 @@ class Recorder(TorchFunctionMode):
         known = self.batches.get(reference.parameter, []) if self.batches else []
         met.append(self._has_examples(tensor) and (len(met) >= len(known) or known[len(met)]))
         return met[-1]
+
+    def note_merged(self, result: Tensor, batch: Tensor) -> None:
+        """Notes that `result` is `batch`, if that is one, with all axes but the last merged into one."""
+        positions_merged = result.dim() == 2 < batch.dim() and result.shape[1] == batch.shape[-1]
+        if positions_merged and self._has_examples(batch):
+            self.merged[id(result)] = result, result._version, batch
+
+    def unmerged(self, tensor: Tensor) -> Tensor | None:
+        """The batch (N, P, features) that was merged to `tensor`, (N·P, features); None for any other tensor."""
+        _, version, batch = self.merged.get(id(tensor), (None, None, None))
+        return batch.flatten(1, -2) if batch is not None and tensor._version == version else None
 
     def _has_examples(self, tensor: Tensor) -> bool:
         of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters

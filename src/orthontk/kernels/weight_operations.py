@@ -14,6 +14,9 @@ from orthontk.kernels.uses import ConvolutionUse, DenseUse, EmbeddingUse, SumUse
 
 def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
     """z = alpha·h Wᵀ + beta·b, where `weight` is W, or Wᵀ if `transposed`; call(h, weight, bias) computes it."""
+    if (unmerged := recorder.unmerged(h)) is not None:
+        z = _dense(recorder, _of_merged(call), unmerged, weight, bias, transposed, alpha, beta)
+        return z if z is NotImplemented else z.flatten(0, 1)
     w, b = recorder.reference(weight), recorder.reference(bias)
     if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h, w or b):
         return NotImplemented
@@ -26,6 +29,11 @@ def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
     if b:
         recorder.uses.append(SumUse(**described(b, z, edge, beta), broadcast=aligned(bias.shape, z)))
     return z
+
+
+def _of_merged(call: Callable) -> Callable:
+    """The same function of (N, P, features), computed as the network does: with both axes merged."""
+    return lambda h, weight, bias: call(h.flatten(0, 1), weight, bias).unflatten(0, h.shape[:2])
 
 
 def _linear(recorder, func, input, weight, bias=None):
