@@ -1,9 +1,12 @@
 """Times to an accuracy, made up so that the claims are known."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from orthontk.report.apart import name_differences
 from orthontk.report.claims import SUPPORTED
 from orthontk.report.gather import Run
 from orthontk.report.trainings import trainings_of
@@ -117,3 +120,31 @@ def test_a_split_on_which_nothing_is_judged_is_not_silent_beside_the_other(study
     assert [claim.where for claim in unjudged] == ["FCN tanh L=5 n=64 orthogonal, test τ"]
     assert unjudged[0].verdict.endswith("needs a learning rate at which at most 50% of the runs of each are censored")
     assert study.claims(test) == []
+
+
+def test_runs_at_shares_of_their_largest_rates_are_compared_at_equal_ones(tmp_path):
+    """Though η differs from seed to seed, and beside runs at a given η, which are no share."""
+    runs = []
+    for seed, (init, tau), share in product(range(6), {"gaussian": 100, "orthogonal": 20}.items(), (0.3, 0.6)):
+        for found in (None, share):
+            rate = {"lr": share * (1 + seed) if found else share, "lr_fraction": found}
+            config = {"model": NETWORK, "callbacks": TAU, "init": {"scheme": init}, "seed": seed, "optimizer": rate}
+            runs.append(Run(tmp_path, config, {}))
+            slow = 10 * seed if found else 0
+            runs[-1].rows = [{"step": 1, "train/tau": tau + slow, "train/censored": 0, "lr/largest_stable": 1 + seed}]
+    name_differences(runs)
+    study = LearningSpeed(ratio_above=1.5, most_censored=0.2)
+    table = study.table(runs)
+    where = "FCN tanh L=5 n=64 at shares of η_max orthogonal, train τ"
+    claims = {claim.statistic: claim for claim in study.claims(table) if claim.where == where}
+    equal = claims["log(τ Gaussian/other) at equal η/η_max, mean over η/η_max"]
+    expected = np.mean([np.log((100 + 10 * seed) / (20 + 10 * seed)) for seed in range(6)])
+    assert equal.interval.seeds == 6 and equal.interval.estimate == pytest.approx(expected)
+    best = claims["log(τ Gaussian/other), each at its best η/η_max"]
+    assert best.interval.estimate == pytest.approx(np.log(125 / 45))
+    assert claims["slope of log(τ Gaussian/other) in log η/η_max"].interval.estimate == pytest.approx(0)
+    assert len(claims) == 3 and len({claim.where for claim in study.claims(table)}) == 2
+    assert {panel.x.label for panel in study.figure(table).panels if panel.title == where.partition(" orth")[0]} == {
+        "learning rate η/η_max",
+        "η/η_max",
+    }

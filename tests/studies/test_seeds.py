@@ -216,5 +216,5 @@ def test_the_presets_panels_tell_their_runs_apart(composed, request, preset, sca
         | {name: str(run.get(key)) for name, key in {**AXES, "learning_rate": "ensemble.learning_rates"}.items()}
         for run in runs
     ]
-    study, table = study_from(runs[0].get("study")), pd.DataFrame(rows).assign(kernel="ntk")
+    study, table = study_from(runs[0].get("study")), pd.DataFrame(rows).assign(kernel="ntk", unit="η")
     assert set(study.panel_columns(table)) <= {*study.PANEL, "data"}

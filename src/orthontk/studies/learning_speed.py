@@ -19,6 +19,7 @@ from orthontk.studies.initializations import BASELINE, others
 from orthontk.studies.study import Study, by
 
 LARGEST_STABLE = "lr/largest_stable"
+RATE, SHARE = "η", "η/η_max"  # what a run's learning rate was given as
 # Mean τ (train set) of the authors' FCN with L = 50, n = 400, on CIFAR-10: Gaussian, orthogonal.
 AUTHORS = {0.1: (224.9, 34.8), 0.0316: (41.3, 18.0), 0.01: (30.8, 17.1), 0.001: (129.2, 105.6)}
 
@@ -27,17 +28,18 @@ class LearningSpeed(Study):
     """τ, the updates until an accuracy (25 % on CIFAR-10), of one initialization against Gaussian weights.
 
     Equal η confounds speed with the stable range, so the ratio of τ is also taken at equal η/η_max, where runs with the
-    callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs that never
-    reach the accuracy are counted; a learning rate at which more than `most_censored` of the runs of either
-    initialization never do is left out of ratios, and so are those runs at others.
+    callback `largest_stable_rate` say what η_max is, and between the best η of each initialization. Runs made at a
+    share of η_max (`optimizer.lr_fraction`) are panels of their own, compared at equal shares. Runs that never reach
+    the accuracy are counted; a learning rate at which more than `most_censored` of the runs of either initialization
+    never do is left out of ratios, and so are those runs at others.
 
     Args:
         ratio_above: the factor by which Gaussian τ has to exceed the other's for a speed-up.
         most_censored: a share.
     """
 
-    PANEL = ("family", "activation", "depth", "width", "normalize")
-    AXES = ("init", "data.normalize", "optimizer.lr")
+    PANEL = ("family", "activation", "depth", "width", "normalize", "unit")
+    AXES = ("init", "data.normalize", "optimizer.lr", "optimizer.lr_fraction")
     NEEDS = "τ (callbacks=tau) of Gaussian weights and another initialization, of the same seeds and learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
@@ -45,12 +47,14 @@ class LearningSpeed(Study):
 
     @staticmethod
     def describe(name: str, value: object) -> str:
-        if name == "normalize":
-            return {"none": "", "qstar": "inputs at q*"}.get(str(value), str(value))
-        return Study.describe(name, value)
+        words = {"normalize": {"none": "", "qstar": "inputs at q*"}, "unit": {RATE: "", SHARE: "at shares of η_max"}}
+        return words.get(name, {}).get(str(value), Study.describe(name, value))
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each run and split: τ, NaN if it is censored; η as a share of η_max, where that is known."""
+        """A row for each run and split: τ, NaN if it is censored; η as a share of η_max, where that was measured.
+
+        `learning_rate` is in the row's `unit`: η, or η/η_max of a run whose η was found for each seed.
+        """
         table = pd.DataFrame([row for run in runs for row in _taus(run)])
         if table.empty:
             return table
@@ -74,14 +78,12 @@ class LearningSpeed(Study):
         (init,) = others(part)
         faster = f"{init} networks learn faster than Gaussian ones"
         reason, threshold = f"a factor of {self.ratio_above:g}", np.log(self.ratio_above)
-        usable = ratios.usable_rates(part, self.most_censored)
+        unit, usable = part.unit.iloc[0], ratios.usable_rates(part, self.most_censored)
         same = ratios.log_ratios(usable, init)  # seeds × learning rates
         note = _note(part, usable, len(same))
         if same.size:
-            statistic, own = (
-                "log(τ Gaussian/other) at equal η, mean over η",
-                bootstrap(np.mean, np.nanmean(same, axis=1)),
-            )
+            statistic = f"log(τ Gaussian/other) at equal {unit}, mean over {unit}"
+            own = bootstrap(np.mean, np.nanmean(same, axis=1))
             yield difference(faster, where, statistic, own, threshold, reason=reason, note=note)
         shares = ratios.log_ratios_at_shares(usable, init)
         if len(shares):
@@ -91,12 +93,12 @@ class LearningSpeed(Study):
         each = pd.concat([ratios.usable_rates(own, self.most_censored) for _, own in by(part, "init")])
         best = ratios.best_rates(each, init)
         if best is not None:
-            statistic, of_best = "log(τ Gaussian/other), each at its best η", _note(part, each, best.seeds)
+            statistic, of_best = f"log(τ Gaussian/other), each at its best {unit}", _note(part, each, best.seeds)
             of_best += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, statistic, best, threshold, reason=reason, note=of_best)
         slopes = ratios.slopes(same, np.sort(usable.learning_rate.unique())) if same.size else ()
         if len(slopes):
-            statistic, own = "slope of log(τ Gaussian/other) in log η", bootstrap(np.mean, slopes)
+            statistic, own = f"slope of log(τ Gaussian/other) in log {unit}", bootstrap(np.mean, slopes)
             yield difference("the more so, the larger the learning rate", where, statistic, own, 0.0, note=note)
 
     def _with_depth(self, table: pd.DataFrame, split: str) -> Iterator[Claim]:
@@ -114,7 +116,7 @@ class LearningSpeed(Study):
                     yield difference(
                         "the more so, the deeper",
                         f"{where} {init}, {split} τ",
-                        f"log ratio at equal η, L={part.depth.max()} − L={part.depth.min()}",
+                        f"log ratio at equal {part.unit.iloc[0]}, L={part.depth.max()} − L={part.depth.min()}",
                         bootstrap(difference_of(np.mean), *(np.nanmean(found, axis=1) for found in pair)),
                         0.0,
                     )
@@ -134,7 +136,7 @@ class LearningSpeed(Study):
                 at_share.append(mean_curve(own.assign(fraction=_mean_fraction(own)), "fraction", "tau", *look))
             censored = own.groupby("learning_rate").censored.mean()
             shares.append(Series(look[1], censored.index.tolist(), censored.tolist(), look[0], look[2], marker="o"))
-        rate = axis_of_settings("learning rate η", part.learning_rate)
+        rate = axis_of_settings(f"learning rate {part.unit.iloc[0]}", part.learning_rate)
         tau = Axis(f"τ (updates to {part.threshold.iloc[0]:.0%})", "log")
         yield Panel(where, rate, tau, at_rate)
         if stable:
@@ -143,7 +145,7 @@ class LearningSpeed(Study):
 
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         same = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
-        same = same[(same.data == "cifar10") & (same.normalize == "none")]
+        same = same[(same.data == "cifar10") & (same.normalize == "none") & (same.unit == RATE)]
         rows = []
         for (where, part), (rate, published) in product(self.parts(same), AUTHORS.items()):
             for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
@@ -158,8 +160,13 @@ class LearningSpeed(Study):
 def _taus(run: Run) -> Iterator[dict[str, Any]]:
     """What is known at the end of a training."""
     last = {name: value for row in run.rows for name, value in row.items()}
-    settings = run.settings() | {"learning_rate": run.get("optimizer.lr"), "normalize": run.get("data.normalize")}
-    settings |= {"threshold": run.get("callbacks.tau.threshold"), "stable": last.get(LARGEST_STABLE, np.nan)}
+    settings = run.settings() | {"normalize": run.get("data.normalize")}
+    settings |= {"threshold": run.get("callbacks.tau.threshold")}
+    if (share := run.get("optimizer.lr_fraction")) is None:
+        stable = last.get(LARGEST_STABLE, np.nan)
+        settings |= {"learning_rate": run.get("optimizer.lr"), "unit": RATE, "stable": stable}
+    else:
+        settings |= {"learning_rate": share, "unit": SHARE, "stable": np.nan}
     for split in TAU_SPLITS:
         if f"{split}/censored" in last:
             tau, censored = last.get(f"{split}/tau", np.nan), bool(last[f"{split}/censored"])
