@@ -1,10 +1,14 @@
 """Curves of two initializations, made up so that the verdict is known."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from orthontk.report.apart import name_differences
 from orthontk.report.claims import SUPPORTED, UNDECIDED
+from orthontk.report.gather import Run
 from orthontk.studies import LazyTraining
 
 STEPS = (0, 100, 200, 300)
@@ -87,3 +91,18 @@ def test_a_panel_without_gaussian_weights_is_not_silent_beside_another(study):
     assert other.where == "FCN relu L=3 η=0.001" and other.verdict.startswith(
         "not judged: needs losses after an update"
     )
+
+
+@pytest.mark.parametrize("fractions", [[0.1], [0.1, 0.3]])
+def test_seeds_at_the_same_share_of_their_largest_rates_are_one_panel(study, tmp_path, fractions):
+    runs = []
+    for fraction, seed, init in product(fractions, range(5), ("gaussian", "orthogonal")):
+        config = {"model": {"_target_": "FCN", "activation": "tanh", "depth": 3, "width": 64}, "seed": seed}
+        config |= {"init": {"scheme": init}, "optimizer": {"lr": fraction * (1 + seed), "lr_fraction": fraction}}
+        runs.append(Run(tmp_path, config, {}))
+        runs[-1].rows = [{"step": step, "train/loss": 0.5} for step in STEPS]
+    name_differences(runs)
+    claims = study.claims(study.table(runs))
+    names = [f" lr_fraction={fraction}" for fraction in fractions] if len(fractions) > 1 else [""]
+    assert [claim.where for claim in claims] == [f"FCN tanh L=3{name} n=64" for name in names]
+    assert {(claim.verdict, claim.interval.seeds) for claim in claims} == {(SUPPORTED, 5)}

@@ -49,10 +49,11 @@ class LazyTraining(Study):
         return f"η={value:g}" if name == "learning_rate" else Study.describe(name, value)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
-        """A row for each run, step and curve."""
+        """A row for each run, step and curve; no learning rate where one was found for each seed."""
         rows = []
         for run in runs:
-            settings = run.settings() | {"learning_rate": run.get("optimizer.lr")}
+            found = run.get("optimizer.lr_fraction") is not None
+            settings = run.settings() | {"learning_rate": np.nan if found else run.get("optimizer.lr")}
             for row in run.rows:
                 curves = [{"curve": name, "value": row[name]} for name in CURVES if name in row]
                 rows += [settings | {"step": row["step"]} | curve for curve in curves]
