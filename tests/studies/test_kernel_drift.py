@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orthontk.report.claims import SUPPORTED
+from orthontk.report.claims import SUPPORTED, TOO_MANY_LEFT_OUT
 from orthontk.report.gather import Run
 from orthontk.studies import KernelDrift
 
@@ -33,11 +33,12 @@ def table() -> pd.DataFrame:
 
 @pytest.mark.parametrize("diverged", [np.nan, np.inf])
 def test_runs_that_diverged_are_left_out_of_every_claim_and_counted(study, table, diverged):
-    table.loc[(table.width == 256) & (table.seed < 2), ["change", "diverged"]] = diverged, True
-    claims = study.claims(table)
-    assert len(claims) == 3
-    assert {(claim.verdict, claim.interval.seeds) for claim in claims} == {(SUPPORTED, 5)}
-    assert all("2 of 21 runs diverged, and are left out" in claim.note for claim in claims)
+    for lost, verdict in ((1, SUPPORTED), (2, TOO_MANY_LEFT_OUT)):
+        table.loc[(table.width == 256) & (table.seed < lost), ["change", "diverged"]] = diverged, True
+        claims = study.claims(table)
+        assert len(claims) == 3
+        assert {(claim.verdict, claim.interval.seeds) for claim in claims} == {(verdict, 7 - lost)}
+        assert all(f"{lost} of 21 runs diverged, and are left out" in claim.note for claim in claims)
 
 
 def test_runs_that_were_not_measured_at_their_end_are_not_said_to_have_diverged(study, table, tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from orthontk.report.apart import name_differences
-from orthontk.report.claims import SUPPORTED, UNDECIDED
+from orthontk.report.claims import SUPPORTED, TOO_MANY_LEFT_OUT, UNDECIDED
 from orthontk.report.gather import Run
 from orthontk.studies import LazyTraining
 
@@ -39,9 +39,10 @@ def test_equal_curves_are_alike(study):
 
 
 def test_a_divergence_is_no_likeness(study):
-    """Neither over the steps before it, nor unsaid."""
+    """Neither over the steps before it, nor unsaid, nor where many diverge and the rest is alike."""
     (some,) = study.claims(curves(diverged=2))
     assert some.interval.seeds == 6 and some.note == "2 seeds left out, without a finite loss of both at every step"
+    assert some.verdict == TOO_MANY_LEFT_OUT
     (all_of_them,) = study.claims(curves(diverged=8))
     assert all_of_them.verdict == UNDECIDED
 
@@ -61,6 +62,8 @@ def test_widths_of_one_initialization_alone_are_not_compared(study):
         (claim,) = study.claims(pd.concat([curves(), alone]))
         assert claim.where.endswith("n=400") and claim.verdict == SUPPORTED and claim.note == ""
         assert study.claims(alone) == []
+    fewer = curves().query("init == 'gaussian' or seed < 5")
+    assert [claim.verdict for claim in study.claims(fewer)] == [SUPPORTED]
 
 
 def test_the_figure_shows_the_width_that_is_judged(study):

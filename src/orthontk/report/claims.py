@@ -10,6 +10,9 @@ import pandas as pd
 from orthontk.report.statistics import Interval
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided (needs more seeds)"
+TOO_MANY_LEFT_OUT = "undecided (too many left out)"
+# The share of trainings above which those that are left may be alike, or stable, because they are the ones left.
+MOST_LEFT_OUT = 0.2
 # Below this no bootstrap interval deserves its name, whatever it looks like.
 LEAST_SEEDS = 5
 ALL_CLAIMS = "all of its claims"
@@ -131,6 +134,12 @@ def _judged(claim: Claim, inside: bool, outside: bool, shrinking: Shrinking | No
         return replace(claim, verdict=verdict)
     note = "; ".join(filter(None, [claim.note, shrinking.described()]))
     return replace(claim, verdict=verdict, expected=f"{claim.expected}, shrinking with width", note=note)
+
+
+def of_those_left(claim: Claim, left_out: float) -> Claim:
+    """The claim, which is not supported where a share of more than `MOST_LEFT_OUT` of the trainings is `left_out`."""
+    too_many = claim.verdict == SUPPORTED and left_out > MOST_LEFT_OUT
+    return replace(claim, verdict=TOO_MANY_LEFT_OUT) if too_many else claim
 
 
 def not_judged(claim: str, where: str, needs: str) -> Claim:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, axis_of_settings
-from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged, of_each_panel
+from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged, of_each_panel, of_those_left
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -57,6 +57,11 @@ class KernelDrift(Study):
         return of_each_panel(self.panels(table), self._judge, self.NEEDS)
 
     def _judge(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
+        kernels = self._wide(part[part.quantity == "NTK"])
+        diverged = (kernels.diverged & ~np.isfinite(kernels.change)).groupby(kernels.width).mean().max()
+        yield from (of_those_left(claim, diverged) for claim in self._of_finite(where, part))
+
+    def _of_finite(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         kernels, note = part[part.quantity == "NTK"], self._left_out(part)
         if not np.isfinite(kernels.change).any():
             return

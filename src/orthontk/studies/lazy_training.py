@@ -10,7 +10,7 @@ import pandas as pd
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Panel, PanelFigure
 from orthontk.figures.style import STEPS
-from orthontk.report.claims import Claim, Shrinking, of_each_panel, sameness
+from orthontk.report.claims import Claim, Shrinking, of_each_panel, of_those_left, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
@@ -74,7 +74,8 @@ class LazyTraining(Study):
                 notes = ["delta-orthogonal networks have another kernel"] if init == "delta_orthogonal" else []
                 if left_out := widest.seed.nunique() - len(gaps[-1]):
                     notes.append(f"{counted(left_out, 'seed')} left out, without a finite loss of both at every step")
-                yield sameness(
+                pairs = (widest.groupby("seed").init.nunique() > 1).sum()
+                alike = sameness(
                     f"lazy: {init} and Gaussian weights train alike",
                     f"{where} n={width}",
                     f"log({init}/Gaussian {LABELS[curve]}), mean over steps",
@@ -84,6 +85,7 @@ class LazyTraining(Study):
                     reason=self.margin_reason,
                     note="; ".join(notes),
                 )
+                yield of_those_left(alike, 1 - len(gaps[-1]) / pairs)
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
         panels = []
