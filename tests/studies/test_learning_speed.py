@@ -148,3 +148,11 @@ def test_runs_at_shares_of_their_largest_rates_are_compared_at_equal_ones(tmp_pa
         "learning rate η/η_max",
         "η/η_max",
     }
+
+
+def test_the_authors_times_stand_beside_the_same_training_alone(study, run):
+    same = {"depth": 50, "width": 400, "data": "cifar10", "normalize": "none", "batch_size": 1000}
+    table = study.table(run()).assign(**same)
+    assert {row["authors"] for row in study.comparison(table)} == {30.8, 17.1}
+    for other in ({"threshold": 0.5}, {"batch_size": 200}, {"data": "mnist"}, {"unit": "η/η_max"}):
+        assert study.comparison(table.assign(**other)) == []

@@ -20,7 +20,8 @@ from orthontk.studies.study import Study, by
 
 LARGEST_STABLE = "lr/largest_stable"
 RATE, SHARE = "η", "η/η_max"  # what a run's learning rate was given as
-# Mean τ (train set) of the authors' FCN with L = 50, n = 400, on CIFAR-10: Gaussian, orthogonal.
+# Mean τ (train set) until 25 % of a batch of 1000 of the authors' FCN with L = 50, n = 400, on CIFAR-10: Gaussian,
+# orthogonal.
 AUTHORS = {0.1: (224.9, 34.8), 0.0316: (41.3, 18.0), 0.01: (30.8, 17.1), 0.001: (129.2, 105.6)}
 
 
@@ -146,6 +147,7 @@ class LearningSpeed(Study):
     def comparison(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         same = table[(table.family == "FCN") & (table.depth == 50) & (table.width == 400) & (table.split == "train")]
         same = same[(same.data == "cifar10") & (same.normalize == "none") & (same.unit == RATE)]
+        same = same[(same.threshold == 0.25) & (same.batch_size == 1000)]
         rows = []
         for (where, part), (rate, published) in product(self.parts(same), AUTHORS.items()):
             for init, value in zip(("gaussian", "orthogonal"), published, strict=True):
@@ -161,7 +163,7 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
     """What is known at the end of a training."""
     last = {name: value for row in run.rows for name, value in row.items()}
     settings = run.settings() | {"normalize": run.get("data.normalize")}
-    settings |= {"threshold": run.get("callbacks.tau.threshold")}
+    settings |= {"threshold": run.get("callbacks.tau.threshold"), "batch_size": run.get("data.batch_size")}
     if (share := run.get("optimizer.lr_fraction")) is None:
         stable = last.get(LARGEST_STABLE, np.nan)
         settings |= {"learning_rate": run.get("optimizer.lr"), "unit": RATE, "stable": stable}
