@@ -147,7 +147,10 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mi ne,3")
     assert code == 0, errors
-    (grid,) = grids_in(read_back(tmp_path / "moves" / "wandb_report-quick.json"))
+    blocks = read_back(tmp_path / "moves" / "wandb_report-quick.json")
+    command = f"python train.py '--config-dir={tmp_path}/mi ne,3' -m experiment=moves scale=quick logger=wandb\n"
+    assert any(command in block.text for block in blocks if isinstance(block, wr.MarkdownBlock))
+    (grid,) = grids_in(blocks)
     names = ["gaussian, erf", "gaussian, tanh", "orthogonal, erf", "orthogonal, tanh"]
     assert [runset.name for runset in grid.runsets] == names
     assert printed.startswith("moves, scale quick: Claim: it moves.")

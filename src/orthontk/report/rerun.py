@@ -42,10 +42,10 @@ def _recorded(directory: Path) -> list[str] | None:
     command, folders = made_by.get("command"), made_by.get("config_folders")
     if not isinstance(command, list) or not command:
         return None
-    return [*_searched(list(map(Path, folders or []))), *(str(argument) for argument in command[1:])]
+    return [*searched(list(map(Path, folders or []))), *(str(argument) for argument in command[1:])]
 
 
-def _searched(folders: list[Path]) -> list[str]:
+def searched(folders: list[Path]) -> list[str]:
     """The option that finds configurations of one's own; a folder in the checkout as it is called there."""
     if len(folders) == 1:
         (folder,) = folders

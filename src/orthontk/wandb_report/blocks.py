@@ -1,5 +1,6 @@
 """The report's blocks, from a preset: claim, panels over run sets, how to make the runs, settings."""
 
+import shlex
 from typing import Any
 
 import wandb_workspaces.expr as expr
@@ -7,6 +8,7 @@ import wandb_workspaces.reports.v2 as wr
 import yaml
 
 from orthontk.loggers.wandb_run import ENSEMBLE, TRAINING
+from orthontk.report.rerun import searched
 from orthontk.wandb_report.figures import ensemble_panels_of, panels_of
 from orthontk.wandb_report.preset import Preset
 
@@ -61,7 +63,8 @@ def _filters(preset: Preset, job_type: str) -> list[expr.FilterExpr]:
 
 
 def _commands(preset: Preset) -> str:
-    lines = [f"python train.py -m experiment={preset.name} scale={preset.scale} logger=wandb"]
+    options = [*searched(preset.folders), "-m", f"experiment={preset.name}", f"scale={preset.scale}", "logger=wandb"]
+    lines = [shlex.join(["python", "train.py", *options])]
     lines += ["python -m orthontk.sync outputs     # uploads what was run offline"]
     lines += ["python -m orthontk.report outputs   # judges the claim"]
     return "\n".join(["```bash", *lines, "```"])

@@ -36,10 +36,12 @@ class Preset:
         inits: the schemes that it compares, by the names of their files, as W&B's configurations hold them.
         compared: the runs that go together, by the initialization and by those of the model's `_target_` and
             `activation` in which the grids differ.
+        folders: with presets of one's own, where it was looked for.
         is_ensemble: whether its runs train several initializations or learning rates together.
     """
 
     name: str
+    folders: list[Path]
     scale: str
     kind: type
     inits: dict[str, Any]
@@ -95,7 +97,7 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
     plain = {init: _plain(scheme) for init, scheme in schemes.items()}
     inits = [_inits([grid], config) or list(schemes) for grid in grids]
     compared = _compared(inits, networks)
-    return Preset(str(config.name), str(config.scale), kind, plain, compared, is_ensemble, grids, settings)
+    return Preset(str(config.name), folders[1:], str(config.scale), kind, plain, compared, is_ensemble, grids, settings)
 
 
 def _is_study(name: str, own: list[str]) -> bool:
