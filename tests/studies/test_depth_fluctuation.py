@@ -43,7 +43,14 @@ def test_one_ratio_shows_no_growth(study):
 
 @pytest.mark.parametrize(
     ("activation", "claimed"),
-    [("tanh", ["hardly"]), ("Erf", ["hardly"]), ("relu", ["control"]), ("LeakyReLU", ["control"]), ("gelu", [])],
+    [
+        ("tanh", ["hardly"]),
+        ("Erf", ["hardly"]),
+        ("relu", ["control"]),
+        ("LeakyReLU", ["control"]),
+        ("gelu", []),
+        (None, []),
+    ],
 )
 def test_orthogonal_weights_hardly_fluctuate_with_tanh_and_are_a_control_with_relu(study, activation, claimed):
     """Whose fluctuations grow, so that it would refute what nobody claims."""

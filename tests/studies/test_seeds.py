@@ -125,6 +125,12 @@ def test_networks_that_a_study_does_not_compare_are_judged_by_themselves(compose
     assert [len(part) for _, part in study.panels(study.table(runs))] == [6]
 
 
+def test_networks_without_an_activation_are_named_without_one():
+    models = ({"_target_": "own.Residual"}, {"_target_": "own.Residual", "activation": "tanh"})
+    table = OfAnyPanel().table([Run(None, {"model": model}, {}) for model in models])
+    assert [where for where, _ in OfAnyPanel().panels(table)] == ["Residual tanh", "Residual"]
+
+
 def test_each_seed_with_a_setting_of_its_own_is_one_seed(drift, tmp_path):
     for seed in range(5):
         drift(f"model.bias_var={0.01 * (1 + seed)}", seeds=[seed])

@@ -91,7 +91,7 @@ class Run:
         return {
             "family": self.family,
             "init": short(self.get("init.scheme", self.get("init"))),  # of a function of one's own there is no scheme
-            "activation": short(activation),
+            "activation": None if activation is None else short(activation),
             "depth": self.get("model.depth"),
             "width": self.get("model.width"),
             "seed": self.get("seed"),
