@@ -75,17 +75,28 @@ CHOICES = [
 @pytest.mark.parametrize("path", CHOICES, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_a_group_stands_for_its_choice(path):
     group, choice = path.parent.name, path.stem
+    config = yaml.safe_load(path.read_text())
     runs = [
         Entry(Path(str(place)), flatten({group: node}))
-        for place, node in enumerate([yaml.safe_load(path.read_text()), {"_target_": "own.Other"}])
+        for place, node in enumerate([config, {"_target_": "own.Other"}])
     ]
     assert places(where(runs, [f"{group}={choice}"])) == [0]
     assert places(where(runs, [f"{group}=Other"])) == [1]
+    if group in ("model", "loss"):
+        assert places(where(runs, [f"{group}={config['_target_'].rpartition('.')[2]}"])) == [0]
     assert list(headings([key_of("--show", group, runs)]).values()) == [group]
 
 
 def test_the_last_word_of_a_setting_that_is_a_groups_choice_stands_for_it_too():
     assert key_of("--show", "source", entries(**{"data.source": ["mnist", "cifar10"]})) == "data.source"
+
+
+def test_the_learning_rate_may_be_called_so():
+    assert places(where(entries(**{"optimizer.lr": [0.1, 0.2]}), ["learning_rate=0.1"])) == [0]
+    own = entries(**{"optimizer.lr": [0.1, 0.2], "learning_rate": [0.2, 0.1]})
+    assert places(where(own, ["learning_rate=0.1"])) == [1]
+    with pytest.raises(InvalidValue, match="--where=learning_rate: expected a setting"):
+        where(entries(width=[8, 9]), ["learning_rate=0.1"])
 
 
 @pytest.mark.parametrize(

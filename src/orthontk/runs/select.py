@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orthontk.checks import InvalidValue
-from orthontk.runs.collect import STATUSES, Entry
+from orthontk.runs.collect import CHOICES, STATUSES, Entry
 from orthontk.runs.texts import plain
 
 # Metrics that are shown where any run has them.
@@ -22,6 +22,7 @@ OPERATORS = {
 }
 EQUALITIES = ("=", "!=")
 GROUPS = {"init.scheme": "init", "data.source": "data"}  # settings that are the name of their group's choice
+ALSO = {"learning_rate": "optimizer.lr"}  # as the files of ensembles and the report's tables call a setting
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)((?![=<>!]).*)")
 
 
@@ -86,6 +87,7 @@ def where(entries: Sequence[Entry], conditions: Sequence[str]) -> list[Entry]:
         if match is None:
             raise InvalidValue("--where", condition, "KEY=VALUE, or another of " + " ".join(OPERATORS))
         name, symbol, wanted = match.groups()
+        wanted = CHOICES.get(wanted, wanted)  # a class means the choice that stands for it
         key = key_of("--where", name, entries)
         _require_possible(condition, key, symbol, wanted, entries)
         chosen = [entry for entry in chosen if key in entry.values and _holds(entry.values[key], symbol, wanted)]
@@ -106,6 +108,8 @@ def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
     known = {key for entry in entries for key in entry.values}
     if name in known:
         return name
+    if ALSO.get(name) in known:
+        return ALSO[name]
     settings = sorted(key for key in known if "/" not in key)
     meant = [
         key
