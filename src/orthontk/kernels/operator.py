@@ -1,16 +1,16 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from orthontk.checks import InvalidValue, integer, number
+from orthontk.kernels.lanczos import lanczos, largest, product_of
 from orthontk.kernels.out_of_memory import raise_out_of_memory
 from orthontk.kernels.problem import prepare
 from orthontk.kernels.refusals import complete_backward
@@ -151,9 +151,9 @@ class NTKOperator(LinearOperator):
         rows = self.shape[0]
         start = _generator(seed).standard_normal(rows).astype(self.dtype)
         if integer("count", count) < rows:
-            values, vectors = _largest(self, count, start)
+            values, vectors = largest(self, count, start)
         else:  # as many ARPACK does not give
-            values, vectors = np.linalg.eigh(_product(self, np.eye(rows, dtype=self.dtype)))
+            values, vectors = np.linalg.eigh(product_of(self, np.eye(rows, dtype=self.dtype)))
         residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
         return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
 
@@ -165,7 +165,7 @@ class NTKOperator(LinearOperator):
         Raises:
             InvalidValue: the kernel is not finite.
         """
-        return _mean([float(v @ _product(self, v)) for v in self._signs(probes, seed)])
+        return _mean([float(v @ product_of(self, v)) for v in self._signs(probes, seed)])
 
     def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:
         """log det(Θ + ridge·I) by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017, algorithm 1).
@@ -195,63 +195,8 @@ class NTKOperator(LinearOperator):
         return float(v @ v * np.sum(vectors[0] ** 2 * np.log(nodes + ridge)))
 
 
-def _largest(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `_leading`, with every copy of an eigenvalue."""
-    values, vectors = _leading(operator, count, start)
-    for _ in range(count - 1):  # the largest one was not missed
-        rest = LinearOperator(operator.shape, _without(operator, values, vectors), dtype=operator.dtype)
-        value, vector = _leading(rest, 1, start)
-        if value[0] <= values.min() + 100 * np.finfo(operator.dtype).eps * values.max():
-            break
-        kept = values.argsort()[1:]
-        values, vectors = np.append(values[kept], value), np.hstack([vectors[:, kept], vector])
-    return values, vectors
-
-
-def _leading(operator: LinearOperator, count: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` largest eigenvalues and their vectors, as columns."""
-    if not np.any(_product(operator, start)):  # Θ = 0, with which ARPACK cannot begin
-        return np.zeros(count), np.eye(len(start), count, dtype=start.dtype)
-    return eigsh(operator, k=count, v0=start, which="LA")
-
-
-def _product(operator: LinearOperator, v: np.ndarray) -> np.ndarray:
-    product = operator @ v
-    if not np.isfinite(product).all():
-        raise InvalidValue("net", "a kernel that is not finite", "a network with finite gradients on these inputs")
-    return product
-
-
 def _generator(seed: int) -> np.random.Generator:
     return np.random.default_rng(integer("seed", seed, minimum=0))
-
-
-def _without(operator: LinearOperator, values: np.ndarray, vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The operator less what it does along some of its eigenvectors."""
-
-    def matvec(v: np.ndarray) -> np.ndarray:
-        v = v.ravel()
-        return operator @ v - vectors @ (values * (vectors.T @ v))
-
-    return matvec
-
-
-def lanczos(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonal and off-diagonal of the Lanczos matrix, float64, with full reorthogonalization."""
-    basis = [start.astype(np.float64) / np.linalg.norm(start)]
-    diagonal, beside = [], []
-    for _ in range(steps):
-        product = _product(operator, basis[-1].astype(operator.dtype)).astype(np.float64)
-        diagonal.append(basis[-1] @ product)
-        known = np.array(basis)
-        for _ in range(2):  # once more removes what rounding left of the first time
-            product -= known.T @ (known @ product)
-        length = np.linalg.norm(product)
-        if len(diagonal) == steps or length <= 1e-10 * abs(diagonal[0]):
-            break
-        beside.append(length)
-        basis.append(product / length)
-    return np.array(diagonal), np.array(beside[: len(diagonal) - 1])
 
 
 def _mean(samples: list[float]) -> Estimate:
