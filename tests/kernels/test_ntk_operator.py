@@ -81,6 +81,20 @@ def test_too_few_steps_give_too_large_a_logdet(large):
     assert values == sorted(values, reverse=True) and values[0] > values[-1] + 10
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e-6])
+def test_the_error_of_a_logdet_covers_its_quadrature(ridge):
+    """Of a condition number of 10⁶, for which a few steps are too few."""
+    spectrum = np.geomspace(1e-6, 1, 200)
+    vectors = np.linalg.qr(np.random.default_rng(0).standard_normal((200, 200)))[0]
+    operator, exact = NTKOperator(nn.Linear(3, 1).double(), torch.ones(200, 3)), np.log(spectrum + ridge).sum()
+    operator._matvec = lambda v: (vectors * spectrum) @ (vectors.T @ v.ravel())
+    for seed in range(4):
+        estimates = [operator.logdet(ridge, probes=4, steps=steps, seed=seed) for steps in (10, 40, 200)]
+        assert all(abs(estimate.value - exact) < 3 * estimate.error for estimate in estimates)
+        errors = [estimate.error for estimate in estimates]
+        assert errors == sorted(errors, reverse=True) and errors[-1] < 60  # the probes' alone, about 40
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("cause", ["few parameters", "one input twice", "no slope"])
 def test_the_logdet_of_a_singular_kernel_needs_a_ridge(dtype, cause, seeded):
