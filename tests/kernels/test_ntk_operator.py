@@ -120,6 +120,16 @@ def test_estimates_repeat_with_their_seed():
     assert operator.trace(4, seed=1) == operator.trace(4, seed=1) != operator.trace(4, seed=2)
 
 
+@pytest.mark.parametrize(
+    ("estimate", "options", "counted"),
+    [("trace", {"probes": 5}, "5/5"), ("logdet", {"probes": 2}, "8/8"), ("eigenvalues", {}, "8it")],
+)
+def test_progress_counts_products(estimate, options, counted, seeded, capfd):
+    method = getattr(NTKOperator(nn.Linear(3, 1), torch.randn(4, 3)), estimate)
+    assert method(**options) == method(**options, progress=True)
+    assert counted in capfd.readouterr().err
+
+
 def test_refused():
     net, x = problem("FCN")
     with pytest.raises(InvalidValue, match="batch_size"):

@@ -49,7 +49,7 @@ def _without(operator: LinearOperator, values: np.ndarray, vectors: np.ndarray) 
 
 
 def log_quadrature(operator: LinearOperator, v: np.ndarray, ridge: float, steps: int) -> tuple[float, float]:
-    """A lower and an upper bound of vᵀ log(Θ + ridge·I) v, from the Lanczos matrix started at v.
+    """A lower and an upper bound of vᵀ log(Θ + ridge·I) v, from the Lanczos matrix started at v, of `steps` rows.
 
     The even derivatives of a logarithm are negative and its odd ones positive, so that Gauss quadrature is an upper
     bound, and Gauss–Radau quadrature with one node below the spectrum a lower bound (Golub and Meurant 1994).
@@ -57,7 +57,7 @@ def log_quadrature(operator: LinearOperator, v: np.ndarray, ridge: float, steps:
     Raises:
         InvalidValue: Θ + ridge·I is singular to rounding.
     """
-    diagonal, beside = lanczos(operator, v, min(steps, operator.shape[0]))
+    diagonal, beside = lanczos(operator, v, steps)
     nodes, vectors = eigh_tridiagonal(diagonal, beside[:-1])
     rounding = ROUNDING * np.finfo(operator.dtype).eps * nodes[-1]
     if nodes[0] + ridge <= rounding:

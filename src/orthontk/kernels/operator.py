@@ -1,6 +1,7 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm import tqdm
 
 from orthontk.checks import InvalidValue, integer, number
 from orthontk.kernels.lanczos import largest, log_quadrature, product_of
@@ -48,6 +50,7 @@ class NTKOperator(LinearOperator):
     ) -> None:
         problem = prepare(net, x, None, "full", None, dtype, inputs="x")
         self.net, self.tensors, self.x = problem.net, problem.tensors, problem.x1
+        self.bar = tqdm(disable=True)  # of products; see `_progress`
         self.batch_size = len(x) if batch_size is None else integer("batch_size", batch_size)
         with undisturbed(self.net, problem.device):
             problem.make_plan()  # refuses networks that mix examples
@@ -68,6 +71,7 @@ class NTKOperator(LinearOperator):
                 for total, gradient in zip(pullback, self._gradients(x, part), strict=True):
                     total += gradient
             products = [self._push(x, pullback) for x, _ in self._batches(vector)]
+        self.bar.update()
         return torch.cat(products).flatten().cpu().numpy()
 
     def _adjoint(self) -> "NTKOperator":
@@ -136,49 +140,63 @@ class NTKOperator(LinearOperator):
         gradients, along = zip(*depend, strict=True)
         return torch.autograd.grad(gradients, v, along, materialize_grads=True)[0]
 
-    def eigenvalues(self, count: int = 6, seed: int = 0) -> list[Estimate]:
+    @contextmanager
+    def _progress(self, shown: bool, products: int | None = None) -> Iterator[None]:
+        """Counts products with the kernel in a bar, of `products` if that is known."""
+        with tqdm(total=products, desc="NTK products", disable=not shown) as self.bar:
+            yield
+
+    def eigenvalues(self, count: int = 6, seed: int = 0, *, progress: bool = False) -> list[Estimate]:
         """The `count` largest eigenvalues, descending, by implicitly restarted Lanczos (SciPy's `eigsh`).
 
         The error is ‖Θv − λv‖ of the computed eigenvector: an eigenvalue lies that close to λ. Lanczos finds one copy
         of an eigenvalue, and others by rounding alone, so it runs again on what is left of Θ until no larger one comes.
-        Of a kernel with no more than `count` rows these are all, from the kernel itself.
+        Of a kernel with no more than `count` rows these are all, from the kernel itself. `progress` shows a bar that
+        counts products, whose number is not known beforehand.
 
         Raises:
             InvalidValue: the kernel is not finite.
         """
         rows = self.shape[0]
         start = _generator(seed).standard_normal(rows).astype(self.dtype)
-        if integer("count", count) < rows:
-            values, vectors = largest(self, count, start)
-        else:  # as many ARPACK does not give
-            values, vectors = np.linalg.eigh(product_of(self, np.eye(rows, dtype=self.dtype)))
-        residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
+        with self._progress(progress):
+            if integer("count", count) < rows:
+                values, vectors = largest(self, count, start)
+            else:  # as many ARPACK does not give
+                values, vectors = np.linalg.eigh(product_of(self, np.eye(rows, dtype=self.dtype)))
+            residuals = [np.linalg.norm(self @ v - value * v) for value, v in zip(values, vectors.T, strict=True)]
         return [Estimate(float(v), float(r)) for v, r in sorted(zip(values, residuals, strict=True), reverse=True)]
 
-    def trace(self, probes: int = 32, seed: int = 0) -> Estimate:
+    def trace(self, probes: int = 32, seed: int = 0, *, progress: bool = False) -> Estimate:
         """tr Θ by Hutchinson's estimator: the mean of vᵀΘv over vectors of random signs (Hutchinson 1990).
 
-        The error is the standard error of that mean; of few probes it is itself uncertain.
+        The error is the standard error of that mean; of few probes it is itself uncertain. `progress` shows a bar.
 
         Raises:
             InvalidValue: the kernel is not finite.
         """
-        return _mean([float(v @ product_of(self, v)) for v in self._signs(probes, seed)])
+        signs = self._signs(probes, seed)
+        with self._progress(progress, probes):
+            return _mean([float(v @ product_of(self, v)) for v in signs])
 
-    def logdet(self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0) -> Estimate:
+    def logdet(
+        self, ridge: float = 0.0, probes: int = 16, steps: int = 40, seed: int = 0, *, progress: bool = False
+    ) -> Estimate:
         """log det(Θ + ridge·I) by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017, algorithm 1).
 
         The value is an upper bound in each probe, by Gauss quadrature; Gauss–Radau's is a lower one (Golub and Meurant
         1994). The error is one standard error of the random probes plus the mean distance of these two. It grows with
         the condition number of Θ + ridge·I: where 40 `steps` leave the bounds apart, more of them or a ridge, below
-        which no eigenvalue lies, brings them together.
+        which no eigenvalue lies, brings them together. `progress` shows a bar.
 
         Raises:
             InvalidValue: Θ + ridge·I is singular to rounding, as Θ is with fewer parameters than rows; the kernel is
                 not finite.
         """
-        ridge, steps = number("ridge", ridge, minimum=0), integer("steps", steps)
-        bounds = [log_quadrature(self, v, ridge, steps) for v in self._signs(probes, seed)]
+        ridge, steps = number("ridge", ridge, minimum=0), min(integer("steps", steps), self.shape[0])
+        signs = self._signs(probes, seed)
+        with self._progress(progress, probes * steps):
+            bounds = [log_quadrature(self, v, ridge, steps) for v in signs]
         lower, upper = zip(*bounds, strict=True)
         estimate = _mean(upper)
         return Estimate(estimate.value, estimate.error + estimate.value - float(np.mean(lower)))
