@@ -1,4 +1,4 @@
-"""What each way of contracting a parameter's gradients costs; the only place where FLOPs and bytes are counted.
+"""What each way of contracting a parameter's gradients costs, by the shapes.
 
 Notation: N₁, N₂ examples, A directions in output space (O, or 1 for `sum_of_logits`), P positions, K entries of the
 parameter. A multiplication and an addition are two FLOPs. With x₂ = x₁ only the upper triangle is computed; the blocks
@@ -109,19 +109,9 @@ def pulled_back(uses: list[Use], entries: int, problem: Problem) -> Cost:
     return forming(uses, problem) + pulling + inner_products(entries, problem)
 
 
-def functional(entries: int, outputs: int, problem: Problem) -> Cost:
-    """`torch.func` gradients: at least one multiplication and addition for each entry, and the inner products."""
-    rows = problem.rows if problem.directions > 1 else problem.rows * outputs
-    return Cost(2 * rows * entries, 2 * rows * entries * problem.itemsize) + inner_products(entries, problem)
-
-
-def passes(use: Use, problem: Problem) -> Cost:
-    """The operation's forward pass, and its backward pass for every direction."""
-    examples = problem.rows // problem.directions
-    if not isinstance(use, DenseUse | ConvolutionUse):
-        return Cost(2 * examples * math.prod(use.z_shape) * (1 + problem.directions))
-    forward = 2 * examples * use.positions * math.prod(use.shape)
-    return Cost(forward * (1 + problem.directions * use.passes_back))
+def functional(entries: int, problem: Problem) -> Cost:
+    """The inner products of `torch.func`'s gradients, which passes of their own form for all such parameters."""
+    return Cost(0, 2 * problem.rows * entries * problem.itemsize) + inner_products(entries, problem)
 
 
 def has_input_gram(uses: list[Use]) -> bool:

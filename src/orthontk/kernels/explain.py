@@ -1,13 +1,19 @@
 """Shows which path each parameter's share of a kernel takes, and what it costs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from orthontk.kernels import costs
 from orthontk.kernels.costs import Cost
-from orthontk.kernels.problem import prepare
+from orthontk.kernels.fallback import functional_gradients
+from orthontk.kernels.problem import NTKProblem, prepare
+from orthontk.kernels.shares import TORCH_FUNC
+from orthontk.kernels.side import passes
 from orthontk.kernels.undisturbed import undisturbed
 
 COLUMNS = ("layer", "parameters", "path", "MFLOP", "MB moved")
@@ -18,10 +24,12 @@ class Row:
     """One line of the table.
 
     Attributes:
-        layer: the module that owns the parameters, or "network" for its passes.
+        layer: the module that owns the parameters, or "network" for its passes; parameters of the network itself stand
+            for themselves.
         parameters: their names in it.
         path: how their share is contracted.
-        cost: FLOPs, and bytes read and written, by `orthontk.kernels.costs`.
+        cost: FLOPs, and bytes read and written; of passes the FLOPs that PyTorch counts in those over a few examples,
+            of contractions by `orthontk.kernels.costs`.
     """
 
     layer: str
@@ -35,7 +43,7 @@ class Explanation:
     """What a call of `empirical_ntk` would do; prints as a table.
 
     Attributes:
-        rows: one for the passes, and one for each share of the kernel.
+        rows: one for the passes, one for `torch.func`'s if it is needed, and one for each share of the kernel.
         tiles: how many tiles the kernel is cut into.
         batched: whether all outputs go backward in one pass, or one after the other.
     """
@@ -74,7 +82,8 @@ def explain_ntk(
 ) -> Explanation:
     """The paths and costs of `empirical_ntk` with the same arguments, after passes over a few examples only.
 
-    FLOPs and bytes are counted as if the kernel were one tile; several tiles repeat some passes.
+    FLOPs and bytes are counted as if the kernel were one tile; several tiles repeat some passes. Of passes the matrix
+    products, convolutions and attention count, but not those inside an LSTM on a CPU.
 
     Raises:
         InvalidValue: as `empirical_ntk`.
@@ -87,11 +96,32 @@ def explain_ntk(
     with undisturbed(problem.net, problem.device):
         problem.make_plan()
         problem.make_grid()
+        rows = _passes(problem)
     plan, sizes = problem.plan, problem.sizes(problem.plan.directions)
-    uses = {id(use): use for share in plan.shares for use in share.uses}.values()
-    passes = sum((costs.passes(use, sizes) for use in uses), Cost())
-    rows = [Row("network", "", f"passes, outputs {'batched' if plan.batched else 'in turn'}", passes)]
     for share in plan.shares:
         owners, names = zip(*(name.rpartition(".")[::2] for name in share.parameters), strict=True)
-        rows.append(Row(owners[0] or "net", ", ".join(names), share.path, share.cost(sizes, plan.features)))
+        rows.append(Row(owners[0] or ", ".join(names), ", ".join(names), share.path, share.cost(sizes)))
     return Explanation(rows, len(list(problem.grid.tiles())), plan.batched)
+
+
+def _passes(problem: NTKProblem) -> list[Row]:
+    """Counted in passes over a few examples."""
+    net, tensors, plan = problem.net, problem.tensors, problem.plan
+    few, sizes = problem.x1[: plan.probed], problem.sizes(plan.directions)
+    repeated = sizes.rows / (plan.directions * len(few))
+    with _counter() as counter:
+        _, directions, _ = passes(net, tensors, plan, few, problem.outputs)
+    order = "batched" if plan.batched else "in turn"
+    rows = [Row("network", "", f"passes, outputs {order}", Cost(repeated * counter.get_total_flops()))]
+    if names := plan.parameters(TORCH_FUNC):
+        with _counter() as counter:
+            functional_gradients(net, tensors, names, few, directions)
+        rows.append(Row("network", "", "passes of torch.func", Cost(repeated * counter.get_total_flops())))
+    return rows
+
+
+@contextmanager
+def _counter() -> Iterator[FlopCounterMode]:
+    # Attention's fused forms are not counted on a CPU.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        yield counter

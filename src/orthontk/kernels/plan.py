@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.forward import Record, record
-from orthontk.kernels.graph import graph_nodes
 from orthontk.kernels.independence import (
     gradients_by_example,
     require_backward,
@@ -107,7 +106,6 @@ def make_plan(
     unfit = mixed | (recorded.overwritten & reached)
     left = recorded.unrecorded | {use.parameter for use in recorded.uses if use.edge in unfit}
     functions = _functions(recorded.functions, uses, left)
-    _mark_first_layers(recorded, tensors)
     left = left if structured else set(tensors.trainable)
     if left:
         require_backward(net, tensors, probe)
@@ -172,12 +170,3 @@ def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, in
     except RuntimeError as error:  # from transforms such as `torch.func.grad` inside the network
         raise_out_of_memory(error)
         return None
-
-
-def _mark_first_layers(recorded: Record, tensors: StandIns) -> None:
-    """Sets `passes_back` of the uses whose h depends on no parameter."""
-    parameters = {id(p) for p in tensors.trainable.values()}
-    nodes = {edge.node for edge in recorded.edges}
-    for use in recorded.uses:
-        before = graph_nodes([parent for parent, _ in recorded.edges[use.edge].node.next_functions])
-        use.passes_back = any(node in nodes or id(getattr(node, "variable", None)) in parameters for node in before)

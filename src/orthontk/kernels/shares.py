@@ -34,9 +34,9 @@ class Share:
     uses: list[Use] = field(repr=False)
     entries: int
 
-    def cost(self, problem: Problem, outputs: int) -> Cost:
+    def cost(self, problem: Problem) -> Cost:
         if self.path == TORCH_FUNC:
-            return costs.functional(self.entries, outputs, problem)
+            return costs.functional(self.entries, problem)
         if self.path == PULLED_BACK:
             return costs.pulled_back(self.uses, self.entries, problem)
         if self.path == INPUT_GRAM:

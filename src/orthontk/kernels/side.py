@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orthontk.kernels.backward import cotangents, output_gradients
 from orthontk.kernels.fallback import functional_gradients
-from orthontk.kernels.forward import record
+from orthontk.kernels.forward import Record, record
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import pulled_back
@@ -29,16 +29,23 @@ class Side:
     gradients: dict[str, Tensor]  # each (N, A, *shape)
 
 
+def passes(
+    net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs: str
+) -> tuple[Record, Tensor, list[Tensor | None]]:
+    """Forward and back: the record, the directions in output space, and the δ of each z."""
+    recorded = record(net, tensors, x, plan.recorded, plan.batches)
+    directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
+    with complete_backward():
+        return recorded, directions, output_gradients(recorded, directions)
+
+
 def make_side(net: nn.Module, tensors: StandIns, plan: Plan, x: Tensor, outputs: str) -> Side:
     """The passes over examples x.
 
     Raises:
         UnlikePasses: the network chooses its operations by the examples.
     """
-    recorded = record(net, tensors, x, plan.recorded, plan.batches)
-    directions = cotangents(outputs, *recorded.outputs.shape, like=recorded.outputs)
-    with complete_backward():
-        deltas = output_gradients(recorded, directions)
+    recorded, directions, deltas = passes(net, tensors, plan, x, outputs)
     uses = defaultdict(list)
     for use in recorded.uses:
         if deltas[use.edge] is not None:

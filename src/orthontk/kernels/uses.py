@@ -29,7 +29,6 @@ class Use(ABC):
             parameterization).
         edge: which of the recorded δ belongs to it.
         z_shape: shape of z for one example.
-        passes_back: whether h depends on other parameters, so that a backward pass has to go through to it.
     """
 
     parameter: str
@@ -37,14 +36,13 @@ class Use(ABC):
     scale: float
     edge: int
     z_shape: torch.Size
-    passes_back: bool = True
     row_group = 1  # rows are formed in multiples of this
     positions = 1  # P: how many outer products make up the gradient, where it is made of these
 
     @property
     def kind(self) -> tuple:
         """All but its tensors: what examples that are computed alike have in common."""
-        named = (f.name for f in fields(self) if f.repr and f.name not in ("edge", "passes_back"))
+        named = (f.name for f in fields(self) if f.repr and f.name != "edge")
         return type(self), *(getattr(self, name) for name in named)
 
     def factor(self) -> Tensor | None:
