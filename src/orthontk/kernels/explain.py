@@ -1,13 +1,12 @@
 """Shows which path each parameter's share of a kernel takes, and what it costs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from orthontk.kernels.costs import Cost
 from orthontk.kernels.fallback import functional_gradients
@@ -109,19 +108,27 @@ def _passes(problem: NTKProblem) -> list[Row]:
     net, tensors, plan = problem.net, problem.tensors, problem.plan
     few, sizes = problem.x1[: plan.probed], problem.sizes(plan.directions)
     repeated = sizes.rows / (plan.directions * len(few))
-    with _counter() as counter:
-        _, directions, _ = passes(net, tensors, plan, few, problem.outputs)
-    order = "batched" if plan.batched else "in turn"
-    rows = [Row("network", "", f"passes, outputs {order}", Cost(repeated * counter.get_total_flops()))]
-    if names := plan.parameters(TORCH_FUNC):
-        with _counter() as counter:
-            functional_gradients(net, tensors, names, few, directions)
-        rows.append(Row("network", "", "passes of torch.func", Cost(repeated * counter.get_total_flops())))
+    with sdpa_kernel(SDPBackend.MATH):  # attention's fused forms have no formula on a CPU
+        with _Counter() as counter:
+            _, directions, _ = passes(net, tensors, plan, few, problem.outputs)
+        order = "batched" if plan.batched else "in turn"
+        rows = [Row("network", "", f"passes, outputs {order}", Cost(repeated * counter.flops))]
+        if names := plan.parameters(TORCH_FUNC):
+            with _Counter() as counter:
+                functional_gradients(net, tensors, names, few, directions)
+            rows.append(Row("network", "", "passes of torch.func", Cost(repeated * counter.flops)))
     return rows
 
 
-@contextmanager
-def _counter() -> Iterator[FlopCounterMode]:
-    # Attention's fused forms are not counted on a CPU.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        yield counter
+class _Counter(TorchDispatchMode):
+    """Sums what PyTorch's formulas say. Its own `FlopCounterMode` hooks modules besides, which some networks forbid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result, formula = func(*args, **(kwargs or {})), flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
