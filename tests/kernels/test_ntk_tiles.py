@@ -96,8 +96,10 @@ def test_the_device_changes_no_kernel(outputs, grain, monkeypatch):
 def test_the_limit_decides_the_tiles_and_nothing_else():
     x = inputs(40, 6)
     limits = 80_000, 200_000, 2**30
-    tiles = [explain_ntk(FCN_NET, x, memory_limit=limit).tiles for limit in limits]
-    assert tiles[0] > tiles[1] > tiles[2] == 1
+    tables = [explain_ntk(FCN_NET, x, memory_limit=limit) for limit in limits]
+    assert tables[0].tiles > tables[1].tiles > tables[2].tiles == 1
+    assert tables[0].tile_examples < tables[1].tile_examples < tables[2].tile_examples == (40, 40)
+    assert tables[2].examples_in_passes == tables[2].examples == 40
     expected = naive_ntk(FCN_NET, x)
     for limit in limits:
         theta = empirical_ntk(FCN_NET, x, memory_limit=limit)

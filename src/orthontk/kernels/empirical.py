@@ -1,6 +1,5 @@
 """The empirical NTK of any network: exact, and without Jacobians where the layers' structure is known."""
 
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from orthontk.kernels import ranks
 from orthontk.kernels.contractions import add_share
 from orthontk.kernels.fingerprint import Identity, description, fingerprint, outputs_of_some
 from orthontk.kernels.freed_memory import keep_freed_memory
+from orthontk.kernels.held_blocks import HeldBlocks
 from orthontk.kernels.problem import NTKProblem, prepare
 from orthontk.kernels.side import Side, UnlikePasses, make_side
 from orthontk.kernels.storage import Storage
@@ -78,25 +78,6 @@ def empirical_ntk(
         return solve(problem, out, progress)
 
 
-class _Sides:
-    """Blocks of examples after their passes, the least recently used one dropped when there is no room."""
-
-    def __init__(self, problem: NTKProblem) -> None:
-        self.problem = problem
-        self.held: OrderedDict[tuple[bool, int], Side] = OrderedDict()
-
-    def get(self, second: bool, index: int) -> Side:
-        problem, grid = self.problem, self.problem.grid
-        key = (second and not grid.same, index)
-        if key not in self.held:
-            while len(self.held) >= grid.held:
-                self.held.popitem(last=False)
-            x, blocks = (problem.x2, grid.blocks2) if key[0] else (problem.x1, grid.blocks1)
-            self.held[key] = make_side(problem.net, problem.tensors, problem.plan, x[blocks[index]], problem.outputs)
-        self.held.move_to_end(key)
-        return self.held[key]
-
-
 def solve(
     problem: NTKProblem, out: str | Path | None = None, progress: bool = False, traces: dict[str, float] | None = None
 ) -> Tensor:
@@ -140,7 +121,12 @@ def compute(
     theta = storage.theta if storage else torch.zeros(problem.shape, dtype=problem.dtype, device=problem.device)
     finished = storage.finished if storage else set()
     tiles = [tile for tile in list(problem.grid.tiles())[rank::world] if tile not in finished]
-    sides = _Sides(problem)
+
+    def after_passes(second: bool, block: slice) -> Side:
+        x = problem.x2 if second else problem.x1
+        return make_side(problem.net, problem.tensors, problem.plan, x[block], problem.outputs)
+
+    sides = HeldBlocks(problem.grid, after_passes)
     own_traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
     unlike = False
     try:
@@ -183,11 +169,11 @@ def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
 
 
 def _compute_tile(
-    problem: NTKProblem, sides: _Sides, i: int, j: int, theta: Tensor, traces: Tensor | None = None
+    problem: NTKProblem, sides: HeldBlocks[Side], i: int, j: int, theta: Tensor, traces: Tensor | None = None
 ) -> None:
     grid, plan = problem.grid, problem.plan
     rows, columns = grid.blocks1[i], grid.blocks2[j]
-    side1, side2 = sides.get(False, i), sides.get(True, j)
+    side1, side2 = sides.of_tile(i, j)
     n1, n2 = rows.stop - rows.start, columns.stop - columns.start
     tile = Tile(plan.directions, n1, n2, side1 is side2, problem.trace, problem.grain, problem.device)
     before = 0.0

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import flop_registry
 
 from orthontk.kernels.costs import Cost
 from orthontk.kernels.fallback import functional_gradients
+from orthontk.kernels.held_blocks import examples_in_passes
 from orthontk.kernels.problem import NTKProblem, prepare
 from orthontk.kernels.shares import TORCH_FUNC
 from orthontk.kernels.side import passes
@@ -44,11 +45,18 @@ class Explanation:
     Attributes:
         rows: one for the passes, one for `torch.func`'s if it is needed, and one for each share of the kernel.
         tiles: how many tiles the kernel is cut into.
+        tile_examples: how many examples of x₁ and of x₂ the largest tile has.
+        examples: how many there are, of both.
+        examples_in_passes: how many pass through the network, each as often as it does: where `memory_limit` is small,
+            tiles repeat passes.
         batched: whether all outputs go backward in one pass, or one after the other.
     """
 
     rows: list[Row]
     tiles: int
+    tile_examples: tuple[int, int]
+    examples: int
+    examples_in_passes: int
     batched: bool
 
     @property
@@ -63,7 +71,10 @@ class Explanation:
             "  ".join(c.ljust(w) if k < 3 else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True)))
             for line in table
         ]
-        return "\n".join([*lines, f"tiles: {self.tiles}"])
+        n1, n2 = self.tile_examples
+        lines.append(f"tiles: {self.tiles:,}, of {n1:,} × {n2:,} examples at most")
+        lines.append(f"examples in passes: {self.examples_in_passes:,} ({self.examples:,} in one tile)")
+        return "\n".join(lines)
 
     @staticmethod
     def _cells(row: Row) -> tuple[str, ...]:
@@ -81,8 +92,9 @@ def explain_ntk(
 ) -> Explanation:
     """The paths and costs of `empirical_ntk` with the same arguments, after passes over a few examples only.
 
-    FLOPs and bytes are counted as if the kernel were one tile; several tiles repeat some passes. Of passes the matrix
-    products, convolutions and attention count, but not those inside an LSTM on a CPU.
+    FLOPs and bytes are counted as if the kernel were one tile; several tiles repeat passes, how often the lines below
+    the table say. Of passes the matrix products, convolutions and attention count, but not those inside an LSTM on a
+    CPU.
 
     Raises:
         InvalidValue: as `empirical_ntk`.
@@ -100,7 +112,16 @@ def explain_ntk(
     for share in plan.shares:
         owners, names = zip(*(name.rpartition(".")[::2] for name in share.parameters), strict=True)
         rows.append(Row(owners[0] or ", ".join(names), ", ".join(names), share.path, share.cost(sizes)))
-    return Explanation(rows, len(list(problem.grid.tiles())), plan.batched)
+    grid = problem.grid
+    blocks1, blocks2 = ([block.stop - block.start for block in blocks] for blocks in (grid.blocks1, grid.blocks2))
+    return Explanation(
+        rows=rows,
+        tiles=len(list(grid.tiles())),
+        tile_examples=(max(blocks1), max(blocks2)),
+        examples=sum(blocks1) if grid.same else sum(blocks1) + sum(blocks2),
+        examples_in_passes=examples_in_passes(grid),
+        batched=plan.batched,
+    )
 
 
 def _passes(problem: NTKProblem) -> list[Row]:
