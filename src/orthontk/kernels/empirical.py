@@ -126,7 +126,7 @@ def compute(
         x = problem.x2 if second else problem.x1
         return make_side(problem.net, problem.tensors, problem.plan, x[block], problem.outputs)
 
-    sides = HeldBlocks(problem.grid, after_passes)
+    sides = HeldBlocks(problem.grid, tiles, after_passes)
     own_traces = torch.zeros(len(problem.plan.shares), dtype=torch.float64, device=problem.device)
     unlike = False
     try:

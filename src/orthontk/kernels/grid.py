@@ -73,10 +73,16 @@ class Grid:
     held: int
 
     def tiles(self) -> Iterator[tuple[int, int]]:
-        """Row by row, in alternating direction, so that the blocks held last are needed first."""
-        for i in range(len(self.blocks1)):
-            columns = range(i if self.same else 0, len(self.blocks2))
-            yield from ((i, j) for j in (columns if i % 2 == 0 else reversed(columns)))
+        """As many rows together as can be held beside one column, so that columns are passed as few times as can be.
+
+        The columns' direction alternates, so that the block held last is needed first.
+        """
+        together = max(1, self.held - 1)
+        for turn, first in enumerate(range(0, len(self.blocks1), together)):
+            rows = range(first, min(first + together, len(self.blocks1)))
+            columns = range(first if self.same else 0, len(self.blocks2))
+            for j in columns if turn % 2 == 0 else reversed(columns):
+                yield from ((i, j) for i in rows if i <= j or not self.same)
 
 
 def make_grid(
