@@ -1,4 +1,4 @@
-"""What transformers are made of: attention, masks, class tokens and positions."""
+"""Multi-head attention, by itself and in an encoder."""
 
 import pytest
 import torch
@@ -40,19 +40,6 @@ class Encoder(nn.Module):
         return self.readout(self.layer(h, src_mask=CAUSAL.to(h), is_causal=True)[:, -1])
 
 
-class WithToken(nn.Module):
-    """A class token before the positions, each of which has an offset of its own."""
-
-    def __init__(self, expand, *shape: int) -> None:
-        super().__init__()
-        self.token, self.offsets = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(1, POSITIONS + 1, 4))
-        self.readout, self.expand = nn.Linear(FEATURES, 2), expand
-
-    def forward(self, h):
-        h = torch.cat([self.expand(self.token, h), h], 1) + self.offsets
-        return self.readout(torch.tanh(h[:, 0]) * torch.tanh(h).mean(1))
-
-
 NETWORKS = {
     "attention": (Attention(), set()),
     "attention without weights": (Attention(need_weights=False), set()),
@@ -66,12 +53,6 @@ NETWORKS = {
     "attention to zeros as well": (Attention(add_zero_attn=True), ATTENTION),
     "attention to biases as well": (Attention(add_bias_kv=True), {*ATTENTION, "attention.bias_k", "attention.bias_v"}),
     "encoder": (Encoder(), set()),
-    "expanded token": (WithToken(lambda token, h: token.expand(len(h), -1, -1), 1, 1, 4), set()),
-    "expanded token of three axes": (WithToken(lambda token, h: token.expand(len(h), 2, -1)[:, :1], 4), set()),
-    "token expanded as another": (WithToken(lambda token, h: token.expand_as(h[:, :1]), 1, 4), set()),
-    "broadcast token": (WithToken(lambda token, h: torch.broadcast_to(2 * token, (len(h), 1, 4)), 1, 1, 4), set()),
-    "repeated token": (WithToken(lambda token, h: token.repeat(len(h), 1, 1), 1, 4), set()),
-    "token with its halves repeated": (WithToken(lambda token, h: token.repeat(len(h), 1, 2), 1, 2), {"token"}),
 }
 
 
@@ -80,9 +61,7 @@ def test_kernel_and_paths(name):
     net, fallback = drawn(NETWORKS[name][0]), NETWORKS[name][1]
     x1, x2 = inputs(4, POSITIONS, FEATURES), inputs(POSITIONS, POSITIONS, FEATURES, seed=2)
     rows = explain_ntk(net, x1).rows
-    assert {f"{r.layer}.{p}" for r in rows if r.path == "torch.func" for p in r.parameters.split(", ")} == {
-        name if "." in name else f"net.{name}" for name in fallback
-    }
+    assert {f"{r.layer}.{p}" for r in rows if r.path == "torch.func" for p in r.parameters.split(", ")} == fallback
     for second in (None, x2):
         theta = empirical_ntk(net, x1, second)
         torch.testing.assert_close(theta, naive_ntk(net, x1, second), rtol=1e-10, atol=1e-10)
