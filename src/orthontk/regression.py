@@ -55,6 +55,8 @@ def kernel_regression(
     True
     """
     kernel, targets, test_kernel = (tensor.detach().to(torch.float64) for tensor in (kernel, targets, test_kernel))
+    if targets.dim() != 2:
+        raise InvalidValue("targets", tuple(targets.shape), "(N, O), of classes one-hot")
     n = len(targets)
     if n == 0 or kernel.shape != (n, n) or test_kernel.shape[1:] != (n,):
         shapes = f"(N, N) and (M, N) with N = {n or 'one or more'}"

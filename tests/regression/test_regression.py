@@ -68,6 +68,9 @@ def test_refusals(problem):
             kernel_regression(kernel, targets, test_kernel, ridges)
     with pytest.raises(InvalidValue, match="kernel"):
         kernel_regression(kernel, targets[:3], test_kernel)
+    for no_outputs in (targets[:, 0], targets[0, 0]):  # such as class labels
+        with pytest.raises(InvalidValue, match=r"^targets=\(.*expected \(N, O\)"):
+            kernel_regression(kernel, no_outputs, test_kernel)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
