@@ -162,13 +162,14 @@ def single_network(options: argparse.Namespace, config: DictConfig, probe: tuple
 
 def networks_of_ensemble(options: argparse.Namespace, config: DictConfig, probes: Probes) -> dict[int, Network]:
     """By number, each with a folder of its own; replicas with data of their own have probes of their own."""
-    if options.out is not None and not options.out.is_dir():
-        raise InvalidValue("out", options.out, "a folder that exists, for the kernels of an ensemble")
+    root = options.out or options.directory / "replicas"
+    if root.exists() and not root.is_dir():
+        raise InvalidValue("out", root, "a folder, for the kernels of an ensemble")
     networks = {}
     for replica in replicas_named(config, options.replica):
-        folder = (options.out or options.directory / "replicas") / replica.name
-        folder.mkdir(parents=True, exist_ok=True)
         probe = probes.of(config.data.seed if config.ensemble.shared_batches else replica.seed)
+        folder = root / replica.name
+        folder.mkdir(parents=True, exist_ok=True)
         networks[replica.number] = network_of(options, config, probe, folder / RECOMPUTED, replica=replica.name)
     return networks
 
@@ -207,7 +208,7 @@ def open_series(path: Path, probe: dict[str, Tensor], settings: dict[str, object
         raise InvalidValue("out", path, "a new file, or one of this command") from error
     same = series.probe.keys() == probe.keys() and all(torch.equal(series.probe[k], probe[k].cpu()) for k in probe)
     if not same or series.settings != settings:
-        accepted = "another file: this one has kernels of another run or probe, or other settings"
+        accepted = "another file (--out): this one has kernels of another run or probe, or other settings"
         raise InvalidValue("out", path, accepted)
     return series
 

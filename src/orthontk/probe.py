@@ -43,7 +43,7 @@ class Probes:
         for setting in self.settings:
             if not setting.startswith("data.") or "=" not in setting:
                 key, _, value = setting.partition("=")
-                raise InvalidValue(key, value, "a setting of the data, data.KEY=VALUE")
+                raise InvalidValue(key, value, "a setting of the data, data.KEY=VALUE, such as data.source=cifar10")
         self._refuse_beside_inputs()
         self.given = OmegaConf.from_dotlist(list(self.settings)).get("data") or OmegaConf.create()
         scheme = self.given.get("normalize", self.config.data.get("normalize", "standardize"))

@@ -157,19 +157,20 @@ def test_replicas_that_ended_before_their_chunk(small, recompute):
 
 def test_one_replica_on_another_probe(ensemble, recompute, tmp_path):
     name = "seed1-orthogonal-lr2.0"
-    code, printed = recompute(ensemble, "data.seed=7", "--replica", name, "--out", tmp_path)
+    code, printed = recompute(ensemble, "data.seed=7", "--replica", name, "--out", tmp_path / "new" / "own")
     assert code == 0, printed.err
-    assert [path.parent.name for path in tmp_path.glob("*/*.safetensors")] == [name]
-    series = KernelSeries.read(tmp_path / name / "ntk-recomputed.safetensors")
+    assert [path.parent.name for path in tmp_path.glob("new/own/*/*.safetensors")] == [name]
+    series = KernelSeries.read(tmp_path / "new" / "own" / name / "ntk-recomputed.safetensors")
     own = KernelSeries.read(ensemble / "replicas" / name / "ntk.safetensors")
     assert not torch.equal(series.probe["indices"][:10], own.probe["indices"])
 
 
 def test_refusals_of_an_ensemble(ensemble, recompute, small, tmp_path):
     weightless = small("ensemble.seeds=2").run_directory
+    (tmp_path / "file").touch()
     for arguments, named in [
         ((ensemble, "--replica", "seed9-gaussian-lr2.0"), "replica=seed9-gaussian-lr2.0: expected one of"),
-        ((ensemble, "--out", tmp_path / "nowhere"), "a folder that exists"),
+        ((ensemble, "--out", tmp_path / "file"), "file: expected a folder, for"),
         ((weightless,), "checkpoint.keep=all"),
     ]:
         code, printed = recompute(*arguments)
@@ -198,6 +199,7 @@ def test_refusals(run, recompute, tmp_path):
     for arguments, named in [
         ((tmp_path,), "RUN_DIRECTORY"),
         ((run, "model.width=3"), "model.width=3: expected a setting of the data"),
+        ((run, "data=cifar10"), "data=cifar10: expected a setting of the data, data.KEY=VALUE, such as data.source="),
         ((run, "--probe-size", 61), "probe_size=61"),
         ((run, "--inputs", tmp_path / "nowhere.npy"), "inputs="),
         ((run, "--inputs", tmp_path / "narrow.npy"), "inputs=(3, 5)"),
@@ -230,7 +232,7 @@ def test_a_file_belongs_to_a_run_by_its_settings_not_its_place(run, recompute, s
     same_name.parent.mkdir(parents=True)
     other.rename(same_name)
     code, printed = recompute(same_name, "--probe-size", 10, "--out", moved / "ntk-recomputed.safetensors")
-    assert code == 1 and "expected another file: this one has kernels of another run" in printed.err
+    assert code == 1 and "expected another file (--out): this one has kernels of another run" in printed.err
 
 
 def kernels(path):
