@@ -12,6 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from orthontk.checks import InvalidValue
 from orthontk.counted import counted
+from orthontk.own_code import in_own_code
 
 # What Hydra says of a preset that overrides a choice and does not say that its keys are at the top level.
 WITHOUT_PACKAGE = re.compile(r"In 'experiment/(\S+)': Could not override '\S+@experiment\.")
@@ -142,4 +143,7 @@ def _one_line(error: BaseException) -> str:
     if message.startswith("Config group override"):  # such as model=null
         empty = [argument for argument in sys.argv[1:] if argument.endswith("=null")]
         return f"{' '.join(empty)}: expected the name of a configuration"
-    return message if known else f"{type(error).__name__}: {message} (ORTHONTK_DEBUG=1 shows where)"
+    place = in_own_code(error)
+    if known:
+        return f"{message}{place}"
+    return f"{type(error).__name__}: {message}{place or ' (ORTHONTK_DEBUG=1 shows where)'}"

@@ -3,17 +3,19 @@
 import sysconfig
 import traceback
 from pathlib import Path
+from types import FrameType
 
-# This package, and what was installed.
-NOT_OWN = (Path(__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
+# This package with its plugins, and what was installed.
+NOT_OWN = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
 
 
 def in_own_code(error: BaseException) -> str:
     """` at FILE:LINE` of the innermost frame in a user's file, nothing if there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(Path(frame.filename))]
-    return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+    frames = traceback.walk_tb(error.__traceback__)
+    own = [(frame.f_code.co_filename, line) for frame, line in frames if _is_own(frame)]
+    return " at {}:{}".format(*own[-1]) if own else ""
 
 
-def _is_own(file: Path) -> bool:
-    return file.is_file() and not any(file.is_relative_to(folder) for folder in NOT_OWN)
+def _is_own(frame: FrameType) -> bool:
+    file, is_command = Path(frame.f_code.co_filename), frame.f_globals.get("__name__") == "__main__"
+    return file.is_file() and not is_command and not any(file.is_relative_to(folder) for folder in NOT_OWN)

@@ -19,7 +19,8 @@ def test_reason_and_traceback_until_the_next_start(small, monkeypatch, tmp_path)
     failed = small(here)
     lines = (tmp_path / "run" / "failure.txt").read_text().splitlines()
     assert failed.code == 1 and failed.err.splitlines()[-1] == f"error: {lines[0]}"
-    assert lines[0].startswith("MemoryError: the batch is too large")
+    line = fails.__code__.co_firstlineno + 1
+    assert lines[0] == f"MemoryError: the batch is too large at {__file__}:{line}"  # code of a user's own, as here
     assert "Traceback (most recent call last):" in lines and any("in fails" in line for line in lines)
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
     assert small(here).code == 0 and not (tmp_path / "run" / "failure.txt").exists()

@@ -14,6 +14,7 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
+from orthontk.own_code import in_own_code
 from orthontk.run.known_keys import ENSEMBLE, check_added, check_known
 from orthontk.run.same_settings import DECIDES
 from orthontk.run.trainer_settings import check_trainer
@@ -150,7 +151,7 @@ def _raise_named(key: str, error: BaseException, given: Collection[str] | None, 
         others = f"; it takes {', '.join(taken)}" if taken else ""
         raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it{others}") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    raise InvalidSetting(f"{key}: {' '.join(lines[:2])}") from error
+    raise InvalidSetting(f"{key}: {' '.join(lines[:2])}{in_own_code(error)}") from error
 
 
 def _arguments(taker: str, target: str | None) -> list[str]:
