@@ -79,6 +79,13 @@ def test_a_replica_starts_alike_in_any_ensemble(own):
     assert first["train/loss"] == pytest.approx(second["train/loss"], rel=1e-12)
 
 
+def test_an_operation_that_replicas_take_one_by_one_is_no_warning(own, plan, recwarn):
+    plan(2, batched=True)
+    ensemble = own("Attention", "callbacks=none", "ensemble.seeds=2")
+    assert ensemble.code == 0, ensemble.err
+    assert not [warning for warning in recwarn if "performance drop" in str(warning.message)]
+
+
 @pytest.mark.parametrize("ensemble", ["ensemble.seeds=[1,5]", "seed=1 ensemble.seeds=2 ensemble.inits=[none]"])
 def test_a_network_that_draws_its_weights_itself(own, ensemble):
     """`seed` decides them, in any process and at any place of a grid."""

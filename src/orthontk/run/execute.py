@@ -170,6 +170,7 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")  # trainer=cpu means it
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    warnings.filterwarnings("ignore", message="There is a performance drop.*")  # of what `vmap` takes one by one
     warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # such as on a login node
     warnings.filterwarnings("ignore", message=".*Total length of .* is zero.*")  # trainer.max_steps=0 means it
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
