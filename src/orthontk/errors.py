@@ -115,7 +115,9 @@ def _describe_key(error: OmegaConfBaseException) -> str:
         parent, _, _ = str(error.full_key).rpartition(".")
         where = parent or "the configuration"
         accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
-        return f"{error.full_key}: {accepted}{_choices_with(str(error.full_key))}"
+        target = str(error.parent_node.get("_target_") or "orthontk.")  # whose keys are all there
+        added = "" if target.startswith("orthontk.") else f"; +{error.full_key} adds it, if {target} takes it"
+        return f"{error.full_key}: {accepted}{added}{_choices_with(str(error.full_key))}"
     if match := re.search(r"Error trying to access (\S+): node `(\S+)` is not a container", str(error)):
         return f"{match[2]}: expected settings, as {match[1]} is one of them"
     return _one_line(error)

@@ -32,6 +32,14 @@ SINGLE = {
     "hydra.run.dir=/proc/foo": "/proc/foo: No such file or directory; expected paths.output_dir or hydra.run.dir to",
     "+model.foo=1": "model.foo: no such key, as FCN does not take it",
     "+optimizer.foo=1": "optimizer.foo: no such key, as SGD does not take it",
+    "optimizer.momentum=0.9": (
+        "optimizer.momentum: no such key in optimizer; expected one of lr, lr_fraction; +optimizer.momentum adds it, "
+        "if torch.optim.SGD takes it; optimizer=momentum has it"
+    ),
+    "optimizer=adam optimizer._target_=torch.optim.SGD": (
+        "optimizer.betas: no such key, as SGD does not take it; optimizer=adam has it: ~optimizer.betas leaves it out, "
+        "~optimizer +optimizer._target_=torch.optim.SGD all that it has"
+    ),
     "+schedule.foo=1": "schedule._target_=null: expected a class, as schedule=NAME brings with it",
     "+loss.reduction=foo loss._target_=torch.nn.CrossEntropyLoss": "loss.reduction=foo: expected one of mean, sum",
     "+loss.label_smoothing=2 loss._target_=torch.nn.CrossEntropyLoss": "loss.label_smoothing=2: expected a finite",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -148,10 +149,21 @@ def _raise_named(key: str, error: BaseException, given: Collection[str] | None, 
     if match and (given is None or match[2] in given):
         taker, name = match.groups()
         taken = _arguments(taker, target)
-        others = f"; it takes {', '.join(taken)}" if taken else ""
+        others = (f"; it takes {', '.join(taken)}" if taken else "") + _source(key, name)
         raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it{others}") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     raise InvalidSetting(f"{key}: {' '.join(lines[:2])}{in_own_code(error)}") from error
+
+
+def _source(key: str, name: str) -> str:
+    """The choice that a key comes from which was not typed, where another `_target_` was, and how to do without it."""
+    if not HydraConfig.initialized():
+        return ""
+    typed = dict(override.lstrip("+").partition("=")[::2] for override in HydraConfig.get().overrides.task)
+    choice, target = HydraConfig.get().runtime.choices.get(key), typed.get(f"{key}._target_")
+    if None in (choice, target) or f"{key}.{name}" in typed:
+        return ""
+    return f"; {key}={choice} has it: ~{key}.{name} leaves it out, ~{key} +{key}._target_={target} all that it has"
 
 
 def _arguments(taker: str, target: str | None) -> list[str]:
