@@ -65,7 +65,7 @@ def formula_errors(name: str) -> tuple[str, float, float, float]:
 
 
 def written_out(net: FCN | CNN, x: Tensor, delta: bool) -> Tensor:
-    """Θ∞ of a relu network by SPEC §4, every pair of inputs and of positions: (N, N), without any shared code."""
+    """Θ∞ of a relu network by its recursion, every pair of inputs and of positions: (N, N), without any shared code."""
     n = len(x)
     images = x.reshape(n, x.shape[1], -1) if isinstance(net, CNN) else x.reshape(n, -1, 1)
     forward = torch.einsum("ica,jcb->ijab", images, images) / images.shape[1]  # (N, N, positions, positions)

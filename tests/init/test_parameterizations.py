@@ -1,4 +1,4 @@
-"""Both parameterizations are the same functions at initialization, with other gradients; SPEC §2."""
+"""Both parameterizations are the same functions at initialization, with other gradients."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The forward passes against SPEC's definitions written out in NumPy, float64."""
+"""The forward passes against their definitions written out in NumPy, float64."""
 
 import itertools
 import math

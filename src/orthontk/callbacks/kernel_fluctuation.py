@@ -19,7 +19,7 @@ from orthontk.training.metrics import log_metrics
 
 
 class KernelFluctuation(ScheduledCallback):
-    """Θ(x, x) of a network with one output over independent draws of its weights; claim 5 of SPEC §1.
+    """Θ(x, x) of a network with one output over independent draws of its weights (Day, Kahn, Roberts 2023).
 
     x is the first input of the probe, rescaled so that ‖x‖² = n₀; for weights whose law no rotation changes, the law of
     Θ(x, x) depends on x through its norm alone. Writes `ntk_draws.safetensors` with `theta` (draws,), and logs

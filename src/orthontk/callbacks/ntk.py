@@ -31,7 +31,7 @@ class NTKRecorder(RecordingCallback):
     Args:
         probe_size: N, inputs of the probe, drawn by the data's seed.
         split: the set they are drawn from: train, val or test.
-        outputs: full, trace or sum_of_logits; SPEC §4.
+        outputs: full, trace or sum_of_logits, as in `empirical_ntk`.
         steps: see `measured_steps`.
         memory_limit: bytes that the computation may use; None: the kernel's fixed default.
         infinite: whether to log the distance to the kernel of infinite width, which is computed once and kept in the
@@ -114,7 +114,7 @@ class NTKRecorder(RecordingCallback):
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
-    """`ntk/*` of SPEC §6 for Θ_t, given Θ_0 and the probe's labels (N,)."""
+    """`ntk/*`, as docs/mathematics.md lists them, for Θ_t, given Θ_0 and the probe's labels (N,)."""
     spectrum = measures.eigenvalues(theta)
     several = len(labels.unique()) > 1  # a single class leaves nothing to be aligned with
     return {

@@ -12,7 +12,7 @@ DECIDING = ("model", "init", "seed", "data", "loss", "optimizer")  # settings, l
 
 
 class LargestStableRate(ScheduledCallback):
-    """Logs `lr/largest_stable`, of which `optimizer.lr_fraction` is a share; SPEC §4.
+    """Logs `lr/largest_stable`, of which `optimizer.lr_fraction` is a share.
 
     For cross-entropy, which has none that holds in every state, it is the bound 4N/λ_max. The replicas of an ensemble
     that differ in their learning rate alone have it computed once.

@@ -1,4 +1,4 @@
-"""τ, the learning speed: after how many updates a network first exceeds an accuracy; SPEC §5."""
+"""τ, the learning speed: after how many updates a network first exceeds an accuracy."""
 
 import math
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from orthontk.dynamics.momentum import check_momentum
 
 
 def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str = "sgd", loss: str = "mse") -> float:
-    """(1+β)·N/λ_max(Θ) for the mean over N images of the summed squared error; SPEC §4.
+    """(1+β)·N/λ_max(Θ) for the mean over N images of the summed squared error.
 
     A residual along an eigenvector λ obeys r_{t+1} = (1+β−2ηλ/N)·r_t − β·r_{t−1}, whose roots leave the unit disc when
     ηλ/N exceeds 1+β. Where no eigenvalue is above 0, every rate is stable: infinity.

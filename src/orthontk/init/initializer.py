@@ -26,7 +26,7 @@ NONE = "none"  # of the schemes: the network's own
 def initialize(
     net: nn.Module, scheme: str | Scheme, generator: torch.Generator | None = None, *, coupled: bool = False
 ) -> nn.Module:
-    """Draw the weights of every `Dense` and `Conv` layer by `scheme`, and Gaussian biases, in place; SPEC §3.
+    """Draw the weights of every `Dense` and `Conv` layer by `scheme`, and Gaussian biases, in place.
 
     Draws are made in float64 on the generator's device (the CPU by default) and then cast, so that a network is the
     same, to rounding, in every precision and on every device.

@@ -48,7 +48,7 @@ def fixed_point(activation: str | nn.Module | Activation, weight_var: float, bia
         InvalidValue: lengths grow beyond 1e8, where no fixed point is looked for, or every length is its own fixed
             point (relu at σ_w² = 2, σ_b² = 0).
 
-    Source: Poole et al. 2016, §2.1; SPEC §4.
+    Source: Poole et al. 2016, §2.1.
 
     >>> round(fixed_point("tanh", 1.05, 2.0105e-5), 5)
     0.02592

@@ -71,7 +71,7 @@ def predicted_spectrum(net: FCN | CNN, x: Tensor, init: str = "gaussian") -> Squ
     Raises:
         InvalidValue: as `infinite_kernels` and `hidden_jacobian`.
 
-    Source: Pennington et al. 2017, eq. 22; SPEC §4.
+    Source: Pennington et al. 2017, eq. 22.
     """
     _check_network(net)
     steps, phis = linear_steps(net, init), activations(net)

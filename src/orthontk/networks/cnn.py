@@ -16,7 +16,7 @@ READOUTS = ("flatten", "pool")
 
 
 class CNN(nn.Module):
-    """L−1 convolutions, each followed by φ, then a dense readout; SPEC §2.
+    """L−1 convolutions, each followed by φ, then a dense readout; see Networks in docs/mathematics.md.
 
     Args:
         in_channels: n₀, channels of an input.

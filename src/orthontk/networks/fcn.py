@@ -11,7 +11,7 @@ from orthontk.networks.layers import Dense
 
 
 class FCN(nn.Module):
-    """z¹ = W¹x + b¹, zˡ = Wˡφ(zˡ⁻¹) + bˡ, f = z^L; SPEC §2.
+    """z¹ = W¹x + b¹, zˡ = Wˡφ(zˡ⁻¹) + bˡ, f = z^L; see Networks in docs/mathematics.md.
 
     Args:
         in_features: n₀, entries of a flattened input.

@@ -51,7 +51,7 @@ class WeightLayer(nn.Module):
 
 
 class Dense(WeightLayer):
-    """z = s_w·W h + s_b·b for h of shape (..., in_features); SPEC §2.
+    """z = s_w·W h + s_b·b for h of shape (..., in_features); see Networks in docs/mathematics.md.
 
     Parameters start at zero; `orthontk.init.initialize` draws them.
     """
@@ -74,7 +74,7 @@ class Dense(WeightLayer):
 
 
 class Conv(WeightLayer):
-    """A k×k convolution of stride 1 that keeps the image's size: z = s_w·W∗h + s_b·b; SPEC §2.
+    """A k×k convolution of stride 1 that keeps the image's size: z = s_w·W∗h + s_b·b.
 
     `padding` is "circular" (the image is a torus) or "zeros". Parameters start at zero, as in `Dense`.
     """

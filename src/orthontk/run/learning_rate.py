@@ -1,4 +1,4 @@
-"""`optimizer.lr_fraction`: the learning rate as a share of the largest stable one; SPEC §4."""
+"""`optimizer.lr_fraction`: the learning rate as a share of the largest stable one."""
 
 import math
 from collections.abc import Callable
