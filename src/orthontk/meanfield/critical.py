@@ -46,7 +46,7 @@ def critical_point(activation: str | nn.Module | Activation, q_star: float) -> t
 
     Raises:
         InvalidValue: criticality at `q_star` would need a negative σ_b², or q* would not be a stable fixed point of
-            the length map (gelu, for some q*), or q* is so small that rounding hides how φ bends there (tanh: 1e-13),
+            the length map (gelu, for some q*), or q* is so small that rounding hides how φ bends there (tanh: 1e-14),
             or φ is flat there (Softshrink: 1e-3).
 
     >>> weight_var, bias_var = critical_point("tanh", 0.02592)
