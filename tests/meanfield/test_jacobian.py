@@ -74,6 +74,16 @@ def test_two_hidden_layers_are_needed():
         hidden_jacobian(FCN(3, 1, 4, 2), torch.ones(3))
 
 
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [(CNN(3, 5, 2, 6, 4), shape) for shape in [(3, 4, 5), (1, 3, 5, 5), (75,)]] + [(FCN(75, 2, 6, 4), (70,))],
+)
+def test_an_input_of_another_shape_is_refused(net, shape):
+    for function in (hidden_jacobian, measured_spectrum, predicted_spectrum):
+        with pytest.raises(InvalidValue, match=r"(image_size|in_features)="):
+            function(net, torch.ones(shape))
+
+
 def test_positions_of_unequal_lengths_spread_the_spectrum():
     """One diagonal of slopes has the relative variance E[φ'⁴]/E[φ'²]² − 1 over all of its entries."""
     generator = torch.Generator().manual_seed(0)

@@ -14,7 +14,8 @@ from orthontk.inheritance import runs_as
 from orthontk.kernels.infinite.layers import activations, as_images, linear_steps
 from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import CNN, FCN
-from orthontk.networks.fcn import flatten_images
+from orthontk.networks.cnn import checked_images
+from orthontk.networks.fcn import flat_inputs
 
 
 class SquaredSingularValues(NamedTuple):
@@ -30,7 +31,7 @@ def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
     In full-precision arithmetic, whatever the training's is.
 
     Raises:
-        InvalidValue: fewer than two hidden layers, or another network than FCN and CNN.
+        InvalidValue: fewer than two hidden layers, another network than FCN and CNN, or an input of another shape.
     """
     _check_network(net)
 
@@ -40,8 +41,8 @@ def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
         return z
 
     with undisturbed(net, x.device):
-        x = x[None] if isinstance(net, CNN) or x.dim() == 3 else x.reshape(1, -1)
-        z = net.layers[0](flatten_images(x) if isinstance(net, FCN) else x)[0].detach()  # (n,) or (n, H, W)
+        inputs = checked_images(net, x[None]) if isinstance(net, CNN) else flat_inputs(net, x[None])
+        z = net.layers[0](inputs)[0].detach()  # (n,) or (n, H, W)
         jacobian = torch.func.jacrev(last_hidden, chunk_size=256)(z)
     return jacobian.reshape(z.numel(), z.numel()).detach()
 
@@ -50,6 +51,9 @@ def measured_spectrum(net: FCN | CNN, x: Tensor) -> tuple[Tensor, SquaredSingula
     """The singular values of `hidden_jacobian`, (M,) and descending, and the moments of their squares.
 
     All are NaN for a network whose Jacobian is not finite.
+
+    Raises:
+        InvalidValue: as `hidden_jacobian`.
     """
     jacobian = hidden_jacobian(net, x)
     values = torch.linalg.svdvals(jacobian) if jacobian.isfinite().all() else jacobian[0] * math.nan
