@@ -86,11 +86,24 @@ def test_phase_diagram_changes_sides_on_the_critical_line():
     weight_vars, bias_vars = np.linspace(0.8, 4, 9), np.linspace(0, 1, 6)
     diagram = phase_diagram("tanh", weight_vars, bias_vars)
     assert diagram.q_star.shape == (6, 9)
-    for w, critical in enumerate(diagram.critical_bias_var):
-        expected = bias_vars < critical if np.isfinite(critical) else np.zeros(6, bool)
+    for w, weight_var in enumerate(weight_vars):
+        expected = bias_vars < critical_bias_var("tanh", weight_var) if weight_var > 1 else np.zeros(6, bool)
         assert ((diagram.chi_1[:, w] > 1) == expected).all()
     assert diagram.chi_1[3, 4] == pytest.approx(chi_1("tanh", weight_vars[4], diagram.q_star[3, 4]))
     assert len(plot_phase_diagram(diagram).axes) == 2
+
+
+def test_every_critical_point_is_drawn():
+    """Of gelu two at one σ_w², of which the folded line has one above the other; of relu one alone."""
+    grids = {"tanh": ([0.5, 4], [0, 0.3]), "gelu": ([1.95, 1.98], [0, 1.2]), "relu": ([1.5, 2.5], [0, 0.1])}
+    lines = {phi: plot_phase_diagram(phase_diagram(phi, *grid)).axes[0].lines[0] for phi, grid in grids.items()}
+    assert {line.get_label() for line in lines.values()} == {"$\\chi_1 = 1$"}
+    assert lines["relu"].get_xydata().tolist() == [[2, 0]] and lines["relu"].get_marker() == "o"
+    weight_vars, bias_vars = lines["gelu"].get_xydata().T
+    at = np.abs(weight_vars - 1.965) < 4e-3
+    assert bias_vars[at].min() < 0.25 and bias_vars[at].max() > 0.55
+    elsewhere = plot_phase_diagram(phase_diagram("tanh", [0.5, 0.8], [0, 0.3]))
+    assert "$\\chi_1 = 1$" not in elsewhere.axes[0].get_legend_handles_labels()[1]
 
 
 def test_phase_diagram_is_empty_where_lengths_diverge():

@@ -86,7 +86,9 @@ def _poincare_deficit(phi: Activation, q: float) -> float:
 
 
 def critical_bias_var(activation: str | nn.Module | Activation, weight_var: float) -> float:
-    """σ_b² on the critical line at `weight_var`.
+    """σ_b² on the critical line at `weight_var`; that of the least q* where several are critical (gelu).
+
+    `critical_point` has them all, by their q*.
 
     Raises:
         InvalidValue: the line does not pass `weight_var` (for tanh: σ_w² ≤ 1; for relu: all but σ_w² = 2).

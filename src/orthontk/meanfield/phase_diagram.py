@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -12,9 +13,10 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.duals import Dual, make_dual
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.meanfield.correlation import correlation_length
-from orthontk.meanfield.critical import chi_1, critical_bias_var
+from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import fixed_point
 
+CRITICAL_LENGTHS = np.logspace(-6, 4, 201).tolist()  # q* of points along the critical line
 LENGTHS = (1, 3, 10, 30)  # correlation lengths drawn, in layers
 GREYS = ("0.75", "0.6", "0.45", "0.25")
 
@@ -27,7 +29,7 @@ class PhaseDiagram(NamedTuple):
     q_star: np.ndarray  # (B, W)
     chi_1: np.ndarray  # (B, W)
     correlation_length: np.ndarray  # (B, W), in layers
-    critical_bias_var: np.ndarray  # (W,), NaN where the critical line does not pass
+    critical_points: np.ndarray  # (P, 2), σ_w² and σ_b² along the critical line; NaN where it has a gap
 
 
 def phase_diagram(
@@ -47,8 +49,9 @@ def phase_diagram(
         [(w, b, q) for w, q in zip(weight_vars, row, strict=True)] for b, row in zip(bias_vars, q_star, strict=True)
     ]
     fields = np.array([[_fields(phi, *point, dual) for point in row] for row in grid])  # (B, W, 2)
-    line = np.array([_line(phi, w) for w in weight_vars])
-    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), q_star, fields[..., 0], fields[..., 1], line)
+    # By q*, as one σ_w² may have several critical σ_b² (gelu).
+    points = np.array([_critical_point(phi, q) for q in ([1.0] if phi.is_homogeneous else CRITICAL_LENGTHS)])
+    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), q_star, fields[..., 0], fields[..., 1], points)
 
 
 def _fixed_point(phi: Activation, weight_var: float, bias_var: float) -> float:
@@ -67,11 +70,11 @@ def _fields(
     return chi_1(phi, weight_var, q_star), correlation_length(phi, weight_var, bias_var, dual)
 
 
-def _line(phi: Activation, weight_var: float) -> float:
+def _critical_point(phi: Activation, q_star: float) -> tuple[float, float]:
     try:
-        return critical_bias_var(phi, weight_var)
+        return critical_point(phi, q_star)
     except InvalidValue:
-        return np.nan
+        return np.nan, np.nan
 
 
 def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
@@ -81,13 +84,24 @@ def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
     image = axes.pcolormesh(
         diagram.weight_vars, diagram.bias_vars, diagram.chi_1, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest"
     )
-    axes.plot(diagram.weight_vars, diagram.critical_bias_var, color="black", label="$\\chi_1 = 1$")
+    _draw_critical_points(axes, diagram)
     lengths = np.where(np.isfinite(diagram.correlation_length), diagram.correlation_length, np.nan)
     axes.contour(diagram.weight_vars, diagram.bias_vars, lengths, levels=LENGTHS, colors=GREYS, linewidths=0.9)
     for length, grey in zip(LENGTHS, GREYS, strict=True):  # named in the legend: labels on both branches crowd
-        axes.plot([], [], color=grey, linewidth=0.9, label=f"$\\xi_c$ = {length}")
+        if (lengths <= length).any() and (lengths >= length).any():
+            axes.plot([], [], color=grey, linewidth=0.9, label=f"$\\xi_c$ = {length}")
     figure.colorbar(image, label="$\\chi_1$")
     axes.set(xlabel="weight variance $\\sigma_w^2$", ylabel="bias variance $\\sigma_b^2$")
+    axes.set_xlim(min(diagram.weight_vars), max(diagram.weight_vars))
     axes.set_ylim(min(diagram.bias_vars), max(diagram.bias_vars))
     figure.legend(loc="outside lower center", ncols=5, fontsize="small", handlelength=1.5)
     return figure
+
+
+def _draw_critical_points(axes: Axes, diagram: PhaseDiagram) -> None:
+    """The critical line, or the only critical point; nothing where none of it is in the diagram."""
+    points = diagram.critical_points
+    grid = np.stack([diagram.weight_vars[[0, -1]], diagram.bias_vars[[0, -1]]])  # sorted, as meshes are
+    if ((points >= grid.min(1)) & (points <= grid.max(1))).all(1).any():
+        single = {"marker": "o", "linestyle": "none", "clip_on": False} if len(points) == 1 else {}
+        axes.plot(*points.T, color="black", label="$\\chi_1 = 1$", **single)
