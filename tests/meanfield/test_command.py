@@ -12,7 +12,7 @@ from orthontk.meanfield import phase_diagram
 def quick(monkeypatch):
     """A diagram of few points."""
     few = phase_diagram("tanh", np.array([0.9, 1.5, 3.0]), np.array([0.0, 0.1]))
-    monkeypatch.setattr(command, "phase_diagram", lambda *grid: few)
+    monkeypatch.setattr(command, "phase_diagram", lambda *grid, progress: few)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def _image(path: Path) -> Path:
 
 def _draw_phase_diagram(activation: str, path: Path) -> None:
     """The figure, and the same as a table beside it."""
-    diagram = phase_diagram(activation, np.linspace(0.5, 4.0, 36), np.linspace(0.0, 0.3, 16))
+    diagram = phase_diagram(activation, np.linspace(0.5, 4.0, 36), np.linspace(0.0, 0.3, 16), progress=True)
     plot_phase_diagram(diagram).savefig(path, dpi=200)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

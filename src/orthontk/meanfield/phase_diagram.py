@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
+from tqdm import tqdm
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.duals import Dual, make_dual
@@ -33,9 +34,9 @@ class PhaseDiagram(NamedTuple):
 
 
 def phase_diagram(
-    activation: str | nn.Module, weight_vars: Sequence[float], bias_vars: Sequence[float]
+    activation: str | nn.Module, weight_vars: Sequence[float], bias_vars: Sequence[float], *, progress: bool = False
 ) -> PhaseDiagram:
-    """q*, χ₁, ξ_c and the critical line on a grid.
+    """q*, χ₁, ξ_c and the critical line on a grid; `progress` shows a bar.
 
     >>> diagram = phase_diagram("tanh", [0.9, 1.5, 3.0], [0.0, 0.1])
     >>> (diagram.chi_1 < 1).tolist()
@@ -48,7 +49,8 @@ def phase_diagram(
     grid = [
         [(w, b, q) for w, q in zip(weight_vars, row, strict=True)] for b, row in zip(bias_vars, q_star, strict=True)
     ]
-    fields = np.array([[_fields(phi, *point, dual) for point in row] for row in grid])  # (B, W, 2)
+    rows = tqdm(grid, desc="bias variances", disable=not progress)
+    fields = np.array([[_fields(phi, *point, dual) for point in row] for row in rows])  # (B, W, 2)
     # By q*, as one σ_w² may have several critical σ_b² (gelu).
     points = np.array([_critical_point(phi, q) for q in ([1.0] if phi.is_homogeneous else CRITICAL_LENGTHS)])
     return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), q_star, fields[..., 0], fields[..., 1], points)
