@@ -6,6 +6,7 @@ from drawn import drawn, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 
+from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
 
 FEATURES, POSITIONS = 4, 3
@@ -65,3 +66,27 @@ def test_kernel_and_paths(name):
     for second in (None, x2):
         theta = empirical_ntk(net, x1, second)
         torch.testing.assert_close(theta, naive_ntk(net, x1, second), rtol=1e-10, atol=1e-10)
+
+
+class Frozen(nn.Module):
+    """Without gradients PyTorch takes an encoder with padding another way, which leaves zeros at what is padded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(FEATURES, 2, 5, batch_first=True)
+        self.encoder, self.readout = nn.TransformerEncoder(layer, 2).requires_grad_(False), nn.Linear(FEATURES, 2)
+
+    def forward(self, h):
+        padding = torch.arange(POSITIONS).expand(len(h), -1) >= 2
+        return self.readout(self.encoder(h, src_key_padding_mask=padding).mean(1))
+
+
+def test_an_encoder_that_computes_otherwise_without_gradients_is_refused():
+    net, x = drawn(Frozen()), inputs(4, POSITIONS, FEATURES)
+    with pytest.raises(InvalidValue, match="set_fastpath_enabled"):
+        empirical_ntk(net, x)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-10, atol=1e-10)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)

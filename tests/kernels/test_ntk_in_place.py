@@ -11,6 +11,7 @@ from torch import nn
 from orthontk.checks import InvalidValue
 from orthontk.kernels import NTKOperator, empirical_ntk, explain_ntk, ntk_and_layer_shares
 from orthontk.kernels.outputs import outputs_of
+from orthontk.kernels.shares import TORCH_FUNC
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -95,4 +96,60 @@ def overwritten_after_it_was_copied(net, x):
 def test_what_torch_can_differentiate_for_all_that_is_overwritten(function, shape):
     net = Net(function, **two_layers(), other=nn.Linear(4, 4), scale=parameter(4)).double()
     x = torch.randn(3, *shape, dtype=torch.float64)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+
+
+def written_after_reading(layer):
+    """A dense layer's result over positions is written to after it has been read."""
+
+    def forward(net, x):
+        z = layer(net, torch.tanh(net.first(x)))
+        z -= z.mean(1, keepdim=True)
+        return net.readout(torch.tanh(z).sum(1))
+
+    return forward
+
+
+def merged(net, h):
+    return F.linear(h.flatten(0, 1), net.other.weight, net.other.bias).unflatten(0, h.shape[:2])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [lambda net, h: net.other(h), lambda net, h: net.attention(h, h, h)[0], merged],
+    ids=["dense", "attention", "merged positions"],
+)
+def test_a_result_that_is_written_to_after_it_was_read(layer):
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)
+    net = Net(written_after_reading(layer), **two_layers(), other=nn.Linear(4, 4), attention=attention).double()
+    x = torch.randn(4, 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))
+    assert TORCH_FUNC not in {row.path for row in explain_ntk(net, x).rows}
+
+
+def test_activations_in_place_over_positions_are_structured(tmp_path):
+    layers = [nn.Linear(4, 5), nn.ReLU(inplace=True), nn.Linear(5, 3), nn.ReLU(inplace=True), nn.Flatten()]
+    net, x = nn.Sequential(*layers, nn.Linear(9, 2)).double(), torch.randn(4, 3, 4, dtype=torch.float64)
+    assert {row.layer for row in explain_ntk(net, x).rows} == {"network", "0", "2", "5"}
+    torch.testing.assert_close(empirical_ntk(net, x, out=tmp_path / "theta.npy"), naive_ntk(net, x))
+
+
+def source_written_to(net, x):
+    h = net.first(x)
+    merged = h.transpose(1, 3).reshape(-1, 2)  # a copy, also of one example
+    h += 1
+    return net.readout(torch.tanh(net.columns(merged)).unflatten(0, (len(h), -1)).sum(1)) + h.sum((1, 2, 3))[:, None]
+
+
+def hooked(net, x):
+    merged = net.first(x).flatten(0, 2)
+    if merged.requires_grad:
+        merged.register_hook(lambda gradient: 0.1 * gradient)
+    return net.readout(torch.tanh(net.other(merged)).unflatten(0, (len(x), -1)).sum(1))
+
+
+@pytest.mark.parametrize("function", [source_written_to, hooked])
+def test_positions_that_are_merged_are_what_the_network_made_of_them(function):
+    net = Net(function, **two_layers(), other=nn.Linear(4, 4), columns=nn.Linear(2, 4)).double()
+    x = torch.randn(5, 2, 3, 4, dtype=torch.float64)
     torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x))

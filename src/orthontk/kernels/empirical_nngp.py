@@ -9,7 +9,7 @@ from orthontk.networks import CNN, FCN
 
 @torch.no_grad()
 def empirical_nngp(net: FCN | CNN, x1: Tensor, x2: Tensor | None = None) -> Tensor:
-    """σ_w² h·h'/fan_in + σ_b² with h the readout's inputs, in float64: (N₁, N₂); SPEC §4.
+    """σ_w² h·h'/fan_in + σ_b² with h the readout's inputs, in float64: (N₁, N₂).
 
     No average over outputs: it is their covariance over draws of the readout, given all other weights. The network is
     left as it was.

@@ -99,7 +99,7 @@ class Recorder(TorchFunctionMode):
         self.uses: list[Use] = []
         self.edges: list[GradientEdge] = []
         self.kept: dict[int, tuple[Tensor, int]] = {}
-        self.merged: dict[int, tuple[Tensor, int, Tensor]] = {}  # by identity, as `note_merged`; its version; the batch
+        self.merged: dict[int, tuple[Tensor, int]] = {}  # by identity, as `note_merged`; its version
         # Keyed by identity; the Reference holds the tensor, so that no other can take its address.
         self.references = {id(p): Reference(p, name, p.shape, p._version) for name, p in trainable.items()}
 
@@ -184,7 +184,10 @@ class Recorder(TorchFunctionMode):
         self.edges.append(get_gradient_edge(z.requires_grad_() if leaf else z))
         if h is not None and not h.is_inference():  # to which nothing can write
             self.kept[edge] = h, h._version
-        return z.clone() if leaf else z, edge  # an in-place activation may not write to a leaf
+        if leaf:  # an in-place activation may not write to one
+            return z.clone(), edge
+        # Writing to a view changes the graph before it, and of what was read before, δ would not go through `edge`.
+        return torch.ops.aten._unsafe_view(z, z.shape) if z._is_view() else z, edge
 
     @property
     def overwritten(self) -> set[int]:
@@ -208,12 +211,12 @@ class Recorder(TorchFunctionMode):
         """Notes that `result` is `batch`, if that is one, with all axes but the last merged into one."""
         positions_merged = result.dim() == 2 < batch.dim() and result.shape[1] == batch.shape[-1]
         if positions_merged and self._has_examples(batch):
-            self.merged[id(result)] = result, result._version, batch
+            self.merged[id(result)] = result, result._version
 
     def unmerged(self, tensor: Tensor) -> Tensor | None:
-        """The batch (N, P, features) that was merged to `tensor`, (N·P, features); None for any other tensor."""
-        _, version, batch = self.merged.get(id(tensor), (None, None, None))
-        return batch.flatten(1, -2) if batch is not None and tensor._version == version else None
+        """What was merged to `tensor`, (N·P, features), as (N, P, features); None for any other tensor."""
+        _, version = self.merged.get(id(tensor), (None, None))
+        return tensor.unflatten(0, (self.examples, -1)) if tensor._version == version else None
 
     def _has_examples(self, tensor: Tensor) -> bool:
         of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters

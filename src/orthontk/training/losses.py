@@ -8,7 +8,7 @@ from orthontk.inheritance import runs_as
 
 
 class OneHotMSE(nn.Module):
-    """Mean over samples of Σₐ (fₐ(x) − yₐ)², with y the one-hot label; SPEC §4.
+    """Mean over samples of Σₐ (fₐ(x) − yₐ)², with y the one-hot label.
 
     With a single output, y is +1 for the class 1 and −1 for the class 0.
 

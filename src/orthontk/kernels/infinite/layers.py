@@ -12,14 +12,15 @@ from orthontk.init import SCHEMES
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.kernels.infinite.positions import tap_sum
 from orthontk.networks import CNN, FCN, Conv, Dense, WeightLayer
-from orthontk.networks.fcn import flatten_images
+from orthontk.networks.cnn import checked_images
+from orthontk.networks.fcn import flat_inputs
 
 PLACES = torch.linspace(-9, 9, 4001, dtype=torch.float64).sinh()  # close together near 0, and as far as ±4,000
 
 
 @dataclass(frozen=True)
 class LinearStep:
-    """One weight layer, acting on covariances of its inputs; SPEC §4.
+    """One weight layer, acting on covariances of its inputs.
 
     Attributes:
         weight_var, bias_var: σ_w², σ_b², which the forward and the backward pass see.
@@ -106,12 +107,4 @@ def as_images(net: FCN | CNN, x: Tensor) -> Tensor:
         InvalidValue: inputs of another shape than the network's.
     """
     x = x.detach().to("cpu", torch.float64)
-    if isinstance(net, FCN):
-        x = flatten_images(x)
-        if x.shape[1] != net.in_features:
-            raise InvalidValue("in_features", net.in_features, f"{x.shape[1]}, the entries of an input")
-        return x[:, :, None, None]
-    if x.shape[1:] != (net.in_channels, *net.image_size):
-        accepted = f"inputs of that size with {net.in_channels} channels, not {tuple(x.shape)}"
-        raise InvalidValue("image_size", net.image_size, accepted)
-    return x
+    return flat_inputs(net, x)[:, :, None, None] if isinstance(net, FCN) else checked_images(net, x)

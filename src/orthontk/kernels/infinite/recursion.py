@@ -1,4 +1,4 @@
-"""Σ and Θ of a network of infinite width, layer by layer; SPEC §4.
+"""Σ and Θ of a network of infinite width, layer by layer.
 
 A pass over single inputs first finds every layer's variances (all that the expectations depend on besides the
 correlation), then blocks of pairs run through all layers, so that no more than a block is ever held.
