@@ -1,5 +1,7 @@
 """A run's directory: the same for the same results, another for any other setting."""
 
+import copy
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -70,7 +72,7 @@ def test_every_other_setting_is_in_the_hash(config_of):
     names = {run_name(base)}
     settings = [key for key, _ in leaves(run_identity(base))]
     for key in settings:
-        changed = config_of()
+        changed = copy.deepcopy(base)
         OmegaConf.update(changed, key, "changed", force_add=True)
         names.add(run_name(changed))
     assert len(settings) > 40

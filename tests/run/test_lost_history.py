@@ -54,7 +54,7 @@ def stop_after(monkeypatch):
         (PREDICTED, "prediction.safetensors"),
         (ENSEMBLE, "chunks/0000/metrics.csv"),
         (ENSEMBLE, "replicas/*/ntk.safetensors"),
-        ((*ENSEMBLE, *PREDICTED), "replicas/*/prediction.safetensors"),
+        pytest.param((*ENSEMBLE, *PREDICTED), "replicas/*/prediction.safetensors", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file):

@@ -48,7 +48,7 @@ def test_four_times_as_much_bounds_cross_entropy(small):
     assert entropy == pytest.approx(4 * mse, rel=1e-9)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("momentum", marks=pytest.mark.slow)])
 def test_it_is_the_edge_of_stability(small, optimizer):
     """Where the network is linear in its parameters the edge is exact: below it the loss falls, above it it grows."""
     linear = (*MSE, f"optimizer={optimizer}", "model.depth=1", "trainer.max_steps=300", "callbacks.ntk.steps=[]")

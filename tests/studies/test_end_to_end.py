@@ -34,7 +34,12 @@ CLAIMS = {
 }
 
 
-@pytest.mark.parametrize("study", sorted(TINY))
+QUICK = "kernel_convergence"
+
+
+@pytest.mark.parametrize(
+    "study", [QUICK, *(pytest.param(study, marks=pytest.mark.slow) for study in TINY if study != QUICK)]
+)
 def test_from_preset_to_verdict(train, tmp_path, study):
     result = train("-m", f"experiment={study}", *TINY[study])
     assert result.code == 0, result.err

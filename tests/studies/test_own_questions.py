@@ -86,7 +86,9 @@ def outside(tmp_path, monkeypatch):
     return folder / "conf"
 
 
-@pytest.mark.parametrize("way", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+@pytest.mark.parametrize(
+    "way", ["--config-dir={}", pytest.param("hydra.searchpath=[file://{}]", marks=pytest.mark.slow)]
+)
 def test_all_three_at_once(small, outside, tmp_path, way):
     result = small(way.format(outside), "-m", "experiment=weights_move")
     assert result.code == 0, result.err
