@@ -102,6 +102,9 @@ def test_every_critical_point_is_drawn():
     weight_vars, bias_vars = lines["gelu"].get_xydata().T
     at = np.abs(weight_vars - 1.965) < 4e-3
     assert bias_vars[at].min() < 0.25 and bias_vars[at].max() > 0.55
+    between = plot_phase_diagram(phase_diagram("tanh", [1.485, 1.52], [0, 0.1])).axes[0].lines[0]
+    weight_vars, bias_vars = between.get_xydata().T
+    assert between.get_label() == "$\\chi_1 = 1$" and ((weight_vars > 1.485) & (weight_vars < 1.52)).sum() > 10
     elsewhere = plot_phase_diagram(phase_diagram("tanh", [0.5, 0.8], [0, 0.3]))
     assert "$\\chi_1 = 1$" not in elsewhere.axes[0].get_legend_handles_labels()[1]
 

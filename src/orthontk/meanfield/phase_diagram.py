@@ -18,6 +18,7 @@ from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import fixed_point
 
 CRITICAL_LENGTHS = np.logspace(-6, 4, 201).tolist()  # q* of points along the critical line
+FINER = 21  # points between two of these, where the line is in the diagram
 LENGTHS = (1, 3, 10, 30)  # correlation lengths drawn, in layers
 GREYS = ("0.75", "0.6", "0.45", "0.25")
 
@@ -51,9 +52,8 @@ def phase_diagram(
     ]
     rows = tqdm(grid, desc="bias variances", disable=not progress)
     fields = np.array([[_fields(phi, *point, dual) for point in row] for row in rows])  # (B, W, 2)
-    # By q*, as one σ_w² may have several critical σ_b² (gelu).
-    points = np.array([_critical_point(phi, q) for q in ([1.0] if phi.is_homogeneous else CRITICAL_LENGTHS)])
-    return PhaseDiagram(np.asarray(weight_vars), np.asarray(bias_vars), q_star, fields[..., 0], fields[..., 1], points)
+    axes = np.asarray(weight_vars), np.asarray(bias_vars)
+    return PhaseDiagram(*axes, q_star, fields[..., 0], fields[..., 1], _critical_points(phi, *axes))
 
 
 def _fixed_point(phi: Activation, weight_var: float, bias_var: float) -> float:
@@ -70,6 +70,23 @@ def _fields(
     if np.isnan(q_star):
         return np.nan, np.nan
     return chi_1(phi, weight_var, q_star), correlation_length(phi, weight_var, bias_var, dual)
+
+
+def _critical_points(phi: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray) -> np.ndarray:
+    """By q*, as one σ_w² may have several critical σ_b² (gelu); close together where the line passes the grid."""
+    if phi.is_homogeneous:
+        return np.array([_critical_point(phi, 1.0)])
+    lengths = CRITICAL_LENGTHS
+    shown = _meets_grid(np.array([_critical_point(phi, q) for q in lengths]), weight_vars, bias_vars)
+    finer = [np.geomspace(lengths[i], lengths[i + 1], FINER) for i in np.flatnonzero(shown)]
+    return np.array([_critical_point(phi, q) for q in np.unique(np.concatenate([lengths, *finer]))])
+
+
+def _meets_grid(points: np.ndarray, weight_vars: np.ndarray, bias_vars: np.ndarray) -> np.ndarray:
+    """Whether each stretch between neighbouring points may pass through the grid: the boxes around both overlap."""
+    low, high = np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])
+    grid = np.stack([weight_vars[[0, -1]], bias_vars[[0, -1]]])  # sorted, as meshes are
+    return ((high >= grid.min(1)) & (low <= grid.max(1))).all(1)
 
 
 def _critical_point(phi: Activation, q_star: float) -> tuple[float, float]:
@@ -103,7 +120,8 @@ def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
 def _draw_critical_points(axes: Axes, diagram: PhaseDiagram) -> None:
     """The critical line, or the only critical point; nothing where none of it is in the diagram."""
     points = diagram.critical_points
-    grid = np.stack([diagram.weight_vars[[0, -1]], diagram.bias_vars[[0, -1]]])  # sorted, as meshes are
-    if ((points >= grid.min(1)) & (points <= grid.max(1))).all(1).any():
-        single = {"marker": "o", "linestyle": "none", "clip_on": False} if len(points) == 1 else {}
-        axes.plot(*points.T, color="black", label="$\\chi_1 = 1$", **single)
+    single = len(points) == 1
+    stretches = np.repeat(points, 2, axis=0) if single else points
+    if _meets_grid(stretches, diagram.weight_vars, diagram.bias_vars).any():
+        style = {"marker": "o", "linestyle": "none", "clip_on": False} if single else {}
+        axes.plot(*points.T, color="black", label="$\\chi_1 = 1$", **style)
