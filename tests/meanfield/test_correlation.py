@@ -109,6 +109,14 @@ def test_every_critical_point_is_drawn():
     assert "$\\chi_1 = 1$" not in elsewhere.axes[0].get_legend_handles_labels()[1]
 
 
+def test_contours_beside_criticality_are_where_the_lengths_are():
+    """At σ_w² = 1.2 ξ_c is 217 layers for σ_b² = 0 and 11 for 0.02: 30 is nearer to 0."""
+    figure = plot_phase_diagram(phase_diagram("tanh", [1.1, 1.2, 1.3], [0, 0.02]))
+    of_30_layers = figure.axes[0].collections[-1].get_paths()[0].vertices
+    assert correlation_length("tanh", 1.2, 0.006) > 25
+    assert of_30_layers[np.abs(of_30_layers[:, 0] - 1.2).argmin(), 1] < 0.01
+
+
 def test_phase_diagram_is_empty_where_lengths_diverge():
     diagram = phase_diagram("relu", [1.0, 2.5], [0.1])
     assert np.isnan(diagram.chi_1).tolist() == [[False, True]]

@@ -18,7 +18,7 @@ from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import fixed_point
 
 CRITICAL_LENGTHS = np.logspace(-6, 4, 201).tolist()  # q* of points along the critical line
-FINER = 21  # points between two of these, where the line is in the diagram
+FINER = 60  # points between these, where the line passes the grid
 LENGTHS = (1, 3, 10, 30)  # correlation lengths drawn, in layers
 GREYS = ("0.75", "0.6", "0.45", "0.25")
 
@@ -78,7 +78,7 @@ def _critical_points(phi: Activation, weight_vars: np.ndarray, bias_vars: np.nda
         return np.array([_critical_point(phi, 1.0)])
     lengths = CRITICAL_LENGTHS
     shown = _meets_grid(np.array([_critical_point(phi, q) for q in lengths]), weight_vars, bias_vars)
-    finer = [np.geomspace(lengths[i], lengths[i + 1], FINER) for i in np.flatnonzero(shown)]
+    finer = [np.geomspace(lengths[i], lengths[i + 1], 2 + FINER // shown.sum()) for i in np.flatnonzero(shown)]
     return np.array([_critical_point(phi, q) for q in np.unique(np.concatenate([lengths, *finer]))])
 
 
@@ -104,10 +104,11 @@ def plot_phase_diagram(diagram: PhaseDiagram) -> Figure:
         diagram.weight_vars, diagram.bias_vars, diagram.chi_1, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest"
     )
     _draw_critical_points(axes, diagram)
-    lengths = np.where(np.isfinite(diagram.correlation_length), diagram.correlation_length, np.nan)
-    axes.contour(diagram.weight_vars, diagram.bias_vars, lengths, levels=LENGTHS, colors=GREYS, linewidths=0.9)
+    rates = 1 / diagram.correlation_length  # 0 at criticality, beside which lengths are too steep to interpolate
+    levels = [1 / length for length in reversed(LENGTHS)]
+    axes.contour(diagram.weight_vars, diagram.bias_vars, rates, levels, colors=GREYS[::-1], linewidths=0.9)
     for length, grey in zip(LENGTHS, GREYS, strict=True):  # named in the legend: labels on both branches crowd
-        if (lengths <= length).any() and (lengths >= length).any():
+        if (rates >= 1 / length).any() and (rates <= 1 / length).any():
             axes.plot([], [], color=grey, linewidth=0.9, label=f"$\\xi_c$ = {length}")
     figure.colorbar(image, label="$\\chi_1$")
     axes.set(xlabel="weight variance $\\sigma_w^2$", ylabel="bias variance $\\sigma_b^2$")
