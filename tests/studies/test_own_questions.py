@@ -145,11 +145,17 @@ def test_a_study_that_judges_nothing_is_refused_before_anything_runs(small, outs
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
-def test_what_importing_a_study_raises_is_told_with_its_line(tmp_path, monkeypatch):
-    (tmp_path / "mistyped_study.py").write_text("import math\n\n\nBOUND = math.squrt(2)\n")
+@pytest.mark.parametrize(
+    "name, mistake, told",
+    [("BOUND", "BOUND = math.squrt(2)", "has no attribute 'squrt'"), ("scipyy", "import scipyy", "named 'scipyy'")],
+)
+def test_what_importing_a_study_raises_is_told_with_its_line(tmp_path, monkeypatch, name, mistake, told):
+    (tmp_path / f"mistyped_{name}").mkdir()
+    file = tmp_path / f"mistyped_{name}" / "study.py"
+    file.write_text(f"import math\n\n\n{mistake}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InvalidValue, match=f"has no attribute 'squrt'.* at {tmp_path}/mistyped_study.py:4"):
-        study_from({"_target_": "mistyped_study.Study"})
+    with pytest.raises(InvalidValue, match=f"{told}.* at {file}:4"):
+        study_from({"_target_": f"mistyped_{name}.study.Study"})
 
 
 def test_the_report_goes_on_without_a_study_that_is_none(small, outside, tmp_path, capsys):

@@ -22,7 +22,8 @@ def study_from(settings: Mapping[str, Any]) -> Study:
     arguments = dict(settings)
     target = arguments.pop("_target_", None)
     try:
-        kind = pkgutil.resolve_name(str(target))
+        # With the colon an ImportError inside the module is raised, where without one the module is called missing.
+        kind = pkgutil.resolve_name(":".join(str(target).rsplit(".", 1)))
     except Exception as error:  # whatever importing the user's module raises
         accepted = f"a class that can be imported here ({error}{in_own_code(error)})"
         raise InvalidValue("study._target_", target, accepted) from error
