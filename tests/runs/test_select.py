@@ -63,6 +63,31 @@ def test_a_setting_differs_among_the_runs_that_have_it():
     assert differing(settings) == ["seed"]
 
 
+@pytest.mark.parametrize(
+    "before, now, found",
+    [
+        ({"optimizer": {"_target_": "SGD"}}, {"optimizer": {"_target_": "SGD", "decay": 1}}, ["optimizer.decay"]),
+        ({"optimizer": {"_target_": "SGD"}}, {"optimizer": {"_target_": "Adam", "eps": 1}}, ["optimizer"]),
+        ({"schedule": {}}, {"schedule": {"_target_": "StepLR", "gamma": 1}}, ["schedule"]),
+        ({"trainer": {"max_steps": 5}}, {"trainer": {"max_steps": 5, "clip": 1}}, ["trainer.clip"]),
+        ({"callbacks": {}}, {"callbacks": {"ntk": {"_target_": "NTK", "probe": {"size": 1}}}}, ["callbacks"]),
+        ({"data": {"source": "mnist"}}, {"data": {"source": "mnist", "path": "x"}}, ["data.path"]),
+        ({"data": {"source": "mnist"}}, {"data": {"source": "arrays", "path": "x"}}, ["data.source"]),
+    ],
+)
+def test_a_key_that_some_runs_lack_differs_where_their_group_is_the_same(before, now, found):
+    assert differing([flatten(before), flatten(now)]) == found
+    assert differing([{"seed": 3}, flatten(now)]) == []  # a job that has not begun
+
+
+def test_the_schedule_that_is_none_is_a_choice():
+    runs = [
+        Entry(Path("0"), flatten({"schedule": {}})),
+        Entry(Path("1"), flatten({"schedule": {"_target_": "StepLR"}})),
+    ]
+    assert places(where(runs, ["schedule=constant"])) == [0] and places(where(runs, ["schedule=step"])) == [1]
+
+
 CONF = Path(__file__).parents[2] / "conf"
 CHOICES = [
     path

@@ -165,6 +165,8 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key == "name" or key not in WITHOUT_EFFECT:
             flat.update(_flat(str(key), value))
+    if config.get("schedule") == {}:
+        flat["schedule"] = "constant"  # which is no object
     if flat.get("optimizer") == "sgd" and flat.get("optimizer.momentum"):
         flat["optimizer"] = "momentum"
     for group, choice in (("init", "init.scheme"), ("data", "data.source")):

@@ -1,5 +1,6 @@
 """Which runs are shown, in which order, and what is shown of them."""
 
+import itertools
 import operator
 import re
 from collections import Counter
@@ -22,21 +23,42 @@ OPERATORS = {
 }
 EQUALITIES = ("=", "!=")
 GROUPS = {"init.scheme": "init", "data.source": "data"}  # settings that are the name of their group's choice
+CHOICE_OF = {group: key for key, group in GROUPS.items()}
 ALSO = {"learning_rate": "optimizer.lr"}  # as the files of ensembles and the report's tables call a setting
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)((?![=<>!]).*)")
 
 
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys that have two values or more among the runs that have them at all, in the configuration's order.
+    """Keys that have two values or more, or that a run lacks whose group is the same choice, as they were found.
 
     >>> differing([{"width": 8, "seed": 0, "kernel": 3}, {"width": 8.0, "seed": 1}])
     ['seed']
+    >>> sgd = {"optimizer": "sgd", "callbacks": ""}
+    >>> differing([sgd, sgd | {"optimizer.weight_decay": 0.01}])
+    ['optimizer.weight_decay']
+    >>> differing([sgd, {"optimizer": "adam", "optimizer.eps": 1e-8, "callbacks": ""}])
+    ['optimizer']
     """
     values: dict[str, set[str]] = {}
     for one in settings:
         for key, value in one.items():
             values.setdefault(key, set()).add(repr(_sortable(value)))
-    return [key for key, distinct in values.items() if len(distinct) > 1]
+    return [key for key, distinct in values.items() if len(distinct) > 1 or _is_lacked(key, settings)]
+
+
+def _is_lacked(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run could have had it: all groups that it is in are what they are in a run that has it."""
+    lacking = [one for one in settings if key not in one and "callbacks" in one]  # else only what a job was given
+    if "." not in key or not lacking:
+        return False
+    having = {_choices(key, one) for one in settings if key in one}
+    return any(_choices(key, one) in having for one in lacking)
+
+
+def _choices(key: str, settings: Mapping[str, Any]) -> str:
+    """What each of the groups around a key is."""
+    groups = itertools.accumulate(key.split(".")[:-1], "{}.{}".format)
+    return repr([settings.get(CHOICE_OF.get(group, group)) for group in groups])
 
 
 def differing_settings(entries: Sequence[Entry]) -> list[str]:
