@@ -91,6 +91,7 @@ def test_a_copy_counts_once(drift, tmp_path):
         ("data.seed=7", "data.seed"),
         ("trainer.max_steps=100", "max_steps"),
         ("init.coupled=true", "coupled"),
+        ("schedule=cosine", "schedule"),
     ],
 )
 def test_another_setting_is_judged_by_itself(drift, tmp_path, setting, label):
@@ -112,6 +113,18 @@ class OfAnyPanel(Study):
 
     def claims(self, table):
         return []
+
+
+def test_all_that_differs_beside_its_group_is_named(composed):
+    """Else a reader would think that a difference is due to the one that is."""
+    own = ("schedule=cosine", "+optimizer.weight_decay=0.001", "+loss.label_smoothing=0.1")
+    runs = [Run(None, composed(f"seed={seed}", *settings), {}) for seed in range(3) for settings in ((), own)]
+    name_differences(runs)
+    labels = [where.split(" ", 2)[2] for where, part in OfAnyPanel().panels(OfAnyPanel().table(runs))]
+    assert labels == [
+        "label_smoothing=0.1 weight_decay=0.001 schedule=cosine",
+        "label_smoothing=none weight_decay=none schedule=constant",
+    ]
 
 
 @pytest.mark.parametrize("setting", ["model.width=512", "model.depth=6", "init=orthogonal"])

@@ -30,9 +30,10 @@ def newest_of_each(runs: Sequence[Run]) -> list[Run]:
 def name_differences(runs: Sequence[Run]) -> None:
     """Put into `differing` of each run its settings that are not the same in all of them."""
     settings = [_settings(run) | _own_batches(run) for run in runs]
-    keys = {key for one in settings for key in one} - IN_COLUMNS
+    keys = {key for one in settings for key in one if not key.endswith("._partial_")} - IN_COLUMNS
     differing = [key for key in keys if len({one.get(key, "none") for one in settings}) > 1]
-    differing.sort(key=lambda key: (key.startswith("callbacks."), key))  # which often repeat another setting
+    # Callbacks last, which often repeat another setting; of each group its choice first.
+    differing.sort(key=lambda key: (key.startswith("callbacks."), key.replace("_target_", "")))
     for run, own in zip(runs, settings, strict=True):
         run.differing = {key: own.get(key, "none") for key in differing}
 
@@ -49,6 +50,8 @@ def _settings(run: Run) -> dict[str, str]:
         for group, inner in run.identity.items()
         for key, value in _flat(group, inner)
     }
+    if run.get("schedule") == {}:
+        flat["schedule._target_"] = "constant"
     if flat.get("ensemble.shared_batches") == "True":  # as in runs alone
         del flat["ensemble.shared_batches"]
     if flat.get("optimizer.lr_fraction", "none") != "none":

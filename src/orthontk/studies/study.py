@@ -13,6 +13,8 @@ from orthontk.figures.panels import PanelFigure
 from orthontk.report.apart import OWN
 from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
+from orthontk.run.same_settings import DECIDES
+from orthontk.runs.collect import CHOICES
 
 # One value for each width, and for each another, is a way to scale networks: η ∝ 1/n, inputs of n features.
 WITH_WIDTH = ("optimizer.lr", "data.shape")
@@ -76,12 +78,13 @@ class Study(ABC):
         """`names`, the data where there are several, and settings that differ where all of these are the same."""
         left_out = {*names, *self.AXES, *axes}
         several = "data" in table and "data" not in names and table["data"].nunique(dropna=False) > 1
-        found = [*names, *(["data"] if several else [])]
+        known = [*names, *(["data"] if several else [])]
+        found = list(known)
         for name in table:
             is_setting = "." in name or name in OF_NETWORKS
             if is_setting and name not in left_out and not _follows(table, name, found):
                 found.append(name)
-        return found
+        return found + [key for key in table if key not in left_out and _is_telling(table, key, found, known)]
 
     def panels(self, table: pd.DataFrame, *across: str) -> Iterator[tuple[str, pd.DataFrame]]:
         """The table in parts that are judged by themselves, with what they are.
@@ -111,12 +114,26 @@ class Study(ABC):
             return self.describe(name, value)
         key = name.removesuffix("._target_")
         short = key if key == "data.seed" else key.rpartition(".")[2]  # `seed` alone is another one
-        return f"{short}={value.rpartition('.')[2] if key != name else value}"
+        if key != name:
+            value = value.rpartition(".")[2]
+            value = CHOICES.get(value, value)
+        return f"{short}={value}"
 
     @staticmethod
     def describe(name: str, value: Any) -> str:
         letter = {"depth": "L=", "width": "n="}.get(name, "")
         return f"{letter}{value}"
+
+
+def _is_telling(table: pd.DataFrame, name: str, found: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether a setting that goes with `found` is named all the same, as a difference may be due to it.
+
+    What is decided by the columns `known` or by its group's choice says nothing more.
+    """
+    if "." not in name or name in found or name.startswith("callbacks.") or not _given(table, name, found):
+        return False
+    deciding = [f"{name.rpartition('.')[0]}._target_", *(key for key, decided in DECIDES.items() if name in decided)]
+    return not _follows(table, name, [*known, *(key for key in deciding if key in table and key != name)])
 
 
 def _follows(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
