@@ -27,3 +27,10 @@ def test_the_closing_table_explains_what_it_shows(tmp_path, capsys, name):
     show_ensemble(tmp_path)
     printed = capsys.readouterr().out
     assert "standard error" in printed and ("minibatch" in printed) == (name == "train/loss")
+
+
+def test_the_closing_table_has_the_kernels_change_where_it_was_measured(tmp_path, capsys):
+    for measured in ({"ntk/change": 0.25}, {}):
+        write_ensemble_summary(tmp_path, [REPLICA | measured], {}, 1.0)
+        show_ensemble(tmp_path)
+        assert ("NTK" in capsys.readouterr().out) == bool(measured)

@@ -40,6 +40,17 @@ def test_a_column_asked_for_twice_is_there_once(capsys, extra, further):
     assert len(heading) == len(set(heading))
 
 
+def test_a_learning_rate_that_was_found_is_rounded_where_it_is_shown(capsys):
+    found = [
+        Entry(entry.directory, entry.values | {"optimizer.lr": rate, "optimizer.lr_fraction": 0.5})
+        for entry, rate in zip(ENTRIES, (0.27208028494032965, 0.1), strict=True)
+    ]
+    titles, rows, _ = shown(capsys, found)
+    assert rows[0][titles.index("lr")] == "0.2721"
+    write_csv(found)
+    assert "0.27208028494032965" in capsys.readouterr().out
+
+
 def test_the_number_of_replicas_is_there_once(capsys):
     replicas = [Entry(entry.directory, entry.values | {"replicas": 3}) for entry in ENTRIES]
     titles, rows, _ = shown(capsys, replicas, ["replicas"])

@@ -15,7 +15,13 @@ from orthontk.run.settings import naming
 from orthontk.run.summary import read_summary
 from orthontk.terminal import console as open_console
 
-SHOWN = {"train/tau": "train τ", "test/tau": "test τ", "train/loss": "train loss", "test/accuracy": "test accuracy"}
+SHOWN = {
+    "train/tau": "train τ",
+    "test/tau": "test τ",
+    "train/loss": "train loss",
+    "test/accuracy": "test accuracy",
+    "ntk/change": "NTK change",
+}
 
 
 def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds: float) -> None:

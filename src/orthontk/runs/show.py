@@ -104,6 +104,8 @@ def _cell(entry: Entry, key: str) -> str:
         return tau(entry.values.get(key), censored, several="replicas" in entry.values)
     if key not in entry.values:
         return ""
+    if key == "optimizer.lr" and entry.values.get("optimizer.lr_fraction") is not None:
+        return number(entry.values[key])  # which was found, and is not given back
     if "/" not in key:
         return plain(entry.values[key])
     return "not finite" if entry.values[key] is None else number(entry.values[key])
