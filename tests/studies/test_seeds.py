@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
+from orthontk.checks import InvalidValue
 from orthontk.grids import SCALES, grids_at_scale
 from orthontk.identity import register_resolvers
 from orthontk.report.apart import name_differences
@@ -125,6 +126,19 @@ def test_all_that_differs_beside_its_group_is_named(composed):
         "label_smoothing=0.1 weight_decay=0.001 schedule=cosine",
         "label_smoothing=none weight_decay=none schedule=constant",
     ]
+
+
+def test_a_setting_that_is_an_axis_has_a_column_though_it_is_the_same_in_all_runs(composed):
+    runs = [Run(None, composed(f"seed={seed}", "optimizer.lr=3"), {}) for seed in range(2)]
+    study = OfAnyPanel()
+    study.AXES = ("init", "optimizer.lr")
+    name_differences(runs, study.AXES)
+    assert list(study.table_with_axes(runs)["optimizer.lr"]) == ["3", "3"]
+    study.AXES = ("init", "learning_rate")
+    with pytest.raises(InvalidValue, match=r"AXES=learning_rate: expected a dotted key or .* family, init, "):
+        study.table_with_axes(runs)
+    with pytest.raises(InvalidValue, match=r"AXES=optimiser\.lr: expected a key in one of .*optimizer, "):
+        name_differences(runs, ("optimiser.lr",))
 
 
 @pytest.mark.parametrize("setting", ["model.width=512", "model.depth=6", "init=orthogonal"])

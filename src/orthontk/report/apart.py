@@ -1,9 +1,10 @@
 """What tells the runs of a study apart beyond the columns of its table, so that nothing but seeds counts as seeds."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from orthontk.checks import InvalidValue
 from orthontk.report.gather import Run
 
 # What every table has columns for already.
@@ -27,13 +28,26 @@ def newest_of_each(runs: Sequence[Run]) -> list[Run]:
     return sorted(newest.values(), key=lambda run: run.directory)
 
 
-def name_differences(runs: Sequence[Run]) -> None:
-    """Put into `differing` of each run its settings that are not the same in all of them."""
+def name_differences(runs: Sequence[Run], axes: Iterable[str] = ()) -> None:
+    """Put into `differing` of each run its settings that are not the same in all of them.
+
+    Args:
+        axes: the settings, by dotted key, that are there even if they are the same.
+
+    Raises:
+        InvalidValue: no run has the group of one of `axes`.
+    """
+    axes = [axis for axis in axes if "." in axis]
+    groups = dict.fromkeys(group for run in runs for group in run.config)
+    for axis in axes:
+        if axis.partition(".")[0] not in groups:
+            raise InvalidValue("AXES", axis, f"a key in one of {', '.join(groups)}")
     settings = [_settings(run) | _own_batches(run) for run in runs]
     keys = {key for one in settings for key in one if not key.endswith("._partial_")} - IN_COLUMNS
     differing = [key for key in keys if len({one.get(key, "none") for one in settings}) > 1]
     # Callbacks last, which often repeat another setting; of each group its choice first.
     differing.sort(key=lambda key: (key.startswith("callbacks."), key.replace("_target_", "")))
+    differing += [axis for axis in axes if axis not in differing]
     for run, own in zip(runs, settings, strict=True):
         run.differing = {key: own.get(key, "none") for key in differing}
 

@@ -164,8 +164,8 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     _require_one_study(runs)
     study = study_from(runs[0].get("study"))
     trainings = newest_of_each(trainings_of(runs))
-    name_differences(trainings)
-    table = study.table(trainings)
+    name_differences(trainings, study.AXES)
+    table = study.table_with_axes(trainings)
     sources = sorted({str(run.get("data.source")) for run in runs})
     data = ", ".join(EMBEDDED.get(source, source) for source in sources)
     if "mnist_5k" in sources and type(study).__module__.startswith("orthontk."):

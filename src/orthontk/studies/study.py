@@ -46,6 +46,18 @@ class Study(ABC):
             runs: finished ones; each replica of an ensemble is one, with its own settings and rows.
         """
 
+    def table_with_axes(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """The `table` of runs, if it has a column for each of `AXES`.
+
+        Raises:
+            InvalidValue: it has none for one that is no setting by its dotted key.
+        """
+        table = self.table(runs)
+        for axis in self.AXES:
+            if "." not in axis and axis not in table and not table.empty:
+                raise InvalidValue("AXES", axis, f"a dotted key or one of the table's columns {', '.join(table)}")
+        return table
+
     @abstractmethod
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         """What follows from the table."""
