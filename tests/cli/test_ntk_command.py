@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from orthontk.csv_rows import read_rows
 from orthontk.data import TensorDataModule
 from orthontk.data.normalize import channel_statistics
 from orthontk.kernels.kernel_series import KernelSeries
+from orthontk.loggers import read_metrics
 from orthontk.probe import Probes, read_inputs
 
 
@@ -46,6 +48,21 @@ def test_same_kernels_as_while_training(run, recompute):
     assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
     for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
         assert torch.equal(now, then)
+
+
+@pytest.mark.parametrize("model", ["Random", "Normalized"])
+def test_same_kernels_of_a_network_that_trains_in_another_mode(model, small, recompute, monkeypatch):
+    """Dropout and BatchNorm: kernels are those of evaluation mode, and training does not notice."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "ensemble")
+    own = f"model._target_=own_models.{model}", "checkpoint.keep=all"
+    run = small(*own, "callbacks.ntk.steps=2").run_directory
+    assert recompute(run, "--probe-size", 10)[0] == 0
+    recorded, computed = (KernelSeries.read(run / f"{name}.safetensors") for name in ("ntk", "ntk-recomputed"))
+    assert len(computed.kernels) == 3
+    assert all(map(torch.equal, computed.kernels, recorded.kernels[1:]))
+    without = small(*own, "callbacks.ntk.steps=[]", "callbacks.weights.steps=[]").run_directory
+    losses, alone = ([row.get("train/loss") for row in read_metrics(of / "metrics.csv")] for of in (run, without))
+    assert losses == alone and None not in losses[:-1]
 
 
 @pytest.mark.parametrize("made", ["run", "ensemble"])

@@ -128,17 +128,20 @@ def test_what_is_measured_after_the_fit_is_measured_where_the_data_are():
     assert module.device.type == "meta" and module.layer.weight.is_meta
 
 
-def test_buffers_that_a_forward_pass_writes_to_are_the_trainings(tmp_path, seeded):
+def test_buffers_and_modes_are_the_trainings(tmp_path, seeded):
     """Spectral normalization iterates with every pass in training mode: one more would train another network."""
     layer = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 4))
-    module = SimpleNamespace(network=torch.nn.Sequential(layer, torch.nn.Tanh(), torch.nn.Linear(4, 2)))
+    frozen = torch.nn.BatchNorm1d(4).eval()
+    dropping = torch.nn.Sequential(layer, frozen, torch.nn.Dropout(0.5))
+    module = SimpleNamespace(network=torch.nn.Sequential(dropping, torch.nn.Tanh(), torch.nn.Linear(4, 2)))
     recorder = NTKRecorder()
     recorder.x, recorder.y = torch.eye(4), torch.tensor([0, 1, 0, 1])
     recorder.series = KernelSeries(tmp_path / "ntk.safetensors", {}, {})
     before = {name: value.clone() for name, value in module.network.state_dict().items()}
     recorder.measure(SimpleNamespace(loggers=[], is_global_zero=True, callback_metrics={}), module, 0)
     assert all(torch.equal(value, before[name]) for name, value in module.network.state_dict().items())
-    assert torch.equal(recorder.series.kernels[0], empirical_ntk(module.network, recorder.x))
+    assert [part for part in module.network.modules() if not part.training] == [frozen]
+    assert torch.equal(recorder.series.kernels[0], empirical_ntk(module.network.eval(), recorder.x))
 
 
 def test_a_series_of_which_nothing_is_kept_has_no_file(tmp_path):

@@ -18,6 +18,7 @@ from orthontk.kernels import empirical_ntk
 from orthontk.regression import kernel_regression
 from orthontk.run.directory import KERNEL_REGRESSION
 from orthontk.training.metrics import log_metrics
+from orthontk.training.module import evaluating
 
 KERNELS = ("infinite_ntk", "nngp", "empirical_ntk")
 LARGEST = 20_000  # training inputs: a kernel in float64 then takes 3.2 GB, and its eigenvectors as much again
@@ -81,7 +82,8 @@ class KernelRegression(ScheduledCallback):
 
 
 def _empirical(module: pl.LightningModule, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    kernels = [empirical_ntk(module.network, *inputs, outputs="trace") for inputs in ((train,), (test, train))]
+    with evaluating(module.network):
+        kernels = [empirical_ntk(module.network, *inputs, outputs="trace") for inputs in ((train,), (test, train))]
     return kernels[0], kernels[1]
 
 

@@ -18,6 +18,7 @@ from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.outputs import outputs_of
 from orthontk.kernels.problem import OUTPUTS
 from orthontk.training.metrics import log_metrics
+from orthontk.training.module import evaluating
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
 METRICS = tuple(f"ntk/{name}" for name in MEASURES)
@@ -26,7 +27,8 @@ METRICS = tuple(f"ntk/{name}" for name in MEASURES)
 class NTKRecorder(RecordingCallback):
     """Computes Θ_t on a class-balanced probe, logs `ntk/*` and writes `ntk.safetensors` in the run directory.
 
-    Training is untouched: no random number is drawn and no gradient, mode or buffer of the network changes.
+    Θ_t is that of the network in evaluation mode: no Dropout, and BatchNorm by its running statistics. Training is
+    untouched: no random number is drawn and no gradient, mode or buffer of the network changes.
 
     Args:
         probe_size: N, inputs of the probe, drawn by the data's seed.
@@ -84,8 +86,9 @@ class NTKRecorder(RecordingCallback):
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        diverged = not outputs_of(module.network, self.x).isfinite().all()
-        metrics = dict.fromkeys(METRICS, math.nan) if diverged else self._record(trainer, module, step)
+        with evaluating(module.network):
+            diverged = not outputs_of(module.network, self.x).isfinite().all()
+            metrics = dict.fromkeys(METRICS, math.nan) if diverged else self._record(trainer, module, step)
         metrics["time/ntk"] = time.perf_counter() - start
         log_metrics(trainer, metrics, step)
 

@@ -192,10 +192,12 @@ class TrainingModule(pl.LightningModule):
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and back in its own after."""
-    before = network.training
+    """The network in evaluation mode, and each of its modules back in its own after: one may be frozen."""
+    before = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         yield
     finally:
-        network.train(before)
+        network.train(before[0][1])
+        for module, training in before:
+            module.training = training
