@@ -1,5 +1,7 @@
 """Errors that come from elsewhere, such as a user's own files, in one line that says where to look."""
 
+from pathlib import Path
+
 import pytest
 
 from orthontk.meanfield.__main__ import main as meanfield
@@ -40,6 +42,16 @@ def test_a_target_that_cannot_be_imported(small, modules):
 def test_a_scheme_of_another_shape(small, modules):
     refused = small("init.scheme={_target_:own_scheme.flat,_partial_:true}")
     assert_says(refused, "init.scheme=own_scheme.flat: expected weights of shape (8, ", "not shape (2, 3)")
+
+
+@pytest.mark.parametrize("model", ["Random", "Normalized"])
+def test_a_network_whose_training_its_kernel_does_not_tell(model, small, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "ensemble")
+    own = f"model._target_=own_models.{model}", "data.batch_size=full", "callbacks.ntk.steps=[]"
+    predicted = small(*own, "callbacks=[ntk,prediction]", "callbacks.prediction.test_size=20")
+    assert_says(predicted, "callbacks.prediction.kernel=full: expected a network without Dropout or BatchNorm")
+    rate = small(*own, "callbacks=[ntk,largest_stable_rate]")
+    assert_says(rate, "callbacks.largest_stable_rate._target_=LargestStableRate: expected another callback, as ")
 
 
 def test_a_name_that_is_no_folder(small):

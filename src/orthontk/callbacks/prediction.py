@@ -18,6 +18,7 @@ from orthontk.dynamics import CrossEntropyTraining, MSETraining
 from orthontk.inheritance import runs_as
 from orthontk.kernels import empirical_ntk
 from orthontk.kernels.outputs import outputs_of
+from orthontk.kernels.refusals import check_network
 from orthontk.training import OneHotMSE, TrainingModule
 from orthontk.training.heavy_ball import heavy_ball
 from orthontk.training.losses import is_mean_cross_entropy
@@ -111,7 +112,12 @@ class Prediction(RecordingCallback):
     def _predict(self, network: nn.Module, module: TrainingModule, steps: list[int]) -> dict[str, dict[int, Tensor]]:
         """Outputs (N, O) by split and step, in double precision: what training changes may be a small part of them."""
         train, test = (self.images[split].double() for split in ("train", "test"))
-        f0, test_f0 = outputs_of(network, train), outputs_of(network, test)
+        try:
+            check_network(network)  # BatchNorm has outputs in training mode, and no kernel
+            f0, test_f0 = outputs_of(network, train), outputs_of(network, test)
+        except InvalidValue as error:
+            accepted = f"a network without Dropout or BatchNorm for a prediction, not {error.name}={error.value}"
+            raise InvalidValue("callbacks.prediction.kernel", self.kernel, accepted) from error
         if self.kernel == "full":  # whose rows are the network's outputs, which no setting tells
             try:
                 self._require_rows(f0.numel())

@@ -30,8 +30,7 @@ class LargestStableRate(ScheduledCallback):
         try:
             rate_factor(module.loss, module.optimizer_factory, module.network)
         except InvalidValue as error:
-            accepted = f"another callback, as {error.name}={error.value} has no largest stable learning rate"
-            raise InvalidValue("_target_", type(self).__name__, accepted) from error
+            raise self._refused("_target_", error) from error
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         from orthontk.run.learning_rate import largest_stable_lr_of
@@ -42,5 +41,12 @@ class LargestStableRate(ScheduledCallback):
         key = json.dumps([settings, str(module.device), precision], sort_keys=True, default=str)
         if key not in self.known:
             optimizer = module.optimizer_factory
-            self.known[key] = largest_stable_lr_of(module.loss, optimizer, module.network, trainer.datamodule)
+            try:
+                self.known[key] = largest_stable_lr_of(module.loss, optimizer, module.network, trainer.datamodule)
+            except InvalidValue as error:  # such as Dropout
+                raise self._refused("callbacks.largest_stable_rate._target_", error) from error
         log_metrics(trainer, {"lr/largest_stable": self.known[key]}, step)
+
+    def _refused(self, key: str, error: InvalidValue) -> InvalidValue:
+        accepted = f"another callback, as {error.name}={error.value} has no largest stable learning rate"
+        return InvalidValue(key, type(self).__name__, accepted)
