@@ -115,8 +115,10 @@ def _describe_key(error: OmegaConfBaseException) -> str:
         parent, _, _ = str(error.full_key).rpartition(".")
         where = parent or "the configuration"
         accepted = f"no such key in {where}; expected one of {', '.join(there)}" if there else f"{where} has no keys"
-        target = str(error.parent_node.get("_target_") or "orthontk.")  # whose keys are all there
-        added = "" if target.startswith("orthontk.") else f"; +{error.full_key} adds it, if {target} takes it"
+        target = str(error.parent_node.get("_target_") or "orthontk.")
+        # Every key of our own classes is there, and `lr_fraction` is no argument of an optimizer.
+        may_take_it = not target.startswith("orthontk.") and error.full_key != "optimizer.lr_fraction"
+        added = f"; +{error.full_key} adds it, if {target} takes it" if may_take_it else ""
         return f"{error.full_key}: {accepted}{added}{_choices_with(str(error.full_key))}"
     if match := re.search(r"Error trying to access (\S+): node `(\S+)` is not a container", str(error)):
         return f"{match[2]}: expected settings, as {match[1]} is one of them"

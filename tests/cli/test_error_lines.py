@@ -36,6 +36,13 @@ SINGLE = {
         "optimizer.momentum: no such key in optimizer; expected one of lr, lr_fraction; +optimizer.momentum adds it, "
         "if torch.optim.SGD takes it; optimizer=momentum has it"
     ),
+    "optimizer=adam optimizer.lr_fraction=0.5": (
+        "optimizer.lr_fraction: no such key in optimizer; expected one of lr, betas, eps; optimizer=momentum or sgd has"
+    ),
+    "optimizer.lr_fraction=0.5 +optimizer.weight_decay=0.1": (
+        "optimizer.lr_fraction=0.5: expected null with optimizer.weight_decay=0.1, as a largest stable learning rate "
+        "is known for sgd and momentum without weight decay"
+    ),
     "optimizer=adam optimizer._target_=torch.optim.SGD": (
         "optimizer.betas: no such key, as SGD does not take it; optimizer=adam has it: ~optimizer.betas leaves it out, "
         "~optimizer +optimizer._target_=torch.optim.SGD all that it has"

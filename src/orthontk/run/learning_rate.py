@@ -22,6 +22,7 @@ from orthontk.training.losses import is_mean_cross_entropy
 
 SAMPLE = 1000  # inputs that λ_max/N is estimated on for minibatches
 BATCH = 250  # inputs in one pass of the operator
+KNOWN = "sgd and momentum without weight decay or Nesterov's step, mse or cross_entropy, and deterministic networks"
 TOLERANCE = 1e-3  # of the eigenpair's residual, relative: the eigenvalue's error is at most that, and mostly its square
 
 
@@ -40,8 +41,8 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     sample of at least 1,000 inputs, class-balanced where the classes are large enough.
 
     Raises:
-        InvalidValue: Adam and others that no such rate is known of, another loss, or a kernel that is zero or not
-            finite.
+        InvalidValue: Adam and others that no such rate is known of, weight decay, another loss, a network with Dropout
+            or BatchNorm, or a kernel that is zero or not finite.
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     with naming("optimizer"):
@@ -49,7 +50,7 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     try:
         largest = largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:
-        accepted = f"null, as {error.name}={error.value} has no largest stable learning rate"
+        accepted = f"null with {error.name}={error.value}, as a largest stable learning rate is known for {KNOWN} only"
         raise InvalidValue("optimizer.lr_fraction", fraction, accepted) from error
     if not math.isfinite(largest):
         kernel = "zero" if largest == math.inf else "not finite"
