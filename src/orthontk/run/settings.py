@@ -156,14 +156,18 @@ def _raise_named(key: str, error: BaseException, given: Collection[str] | None, 
 
 
 def _source(key: str, name: str) -> str:
-    """The choice that a key comes from which was not typed, where another `_target_` was, and how to do without it."""
+    """The choice that a key comes from which was not typed, where another `_target_` was, and how to do without it.
+
+    Of a choice that is left out as a whole nothing can be replaced: what else was typed has to be added.
+    """
     if not HydraConfig.initialized():
         return ""
     typed = dict(override.lstrip("+").partition("=")[::2] for override in HydraConfig.get().overrides.task)
     choice, target = HydraConfig.get().runtime.choices.get(key), typed.get(f"{key}._target_")
     if None in (choice, target) or f"{key}.{name}" in typed:
         return ""
-    return f"; {key}={choice} has it: ~{key}.{name} leaves it out, ~{key} +{key}._target_={target} all that it has"
+    added = " ".join(f"+{each}={value}" for each, value in typed.items() if each.startswith(f"{key}."))
+    return f"; {key}={choice} has it: ~{key}.{name} leaves it out, ~{key} {added} all that it has"
 
 
 def _arguments(taker: str, target: str | None) -> list[str]:
