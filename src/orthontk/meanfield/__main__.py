@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.phase_diagram is None:
             _print_setting(options)
         else:
+            _require_activation_alone(options)
             _draw_phase_diagram(options.activation, _image(options.phase_diagram))
     except InvalidValue as refusal:
         option = OPTIONS.get(refusal.name, refusal.name)
@@ -67,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
         help="draw chi_1 and xi_c over both variances instead; FILE.csv has q*, too",
     )
     return parser
+
+
+def _require_activation_alone(options: argparse.Namespace) -> None:
+    """Refuse to draw a phase diagram of a setting: it is that of all variances."""
+    parser = _parser()
+    for name, value in vars(options).items():
+        if name not in ("activation", "phase_diagram") and value != parser.get_default(name):
+            accepted = f"without --{name.replace('_', '-')}, as it shows every setting of an activation"
+            raise InvalidValue("--phase-diagram", options.phase_diagram, accepted)
 
 
 def _image(path: Path) -> Path:
