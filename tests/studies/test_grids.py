@@ -91,6 +91,15 @@ def test_a_job_that_two_grids_share_runs_once():
     assert jobs_of([{"a": "1,2"}, {"a": "2,3"}], parsed) == [["a=1"]]
 
 
+def test_a_single_run_says_that_it_leaves_out_the_grid(train, monkeypatch):
+    small = "experiment=depth_fluctuation", "callbacks.kernel_fluctuation.draws=2", "model.depth=2", "logger=csv"
+    said = "experiment=depth_fluctuation has a grid of jobs"
+    assert said in train(*small).out
+    assert said not in train(*small, "seed=1", "hydra.sweeper.grids=null").out
+    monkeypatch.setenv("WANDB_SWEEP_ID", "a sweep's own grid")
+    assert said not in train(*small, "seed=2").out
+
+
 @pytest.mark.parametrize("argument", ["experiment=kernel_drift,lazy_sgd", "scale=quick,paper"])
 def test_several_presets_at_once_are_refused(train, argument):
     result = train("-m", "experiment=kernel_drift", argument)

@@ -91,8 +91,18 @@ def _check_study(config: DictConfig) -> None:
         study_from(study_settings(config))
 
 
+@rank_zero_only
+def _say_whose_grid_is_not_run() -> None:
+    """A preset's grid is that of a multirun; an agent of W&B makes single runs of a grid of its own."""
+    hydra = HydraConfig.get()
+    preset = hydra.runtime.choices.get("experiment")
+    if preset and hydra.sweeper.get("grids") and not _is_one_of_many() and SWEEP_ID not in os.environ:
+        print(f"experiment={preset} has a grid of jobs, of which this single run takes nothing: -m runs it")
+
+
 def _carry_out(config: DictConfig, directory: RunDirectory) -> None:
     start = time.perf_counter()
+    _say_whose_grid_is_not_run()
     config.model = resolved_model(config.model)
     if config.resume not in ("auto", "never"):
         config.resume = absolute(config.resume)  # which the current folder is no part of
