@@ -94,6 +94,8 @@ def _check_shared(config: DictConfig, replicas: Sequence[Replica]) -> None:
     alike = _shared_settings(config)
     for replica in (replicas[0], replicas[-1]):
         for key, value in (("seed", replica.seed), ("optimizer.lr", replica.learning_rate)):
+            if value == OmegaConf.select(config, key):
+                continue
             own = copy.deepcopy(config)
             OmegaConf.update(own, key, value)
             if found := first_difference(alike, _shared_settings(own)):

@@ -210,13 +210,14 @@ class Recorder(TorchFunctionMode):
     def note_merged(self, result: Tensor, batch: Tensor) -> None:
         """Notes that `result` is `batch`, if that is one, with all axes but the last merged into one."""
         positions_merged = result.dim() == 2 < batch.dim() and result.shape[1] == batch.shape[-1]
-        if positions_merged and self._has_examples(batch):
+        if positions_merged and self._has_examples(batch) and not result.is_inference():  # which has no version
             self.merged[id(result)] = result, result._version
 
     def unmerged(self, tensor: Tensor) -> Tensor | None:
         """What was merged to `tensor`, (N·P, features), as (N, P, features); None for any other tensor."""
-        _, version = self.merged.get(id(tensor), (None, None))
-        return tensor.unflatten(0, (self.examples, -1)) if tensor._version == version else None
+        if (found := self.merged.get(id(tensor))) is None or tensor._version != found[1]:
+            return None
+        return tensor.unflatten(0, (self.examples, -1))
 
     def _has_examples(self, tensor: Tensor) -> bool:
         of_parameters = id(tensor) in self.references or id(tensor) in self.of_parameters
