@@ -32,6 +32,8 @@ def empirical_ntk(
 ) -> Tensor:
     """Θ(x,x')ₐᵦ = Σ_θ ∂fₐ(x)/∂θ · ∂fᵦ(x')/∂θ over the parameters with `requires_grad`.
 
+    A complex parameter counts as two, its real and its imaginary part.
+
     Under `torch.distributed` every rank has to call it, with the same arguments; they share the work.
 
     Of known layers no Jacobian of the whole network is ever formed. Of parameters that weights are computed from

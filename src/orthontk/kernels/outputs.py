@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from orthontk.kernels.parameters import stand_ins
+from orthontk.kernels.parameters import in_type, stand_ins
 from orthontk.kernels.undisturbed import undisturbed
 
 
@@ -23,6 +23,5 @@ def outputs_of(net: nn.Module, x: Tensor, chunk: int = 1000) -> Tensor:
     """
     with undisturbed(net, x.device), torch.no_grad():
         tensors = stand_ins(net)
-        dtype = next(net.parameters()).dtype
-        x = x.to(dtype) if x.is_floating_point() else x
+        x = in_type(x, next(net.parameters()).dtype.to_real())
         return torch.cat([tensors.call(net, part) for part in x.split(chunk)])

@@ -14,9 +14,11 @@ class StandIns:
     """What `torch.func.functional_call` puts in place of a network's tensors.
 
     Attributes:
-        trainable: by name, leaves that require gradients; tied parameters appear once.
+        trainable: by name, leaves that require gradients; tied parameters appear once. All are real: a complex one is
+            there as its real and imaginary parts, along an axis of its own at the end.
         fixed: parameters that do not require gradients.
         buffers: every pass gets copies, so that what one writes to them reaches no other.
+        complex_names: of the trainable ones that the network knows as complex.
         places: each place in the network where a tensor is, and the name that it has here.
         cast: the type that some of the network's tensors were cast to; None where all had it.
     """
@@ -24,6 +26,7 @@ class StandIns:
     trainable: dict[str, Tensor]
     fixed: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    complex_names: set[str]
     places: dict[str, str]
     cast: torch.dtype | None
 
@@ -39,6 +42,7 @@ class StandIns:
         """
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         values = self.trainable | self.fixed | buffers | (others or {})
+        values |= {name: torch.view_as_complex(values[name]) for name in self.complex_names}
         everywhere = {place: values[name] for place, name in self.places.items()}
         # A copy, as a layer that works in place may write to it: x is the caller's, or a leaf, where none may write.
         try:
@@ -61,14 +65,27 @@ def stand_ins(net: nn.Module, dtype: torch.dtype | None = None) -> StandIns:
     """Stand-ins of `dtype`, None the tensors' own, that share memory with the network's where the type is the same."""
 
     def cast(tensor: Tensor) -> Tensor:
-        return tensor.detach().to(dtype) if dtype and tensor.is_floating_point() else tensor.detach()
+        return in_type(tensor.detach(), dtype) if dtype else tensor.detach()
+
+    def leaf(parameter: Tensor) -> Tensor:
+        own = cast(parameter)
+        return (torch.view_as_real(own) if own.is_complex() else own).detach().requires_grad_()
 
     named = list(net.named_parameters())
-    trainable = {name: cast(p).detach().requires_grad_() for name, p in named if p.requires_grad and p.numel()}
+    trainable = {name: leaf(p) for name, p in named if p.requires_grad and p.numel()}
+    complex_names = {name for name, p in named if name in trainable and p.is_complex()}
     fixed = {name: cast(p) for name, p in named if name not in trainable}
     buffers = {name: cast(b) for name, b in net.named_buffers()}
-    own_types = {t.dtype for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()}
-    return StandIns(trainable, fixed, buffers, places_of(net), dtype if own_types - {dtype} else None)
+    tensors = (*net.parameters(), *net.buffers())
+    own_types = {t.dtype.to_real() for t in tensors if t.is_floating_point() or t.is_complex()}
+    return StandIns(trainable, fixed, buffers, complex_names, places_of(net), dtype if own_types - {dtype} else None)
+
+
+def in_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Floating-point numbers in `dtype`, complex ones in that of the same precision, others as they are."""
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex())
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def places_of(net: nn.Module) -> dict[str, str]:

@@ -10,7 +10,7 @@ from orthontk.kernels import ranks
 from orthontk.kernels.costs import Problem
 from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
-from orthontk.kernels.parameters import StandIns, stand_ins
+from orthontk.kernels.parameters import StandIns, in_type, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
 from orthontk.kernels.refusals import check_network, taking
 from orthontk.kernels.tile import computed_pairs
@@ -101,7 +101,7 @@ def prepare(
     if trainable is None:
         raise InvalidValue("net", type(net).__name__, "a network with parameters that require gradients")
     if dtype is None:
-        dtype = torch.promote_types(trainable.dtype, torch.float32)
+        dtype = torch.promote_types(trainable.dtype.to_real(), torch.float32)
     if dtype not in (torch.float32, torch.float64):
         raise InvalidValue("dtype", dtype, "torch.float32, torch.float64 or None")
     for name, x in ((inputs, x1), ("x2", x2)):
@@ -115,6 +115,6 @@ def prepare(
         if x is None:
             return None
         x = x.clone() if x.is_inference() else x.detach()
-        return x.to(trainable.device, dtype if x.is_floating_point() else x.dtype)
+        return in_type(x.to(trainable.device), dtype)
 
     return NTKProblem(net, stand_ins(net, dtype), cast(x1), cast(x2), outputs, limit, dtype, inputs=inputs)
