@@ -134,6 +134,12 @@ def test_a_network_with_a_forward_of_its_own_has_no_known_limit():
             infinite_kernels(network, torch.ones(2, 3))
 
 
+def test_nor_has_one_that_is_drawn_by_a_scheme_of_its_own():
+    module = training(FCN(3, 2, 4, 4))
+    module.config["init"] = {"scheme": {"_target_": "mine.signs.signs", "_partial_": True}}
+    assert not has_infinite_kernels(module)
+
+
 def test_nor_has_it_the_jacobian_of_its_base():
     JacobianSpectrum().check_module(training(SameFCN(3, 2, 4, 4)))
     hidden_jacobian(with_layer(CentredDense(4, 4)), torch.ones(3))  # which the layers themselves are asked for

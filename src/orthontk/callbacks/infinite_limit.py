@@ -14,7 +14,7 @@ from orthontk.training import TrainingModule
 def init_scheme(module: TrainingModule) -> str | None:
     """The scheme that the network was drawn by, if it is one of ours."""
     scheme = ((module.config or {}).get("init") or {}).get("scheme")
-    return scheme if scheme in SCHEMES else None
+    return scheme if isinstance(scheme, str) and scheme in SCHEMES else None
 
 
 def has_infinite_kernels(module: TrainingModule) -> bool:
