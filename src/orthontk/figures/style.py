@@ -18,6 +18,7 @@ from orthontk.files import replacing
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
 SKY, AMBER = "#56B4E9", "#E69F00"
+WINE, OLIVE, TEAL = "#882255", "#999933", "#44AA99"  # Tol's, of which the same is true
 GREY = "#7F7F7F"  # of what only guides the eye
 STEPS = "step (updates made)"
 FEW_DECADES = 2.0  # over which there may be a single power of ten

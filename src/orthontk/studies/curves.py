@@ -1,23 +1,25 @@
 """How the studies draw: one colour for each initialization, means with intervals."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 
 from orthontk.figures.panels import Line, Series
-from orthontk.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE
+from orthontk.figures.style import AMBER, BLACK, BLUE, GREEN, OLIVE, ORANGE, PURPLE, TEAL, WINE
 from orthontk.report.statistics import bootstrap
 
 INTERVALS = "95 % intervals of the mean over seeds"
 
 
-class _Colours(dict):
-    """Black for an initialization from outside the package."""
-
-    def __missing__(self, init: str) -> str:
-        return BLACK
+COLOURS = {"gaussian": BLUE, "orthogonal": ORANGE, "delta_orthogonal": GREEN, "flat_orthogonal": PURPLE}
+OTHERS = (BLACK, AMBER, WINE, OLIVE, TEAL)  # of initializations from outside the package
 
 
-COLOURS = _Colours(gaussian=BLUE, orthogonal=ORANGE, delta_orthogonal=GREEN, flat_orthogonal=PURPLE)
+def colours_of(table: pd.DataFrame) -> dict[str, str]:
+    """A colour for each initialization in the table, the same in every figure for those of the package."""
+    own = sorted(set(table.init) - COLOURS.keys())
+    return COLOURS | dict(zip(own, cycle(OTHERS), strict=False))
 
 
 def mean_curve(table: pd.DataFrame, x: str, y: str, colour: str, name: str, line: Line = "-") -> Series:

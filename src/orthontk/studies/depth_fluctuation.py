@@ -10,7 +10,7 @@ from orthontk.report.claims import Claim, below, difference, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of, log_variance, relative_variance
 from orthontk.run.directory import NTK_DRAWS
-from orthontk.studies.curves import COLOURS
+from orthontk.studies.curves import colours_of
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
 
@@ -88,13 +88,13 @@ class DepthFluctuation(Study):
                 )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = []
+        panels, colours = [], colours_of(table)
         for where, part in self.panels(table):
             for label, measure in MEASURES.items():
                 series = [
                     found
                     for (init, width), own in part.groupby(["init", "width"], sort=True)
-                    if (found := _with_bars(own, measure, COLOURS[init], f"{init} n={width}")) is not None
+                    if (found := _with_bars(own, measure, colours[init], f"{init} n={width}")) is not None
                 ]
                 panels.append(Panel(where, Axis("depth/width L/n", "log"), Axis(label, "log"), series))
         return PanelFigure(panels, columns=2, intervals="95 % intervals over draws")

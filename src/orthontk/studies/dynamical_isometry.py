@@ -10,7 +10,7 @@ from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, difference, of_each_panel, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
-from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
 from orthontk.studies.initializations import paired
 from orthontk.studies.study import Study, by
 
@@ -99,15 +99,15 @@ class DynamicalIsometry(Study):
                 )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = []
+        panels, colours = [], colours_of(table)
         for where, part in self.panels(table):
             series, steps = [], [0, max(part.step.max(), 1)]
             for init, own in by(part, "init"):
-                series.append(mean_curve(own, "step", "spread", COLOURS[init], init))
+                series.append(mean_curve(own, "step", "spread", colours[init], init))
                 predicted = own.predicted.mean()
                 if np.isfinite(predicted):
                     name = f"{init}, mean field"
-                    series.append(Series(name, steps, [predicted, predicted], COLOURS[init], "--", width=0.8))
+                    series.append(Series(name, steps, [predicted, predicted], colours[init], "--", width=0.8))
             y = Axis("Var[σ²]/E[σ²]² of the Jacobian", "log")
             panels.append(Panel(where, Axis(STEPS, "symlog"), y, series))
         return PanelFigure(panels, columns=len(panels), intervals=INTERVALS)

@@ -14,7 +14,7 @@ from orthontk.report.claims import Claim, below, difference, not_judged, samenes
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
 from orthontk.run.directory import KERNEL_DRAWS
-from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
 from orthontk.studies.study import Study, by
 from orthontk.tensor_files import read_tensors
 
@@ -86,20 +86,21 @@ class KernelConvergence(Study):
             )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
+        colours = colours_of(table)
         panels = [
-            self._panel(f"{where}, {KERNELS[kernel]}", KERNELS[kernel], own)
+            self._panel(f"{where}, {KERNELS[kernel]}", KERNELS[kernel], own, colours)
             for where, part in self.panels(table, "init", "kernel")
             for kernel, own in part.groupby("kernel", sort=False)
         ]
         return PanelFigure(panels, columns=2, intervals=INTERVALS)
 
-    def _panel(self, title: str, kernel: str, part: pd.DataFrame) -> Panel:
+    def _panel(self, title: str, kernel: str, part: pd.DataFrame, colours: dict[str, str]) -> Panel:
         series = []
         for init, own in by(part, "init"):
             lines: dict[int, Line] = {own.averaged.max(): ":", 1: "-"}  # a single draw is a mean of itself
             for averaged, line in lines.items():
                 name = f"{init}, mean of {averaged:g} draws" if averaged > 1 else init
-                series.append(mean_curve(own[own.averaged == averaged], "width", "error", COLOURS[init], name, line))
+                series.append(mean_curve(own[own.averaged == averaged], "width", "error", colours[init], name, line))
         widths = np.array(sorted(part.width.unique()))
         first = part[(part.averaged == 1) & (part.width == widths[0])].error.mean()
         series.append(Series("slope −½", widths, first * (widths / widths[0]) ** -0.5, GREY, width=0.8))

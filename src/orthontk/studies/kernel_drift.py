@@ -10,7 +10,7 @@ from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, axis_of_sett
 from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged, of_each_panel, of_those_left
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
-from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
 from orthontk.studies.study import Study, by
 
 Statistic = Callable[..., np.ndarray]
@@ -139,11 +139,11 @@ class KernelDrift(Study):
         return widths, [layer[width] for layer in layers for width in widths]
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = []
+        panels, colours = [], colours_of(table)
         for where, part in self.panels(table, "init"):
             for names, quantities in (("NTK", ["NTK"]), ("weights", LAYERS)):
                 series = [
-                    mean_curve(own, "width", "change", COLOURS[init], f"{init}, {quantity}", LINES[quantity])
+                    mean_curve(own, "width", "change", colours[init], f"{init}, {quantity}", LINES[quantity])
                     for (quantity, init), own in part[part.quantity.isin(quantities)].groupby(["quantity", "init"])
                 ]
                 y = Axis(f"relative change of the {names}", "log")

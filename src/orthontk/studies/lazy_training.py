@@ -13,7 +13,7 @@ from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, Shrinking, of_each_panel, of_those_left, sameness
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
-from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
 from orthontk.studies.initializations import BASELINE, others
 from orthontk.studies.study import Study, by
 
@@ -88,14 +88,14 @@ class LazyTraining(Study):
                 yield of_those_left(alike, 1 - len(gaps[-1]) / pairs)
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        panels = []
+        panels, colours = [], colours_of(table)
         for where, part in self.panels(table):
             widths = [width for init in others(part) for width, _ in _shared(part, init)]
             width = max(widths, default=part.width.max())
             widest = part[part.width.isin([width])]
             for curve in CURVES:
                 own = widest[widest.curve == curve]
-                series = [mean_curve(one, "step", "value", COLOURS[init], init) for init, one in by(own, "init")]
+                series = [mean_curve(one, "step", "value", colours[init], init) for init, one in by(own, "init")]
                 panels.append(Panel(f"{where} n={width}", Axis(STEPS), Axis(LABELS[curve]), series))
         return PanelFigure(panels, columns=len(CURVES), intervals=INTERVALS)
 

@@ -14,7 +14,7 @@ from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
 from orthontk.studies import speed_ratios as ratios
-from orthontk.studies.curves import COLOURS, INTERVALS, mean_curve
+from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
 from orthontk.studies.initializations import BASELINE, others
 from orthontk.studies.study import Study, by
 
@@ -123,15 +123,17 @@ class LearningSpeed(Study):
                     )
 
     def figure(self, table: pd.DataFrame) -> PanelFigure:
-        stable = bool(table.fraction.notna().any())
-        panels = [panel for where, part in self.panels(table) for panel in self._panels_of(where, part, stable)]
+        stable, colours = bool(table.fraction.notna().any()), colours_of(table)
+        panels = [
+            panel for where, part in self.panels(table) for panel in self._panels_of(where, part, stable, colours)
+        ]
         return PanelFigure(panels, columns=2 + stable, intervals=INTERVALS)
 
-    def _panels_of(self, where: str, part: pd.DataFrame, stable: bool) -> Iterator[Panel]:
+    def _panels_of(self, where: str, part: pd.DataFrame, stable: bool, colours: dict[str, str]) -> Iterator[Panel]:
         """τ at equal η, at equal η/η_max if there is a `stable` rate, and how many runs have none."""
         at_rate, at_share, shares = [], [], []
         for (init, split), own in part.groupby(["init", "split"]):
-            look: tuple[str, str, Line] = (COLOURS[init], f"{init}, {split}", "-" if split == "train" else "--")
+            look: tuple[str, str, Line] = (colours[init], f"{init}, {split}", "-" if split == "train" else "--")
             at_rate.append(mean_curve(own, "learning_rate", "tau", *look))
             if own.fraction.notna().any():
                 at_share.append(mean_curve(own.assign(fraction=_mean_fraction(own)), "fraction", "tau", *look))
