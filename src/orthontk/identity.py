@@ -13,11 +13,13 @@ from orthontk.checks import InvalidValue
 from orthontk.files import sha256_of
 from orthontk.grids import at_scale
 from orthontk.run.checkpoint_files import whole_checkpoint
+from orthontk.run.initializations import own_inits
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
 ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
 EVALUATED = "ckpt_content"  # in the settings that a run of mode=test writes: the content of `ckpt_path` then
+OWN_INITS = "own_inits"  # in the settings that an ensemble writes: what names in `ensemble.inits` stood for then
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 
@@ -25,10 +27,13 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration less what cannot change the result."""
     # Key by key, each resolved where it stands: `hydra` refers to this hash and so cannot be part of it.
     identity = {key: _plain(config[key]) for key in config if key not in WITHOUT_EFFECT}
+    named = identity.pop(OWN_INITS, None)
     if not any(identity.get("ensemble", {}).get(axis) is not None for axis in ENSEMBLE_AXES):
         identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
     else:
         _drop_replaced(identity)
+        if named := named or own_inits(config):
+            identity["init"][OWN_INITS] = _plain(named)
     if config.get("resume") not in ("auto", "never"):
         # What another run's checkpoint brings along is a setting. Its path, not what is there: a run directory that
         # trains on has another checkpoint then, and the same command would not find the run that it had begun.

@@ -9,3 +9,11 @@ def constant(network: nn.Module, generator: torch.Generator, value: float) -> No
     """All weights alike; there is nothing that could be coupled."""
     for parameter in network.parameters():
         parameter.fill_(value)
+
+
+def scaled(draw: torch.Tensor, power: float) -> torch.Tensor:
+    """A scheme with a setting: singular values s become s^power, less orthogonal the larger it is."""
+    u, s, vt = torch.linalg.svd(draw.flatten(1), full_matrices=False)
+    values = s**power
+    values = values * (draw.numel() / values.square().sum()).sqrt()
+    return ((u * values) @ vt).view_as(draw)

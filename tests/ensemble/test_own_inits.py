@@ -7,12 +7,19 @@ from ensemble_runs import assert_curves_agree, curves, single_curve
 from omegaconf import OmegaConf
 
 from orthontk.ensemble.replicas import grid
+from orthontk.identity import run_identity
+from orthontk.report.apart import newest_of_each
+from orthontk.report.gather import gather
+from orthontk.report.trainings import trainings_of
 
 HERE = Path(__file__).parent
+SCHEME = "_target_: orthontk.init.initialize\n_partial_: true\ncoupled: true\nscheme: "
 OPTIONS = {
     "constant": "_target_: own_inits.constant\n_partial_: true\nvalue: ${seed}\n",
     "derived": "defaults: [orthogonal]\ncoupled: true\n",
     "broken": "defaults: [orthogonall]\n",
+    "half": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 0.5}}\n",
+    "full": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 1.0}}\n",
 }
 EXACT = ("trainer.precision=64-true", "callbacks.ntk.steps=[]")
 
@@ -37,6 +44,35 @@ def test_each_is_what_it_is_in_a_single_run(own, coupled):
     for name, settings in (("constant", ()), ("derived", coupled or ("init.coupled=false",))):
         alone = own("seed=2", f"init={name}", *settings)
         assert_curves_agree(single_curve(alone.run_directory), together[2, name, 2.0], 1e-10)
+
+
+SHORT = "trainer.max_steps=1", "ensemble.seeds=2"
+
+
+def test_a_name_whose_file_has_changed_is_another_run(own, tmp_path):
+    first = own(*SHORT, "ensemble.inits=[gaussian,half]")
+    option = tmp_path / "conf" / "init" / "half.yaml"
+    option.write_text(OPTIONS["half"].replace("0.5", "0.25"))
+    second = own(*SHORT, "ensemble.inits=[gaussian,half]")
+    again = own(*SHORT, "ensemble.inits=[gaussian,half]")
+    assert first.run_directory != second.run_directory == again.run_directory
+    assert "finished already" in again.out and "finished already" not in second.out
+
+
+def test_studies_tell_a_scheme_with_other_settings_apart(own, tmp_path):
+    """As an axis of one ensemble, in ensembles of their own, and as single runs."""
+    own(*SHORT, "ensemble.inits=[gaussian,half,full]", "name=axis")
+    for power in ("half", "full"):
+        own(*SHORT, f"init={power}", "name=each")
+        own("trainer.max_steps=1", f"init={power}", "init.coupled=false", "seed=1", "name=single")
+    found = {}
+    for name in ("axis", "each", "single"):
+        runs = newest_of_each(trainings_of(gather(tmp_path / "outputs" / name).runs))
+        found[name] = {run.settings()["init"]: run_identity(run.config) for run in runs if run.get("seed") == 1}
+    schemes = {"scaled(power=0.5)", "scaled(power=1.0)"}
+    assert found["axis"].keys() == {"gaussian", *schemes} and found["each"].keys() == found["single"].keys() == schemes
+    for scheme in schemes:
+        assert found["axis"][scheme] == found["single"][scheme]
 
 
 @pytest.mark.parametrize(

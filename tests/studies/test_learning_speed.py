@@ -14,6 +14,7 @@ from orthontk.studies import LearningSpeed
 
 NETWORK = {"_target_": "orthontk.networks.FCN", "activation": "tanh", "depth": 5, "width": 64}
 TAU = {"tau": {"threshold": 0.25}}
+ENSEMBLE = {"inits": ["gaussian", "orthogonal"]}
 RATES = (0.01, 0.02, 0.04)
 
 
@@ -27,7 +28,9 @@ def run(tmp_path):
     """An ensemble in which orthogonal τ is 20 and the Gaussian is 100, or censored at 400."""
 
     def make(censored=(), measured=range(6), run_at=lambda seed, rate: True) -> list[Run]:
-        made = Run(tmp_path, {"model": NETWORK, "trainer": {"max_steps": 400}, "callbacks": TAU}, {})
+        made = Run(
+            tmp_path, {"model": NETWORK, "trainer": {"max_steps": 400}, "callbacks": TAU, "ensemble": ENSEMBLE}, {}
+        )
         made.rows = []
         for seed in range(6):
             for init, tau in (("gaussian", 100), ("orthogonal", 20)):

@@ -33,7 +33,7 @@ from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
 from orthontk.ensemble.results import CHUNKS, chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.ensemble.settings import config_of, init_settings
+from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
@@ -46,6 +46,7 @@ from orthontk.run.assemble import (
 )
 from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG
+from orthontk.run.initializations import init_settings
 from orthontk.run.optimization import build_loss, build_optimization, total_steps
 from orthontk.run.settings import naming
 

@@ -4,17 +4,12 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
-from orthontk.identity import ENSEMBLE_AXES, first_difference, replaced_settings, run_identity
-from orthontk.overrides import quoted
-from orthontk.run.provenance import config_folders, searching
+from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, first_difference, replaced_settings, run_identity
+from orthontk.run.initializations import init_settings
 
 STOPS = ("train_tau", "test_tau", "both")
 
@@ -110,32 +105,6 @@ def _shared_settings(config: DictConfig) -> dict[str, Any]:
     return run_identity(config) | {"ensemble": None, "seed": None, "init": None}
 
 
-def init_settings(config: DictConfig, name: str) -> DictConfig:
-    """The settings of `init=name`, coupled as `init.coupled` says where they know of that.
-
-    Raises:
-        InvalidValue: there is no such initialization, or it cannot be composed.
-    """
-    if config.ensemble.inits is None:
-        return config.init
-    settings = _composed(name)
-    if "coupled" in settings and "coupled" in config.init:
-        settings.coupled = config.init.coupled
-    return settings
-
-
-def _composed(name: str) -> DictConfig:
-    """The option of the group `init`, by Hydra itself, which follows its defaults list and all search paths."""
-    loader, overrides = GlobalHydra.instance().config_loader(), [f"init={quoted(name)}", *searching(config_folders())]
-    try:
-        return loader.load_configuration(HydraConfig.get().job.config_name, overrides, RunMode.RUN).init
-    except HydraException as error:
-        accepted = f"what can be composed; {str(error).splitlines()[0]}"
-        if isinstance(error, MissingConfigException) and error.missing_cfg_file == f"init/{name}":
-            accepted = "names from " + ", ".join(sorted(error.options or ()))
-        raise InvalidValue("ensemble.inits", name, accepted) from error
-
-
 def config_of(config: DictConfig, replica: Replica, init: DictConfig) -> DictConfig:
     """The settings of the single run that `replica` equals, whose initialization has the settings `init`."""
     own = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
@@ -145,4 +114,5 @@ def config_of(config: DictConfig, replica: Replica, init: DictConfig) -> DictCon
         own.data.seed = replica.seed
     for axis in ENSEMBLE_AXES:
         own.ensemble[axis] = None
+    own.pop(OWN_INITS, None)
     return own

@@ -90,8 +90,8 @@ class Run:
         activation = self.get("model.activation")
         return {
             "family": self.family,
-            "init": short(self.get("init.scheme", self.get("init"))),  # of a function of one's own there is no scheme
-            "activation": None if activation is None else short(activation),
+            "init": named(self.get("init.scheme", self.get("init"))),  # of a function of one's own there is no scheme
+            "activation": None if activation is None else named(activation),
             "depth": self.get("model.depth"),
             "width": self.get("model.width"),
             "seed": self.get("seed"),
@@ -189,8 +189,16 @@ def _require_parts(groups: list[dict[str, Any]]) -> None:
             group[name]
 
 
-def short(value: Any) -> str:
-    """A name, or the last word of a `_target_`."""
+def named(value: Any) -> str:
+    """A name; of a `_target_` its last word, with the arguments that it is given.
+
+    >>> named({"_target_": "mine.spectrum.spectrum", "_partial_": True, "spread": 0.3})
+    'spectrum(spread=0.3)'
+    """
+    arguments = {}
     if isinstance(value, dict):
+        arguments = {name: argument for name, argument in value.items() if not name.startswith("_")}
         value = value.get("_target_", "")
-    return str(value).rsplit(".", 1)[-1]
+    word = str(value).rpartition(".")[2]
+    given = ", ".join(f"{name}={argument}" for name, argument in arguments.items())
+    return f"{word}({given})" if given else word

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orthontk.report.gather import Run, short
+from orthontk.report.gather import Run, named
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import differing, headings
 from orthontk.runs.texts import number, plain, tau
@@ -114,7 +114,7 @@ def _scalar(value: Any) -> Value:
 
 def _rows(number: int, run: Run, label: str) -> Iterator[Row]:
     settings = flat_settings(run.config)
-    settings["init.scheme"] = short(run.get("init.scheme", ""))
+    settings["init.scheme"] = named(run.get("init.scheme", ""))
     groups = run.summary.get("groups")
     if not isinstance(groups, list):
         yield Row(number, label, status_of(run), None, settings, _results(run))

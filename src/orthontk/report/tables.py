@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.files import replacing
-from orthontk.report.gather import Run, short
+from orthontk.report.gather import Run, named
 from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
@@ -32,7 +32,7 @@ def _plain(row: Row) -> dict[str, Any]:
 def _measurements(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
     """An ensemble's rows say which replica they are of; a single run's settings do."""
     for run, label in zip(runs, labels, strict=True):
-        own = {"run": label, "seed": run.get("seed"), "init": short(run.get("init.scheme", ""))}
+        own = {"run": label, "seed": run.get("seed"), "init": named(run.get("init.scheme", ""))}
         own["learning_rate"] = run.get("optimizer.lr")
         for row in run.rows:
             identity = own | {name: row[name] for name in ("seed", "init", "learning_rate", "step") if name in row}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orthontk.ensemble.replicas import IDENTITY, Replica
-from orthontk.identity import ENSEMBLE_AXES
+from orthontk.identity import ENSEMBLE_AXES, OWN_INITS
 from orthontk.report.gather import Run
 
 
@@ -37,8 +37,15 @@ def _trainings(run: Run) -> Iterator[Run]:
 def _settings_alone(config: Mapping[str, Any], replica: Replica) -> dict[str, Any]:
     """The settings of the single run that trains as the replica does; what else `ensemble` says stays."""
     ensemble = {**(config.get("ensemble") or {}), **dict.fromkeys(ENSEMBLE_AXES)}
-    own = {"init": {"scheme": replica.init}, "optimizer": {"lr": replica.learning_rate}}
+    own = {"optimizer": {"lr": replica.learning_rate}}
     if ensemble.get("shared_batches") is False:
         own["data"] = {"seed": replica.seed}
     merged = {group: {**(config.get(group) or {}), **settings} for group, settings in own.items()}
+    merged["init"] = _init_alone(config, replica.init)
     return {**config, **merged, "seed": replica.seed, "ensemble": ensemble}
+
+
+def _init_alone(config: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    if (config.get("ensemble") or {}).get("inits") is None:
+        return config.get("init")
+    return (config.get(OWN_INITS) or {}).get(name) or {**(config.get("init") or {}), "scheme": name}

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from orthontk.csv_rows import read_metrics
 from orthontk.files import read_json
-from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT, replaced_settings
+from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
 from orthontk.splits import TAU_SPLITS
@@ -163,7 +163,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if key == "name" or key not in WITHOUT_EFFECT:
+        if key == "name" or key not in (*WITHOUT_EFFECT, OWN_INITS):
             flat.update(_flat(str(key), value))
     if config.get("schedule") == {}:
         flat["schedule"] = "constant"  # which is no object
