@@ -210,9 +210,10 @@ def test_hooks_on_parameters_are_not_called():
     assert np.array_equal(NTKOperator(net, x) @ vector, product)
 
 
+@pytest.mark.parametrize("blank", [False, True])
 @pytest.mark.parametrize("place", ["module", "tensor"])
-def test_hooks_on_gradients_are_followed(place):
-    """Forward mode does not see them, so products would not be those of a symmetric matrix."""
+def test_hooks_on_gradients_are_followed(place, blank):
+    """Forward mode does not see them, so products would not be those of a symmetric matrix; nor a blank image's."""
 
     class Hooked(nn.Tanh):
         def forward(self, x):
@@ -222,13 +223,55 @@ def test_hooks_on_gradients_are_followed(place):
             return h
 
     generator = torch.Generator().manual_seed(2)
-    net = nn.Sequential(nn.Linear(5, 7), Hooked(), nn.Linear(7, 2)).double()
+    net = nn.Sequential(nn.Linear(5, 7, bias=not blank), Hooked(), nn.Linear(7, 2)).double()
     if place == "module":
         net[1].register_full_backward_hook(lambda module, inputs, outputs: (0.5 * inputs[0],))
     x = torch.randn(6, 5, dtype=torch.float64, generator=generator)
+    x[0] *= not blank
     theta = flatten_outputs(empirical_ntk(net, x)).numpy()
     vector = np.random.default_rng(0).standard_normal(len(theta))
     np.testing.assert_allclose(NTKOperator(net, x) @ vector, theta @ vector, rtol=1e-10, atol=1e-10)
+
+
+class Halved(torch.autograd.Function):
+    """Passes half of each gradient on, out of autograd's sight."""
+
+    @staticmethod
+    def forward(ctx, h):
+        return h.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.data * 0.5
+
+
+def fixed_point(z: torch.Tensor) -> torch.Tensor:
+    """A hook that solves for a gradient, as implicit layers do (Bai, Kolter, Koltun 2019, Theorem 1)."""
+    z = z.clone()
+    inner = z.detach().requires_grad_()
+    outer = torch.tanh(0.5 * inner)
+
+    def solve(gradient):
+        total = gradient
+        for _ in range(20):
+            total = torch.autograd.grad(outer, inner, total, retain_graph=True)[0] + gradient
+        return total
+
+    if z.requires_grad:
+        z.register_hook(solve)
+    return z
+
+
+@pytest.mark.parametrize("middle", [Halved.apply, fixed_point])
+def test_backward_passes_that_have_no_derivative_are_refused(middle):
+    class Net(nn.Sequential):
+        def forward(self, x):
+            return self[1](torch.tanh(middle(self[0](x))))
+
+    net, x = Net(nn.Linear(4, 5), nn.Linear(5, 2)).double(), torch.randn(6, 4, dtype=torch.float64)
+    assert empirical_ntk(net, x).isfinite().all()
+    with pytest.raises(InvalidValue, match="forward mode or second derivatives; `empirical_ntk` needs neither"):
+        NTKOperator(net, x)
 
 
 @pytest.mark.parametrize(

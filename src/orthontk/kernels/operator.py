@@ -1,6 +1,6 @@
 """The empirical NTK as a linear operator: products with vectors, and estimates from these, without the kernel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -56,6 +56,8 @@ class NTKOperator(LinearOperator):
             problem.make_plan()  # refuses networks that mix examples
             self.features = problem.plan.features
             self.forward_mode = not problem.plan.hides_gradients and self._takes_forward_mode()
+            if not self.forward_mode and not self._is_transpose(self._push):
+                raise self._without_derivatives()
         numpy_dtype = torch.empty(0, dtype=problem.dtype, device="cpu").numpy().dtype
         super().__init__(numpy_dtype, (len(x) * self.features,) * 2)
 
@@ -96,34 +98,48 @@ class NTKOperator(LinearOperator):
             return self._by_backward_passes(x, tangents)
         except RuntimeError as error:
             raise_out_of_memory(error)
-            accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
-            raise InvalidValue("net", type(self.net).__name__, accepted) from error
+            raise self._without_derivatives() from error
+
+    def _without_derivatives(self) -> InvalidValue:
+        accepted = "a network with forward mode or second derivatives; `empirical_ntk` needs neither"
+        return InvalidValue("net", type(self.net).__name__, accepted)
 
     def _takes_forward_mode(self) -> bool:
-        """Whether there is one, and v·(J u) = (Jᵀ v)·u of one example and random u and v.
+        """Whether there is one, and it is right.
 
         It goes through `torch.no_grad`, sees no hooks on gradients, and takes the rows of `padding_idx` for parameters
-        like the others; of these one example need not have any.
+        like the others; of these the examples that are asked need not have any.
         """
         if any(getattr(module, "padding_idx", None) is not None for module in self.net.modules()):
             return False
+        try:
+            return self._is_transpose(self._by_forward_mode)
+        except RuntimeError as error:  # all that torch says of an operation without forward mode
+            raise_out_of_memory(error)
+            return False
+
+    def _is_transpose(self, push: Callable[[Tensor, list[Tensor]], Tensor]) -> bool:
+        """Whether v·(J u) = (Jᵀ v)·u for the J u of `push` and random u and v, over the first, middle and last example.
+
+        What a backward pass does out of autograd's sight, its own derivative does without.
+        """
         draws = torch.Generator().manual_seed(0)
 
         def random(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=draws, dtype=like.dtype).to(like.device)
 
-        x, parameters = self.x[:1], [*self.tensors.trainable.values()]
-        u, v = [random(p) for p in parameters], random(parameters[0].new_empty(1, self.features))
-        try:
-            with sdpa_kernel(SDPBackend.MATH):  # attention's fused forms have none
-                forward = (v * self._by_forward_mode(x, u)).sum()
-        except RuntimeError as error:  # all that torch says of an operation without forward mode
-            raise_out_of_memory(error)
-            return False
-        terms = [gradient * own for gradient, own in zip(self._gradients(x, v), u, strict=True)]
-        apart = (forward - sum(term.sum() for term in terms)).abs()
-        rounding = torch.finfo(v.dtype).eps ** 0.5 * sum(term.abs().sum() for term in terms)
-        return not bool(apart > rounding)
+        x, parameters = self.x[sorted({0, len(self.x) // 2, len(self.x) - 1})], [*self.tensors.trainable.values()]
+        u, v = [random(p) for p in parameters], random(parameters[0].new_empty(len(x), self.features))
+        apart, size = 0.0, 0.0
+        for part, own in zip(x.split(self.batch_size), v.split(self.batch_size), strict=True):
+            with sdpa_kernel(
+                SDPBackend.MATH
+            ):  # attention's fused forms have neither forward mode nor second derivatives
+                pushed = (own * push(part, u)).sum()
+            terms = [gradient * along for gradient, along in zip(self._gradients(part, own), u, strict=True)]
+            apart += pushed - sum(term.sum() for term in terms)
+            size += sum(term.abs().sum() for term in terms)
+        return not bool(apart.abs() > torch.finfo(v.dtype).eps ** 0.5 * size)
 
     def _by_forward_mode(self, x: Tensor, tangents: list[Tensor]) -> Tensor:
         parameters = {name: p.detach() for name, p in self.tensors.trainable.items()}
