@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from function_network import Net, parameter, two_layers
 from naive_ntk import naive_ntk
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
@@ -239,3 +239,15 @@ def test_functions_chosen_by_the_example(alike):
     x = torch.randn(6, 4, dtype=torch.float64).abs()
     x[3:, 0] *= -1  # the first few, which the plan is made from, do not show it
     torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_that_the_caller_keeps_in_a_cache_are_computed_all_the_same(dtype):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), parametrizations.orthogonal(nn.Linear(4, 3))).float()
+    x = torch.randn(5, 4, dtype=torch.float32)
+    expected = empirical_ntk(net, x, dtype=dtype)
+    with parametrize.cached():
+        kept = net(x)
+        for _ in range(2):
+            torch.testing.assert_close(empirical_ntk(net, x, dtype=dtype), expected)
+        assert torch.equal(net(x), kept)

@@ -61,7 +61,7 @@ def empirical_ntk(
 
     Raises:
         InvalidValue: an argument outside what is accepted; a network that does not take the inputs, mixes examples
-            (BatchNorm in training mode), draws random numbers (Dropout in training mode) or lowers its own precision;
+            (BatchNorm in training mode), draws random numbers (Dropout in training mode) or casts to 16 bits;
             with `out`, one that chooses its operations by the examples.
 
     Whether examples mix is read off a few of them: what neither gradients nor outputs show there, say behind a readout

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from orthontk.kernels.precision import exact_arithmetic
 from orthontk.kernels.refusals import no_random_numbers
@@ -25,6 +26,7 @@ def undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
         exact_arithmetic(device),
         no_random_numbers(device),
         _differentiable(net),
+        _parametrizations_computed(),
         _attributes_kept(net),
         warnings.catch_warnings(),
     ):
@@ -44,6 +46,17 @@ def _differentiable(net: nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.enabled = before
+
+
+@contextmanager
+def _parametrizations_computed() -> Iterator[None]:
+    """Also inside the caller's `parametrize.cached()`, whose weights are of other tensors than the stand-ins."""
+    before = parametrize._cache_enabled, parametrize._cache
+    parametrize._cache_enabled, parametrize._cache = 0, {}
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled, parametrize._cache = before
 
 
 @contextmanager
