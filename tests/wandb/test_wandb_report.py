@@ -156,6 +156,29 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     assert printed.startswith("moves, scale quick: Claim: it moves.")
 
 
+def test_initializations_of_ones_own_are_told_apart_by_their_settings(build, tmp_path):
+    scheme = "_target_: orthontk.init.initialize\nscheme: {_target_: mine.power, power: %s}\n"
+    files = {
+        "init/half": scheme % 0.5,
+        "init/full": scheme % 1,
+        "init/kaiming": "_target_: mine.kaiming\n",
+        "experiment/own": "# @package _global_\ndefaults: [kernel_drift, _self_]\nname: own\n"
+        "hydra: {sweeper: {grids: {quick: [{init: 'gaussian,half,full,kaiming'}]}}}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / f"{name}.yaml").write_text(text)
+    code, _, errors = build("study=own", f"config_dir={tmp_path}/mine")
+    assert code == 0, errors
+    (grid,) = grids_in(read_back(tmp_path / "own" / "wandb_report-quick.json"))
+    filters = {runset.name: runset.filters for runset in grid.runsets}
+    assert filters["gaussian"].endswith("""Config("init.value.scheme") in ['gaussian']""")
+    for name, power in (("half", 0.5), ("full", 1)):
+        of_scheme = """Config("init.value.scheme._target_") in ['mine.power'] and """
+        assert filters[name].endswith(f'{of_scheme}Config("init.value.scheme.power") in [{power}]')
+    assert filters["kaiming"].endswith("""Config("init.value._target_") in ['mine.kaiming']""")
+
+
 def test_presets_are_judged_by_what_they_compose_to(build, tmp_path):
     """One that inherits its study is a study; empty ones, and ones that cannot be composed, are in nobody's way."""
     presets = tmp_path / "mine" / "experiment"

@@ -42,16 +42,11 @@ def blocks_of(preset: Preset, place: dict[str, str]) -> list[Any]:
 
 def _runset(preset: Preset, init: str, network: dict[str, str], place: dict[str, str]) -> wr.Runset:
     """The runs of one initialization and network. W&B keeps a nested setting under its first key's `value`."""
-    scheme = preset.inits[init]
-    name, value = ("init.value.scheme", scheme) if isinstance(scheme, str) else _own_scheme(scheme)
-    filters = [*_filters(preset, TRAINING), expr.Config(name).isin([value])]
+    filters = _filters(preset, TRAINING)
+    filters += [expr.Config(f"init.value.{key}").isin([value]) for key, value in preset.inits[init].items()]
     filters += [expr.Config(f"model.value.{key}").isin([value]) for key, value in network.items()]
     words = [value.rsplit(".", 1)[-1] for value in network.values()]
     return wr.Runset(name=", ".join([init, *words]), filters=filters, **place)
-
-
-def _own_scheme(scheme: dict[str, Any]) -> tuple[str, str]:
-    return "init.value.scheme._target_", scheme["_target_"]
 
 
 def _filters(preset: Preset, job_type: str) -> list[expr.FilterExpr]:

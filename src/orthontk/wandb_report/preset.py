@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -33,7 +33,8 @@ class Preset:
     """A study at one scale.
 
     Attributes:
-        inits: the schemes that it compares, by the names of their files, as W&B's configurations hold them.
+        inits: the initializations that it compares, by the names of their files, and for each the settings under
+            `init` that tell its runs from those of the others.
         compared: the runs that go together, by the initialization and by those of the model's `_target_` and
             `activation` in which the grids differ.
         folders: with presets of one's own, where it was looked for.
@@ -44,7 +45,7 @@ class Preset:
     folders: list[Path]
     scale: str
     kind: type
-    inits: dict[str, Any]
+    inits: dict[str, dict[str, Any]]
     compared: list[tuple[str, dict[str, str]]]
     is_ensemble: bool
     grids: list[Grid]
@@ -87,17 +88,16 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
             raise InvalidValue("study", name, "one of " + ", ".join(n for n in sorted(presets) if _is_study(n, own)))
         grids = grids_at_scale(OmegaConf.to_container(config.hydra.sweeper).get("grids"), config.scale)
         names = _inits(grids, config)
-        schemes = {init: compose("config", [*given, f"init={init}"]).init.scheme for init in names}
-        schemes = schemes or {_name_of(config.init.scheme): config.init.scheme}
+        drawn = {init: _flat(compose("config", [*given, f"init={init}"]).init) for init in names}
+        drawn = drawn or {_name_of(config.init): _flat(config.init)}
         networks = [list(_networks(grid, given)) for grid in grids]
     axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in SEVERAL]
     settings = {key: OmegaConf.to_container(config[key], resolve=True) for key in SHOWN if config.get(key) is not None}
     kind = _class_of(settings["study"]["_target_"])
     is_ensemble = any(axis is not None for axis in axes)
-    plain = {init: _plain(scheme) for init, scheme in schemes.items()}
-    inits = [_inits([grid], config) or list(schemes) for grid in grids]
-    compared = _compared(inits, networks)
-    return Preset(str(config.name), folders[1:], str(config.scale), kind, plain, compared, is_ensemble, grids, settings)
+    compared = _compared([_inits([grid], config) or list(drawn) for grid in grids], networks)
+    told = {init: _telling(own, drawn.values()) for init, own in drawn.items()}
+    return Preset(str(config.name), folders[1:], str(config.scale), kind, told, compared, is_ensemble, grids, settings)
 
 
 def _is_study(name: str, own: list[str]) -> bool:
@@ -147,10 +147,22 @@ def _compared(inits: list[list[str]], networks: list[list[dict[str, str]]]) -> l
     return found
 
 
-def _name_of(scheme: Any) -> str:
-    target = scheme if isinstance(scheme, str) else scheme["_target_"]
-    return str(target).rsplit(".", 1)[-1]
+def _name_of(init: DictConfig) -> str:
+    target = init.get("scheme") or init
+    return str(target if isinstance(target, str) else target["_target_"]).rpartition(".")[2]
 
 
-def _plain(scheme: Any) -> Any:
-    return OmegaConf.to_container(scheme, resolve=True) if OmegaConf.is_config(scheme) else scheme
+def _flat(init: DictConfig) -> dict[str, Any]:
+    """Its settings by dotted key below `init`."""
+    plain = OmegaConf.to_container(init, resolve=True)
+    scheme = plain.pop("scheme", None)
+    if isinstance(scheme, dict):
+        return plain | {f"scheme.{key}": value for key, value in scheme.items()}
+    return plain | ({} if scheme is None else {"scheme": scheme})
+
+
+def _telling(own: dict[str, Any], drawn: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The scheme or the function, and those of its settings that others by the same have otherwise."""
+    key = next(key for key in ("scheme", "scheme._target_", "_target_") if key in own)
+    same = [other for other in drawn if other.get(key) == own[key]]
+    return {key: own[key]} | {name: own[name] for name in own if any(one.get(name) != own[name] for one in same)}
