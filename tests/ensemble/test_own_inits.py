@@ -41,7 +41,7 @@ def test_each_is_what_it_is_in_a_single_run(own, coupled):
     assert ensemble.code == 0, ensemble.err
     together = curves(ensemble.run_directory)
     assert len(together) == 4
-    for name, settings in (("constant", ()), ("derived", coupled or ("init.coupled=false",))):
+    for name, settings in (("constant", ()), ("derived", coupled)):
         alone = own("seed=2", f"init={name}", *settings)
         assert_curves_agree(single_curve(alone.run_directory), together[2, name, 2.0], 1e-10)
 
@@ -64,7 +64,7 @@ def test_studies_tell_a_scheme_with_other_settings_apart(own, tmp_path):
     own(*SHORT, "ensemble.inits=[gaussian,half,full]", "name=axis")
     for power in ("half", "full"):
         own(*SHORT, f"init={power}", "name=each")
-        own("trainer.max_steps=1", f"init={power}", "init.coupled=false", "seed=1", "name=single")
+        own("trainer.max_steps=1", f"init={power}", "seed=1", "name=single")
     found = {}
     for name in ("axis", "each", "single"):
         runs = newest_of_each(trainings_of(gather(tmp_path / "outputs" / name).runs))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from orthontk.callbacks import JacobianSpectrum, LargestStableRate, Prediction
-from orthontk.callbacks.infinite_limit import has_infinite_kernels
+from orthontk.callbacks import JacobianSpectrum, KernelConvergence, LargestStableRate, Prediction
+from orthontk.callbacks.infinite_limit import has_infinite_kernels, kernels_of_limit
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.stack import replica_losses
 from orthontk.inheritance import runs_as
@@ -137,7 +137,12 @@ def test_a_network_with_a_forward_of_its_own_has_no_known_limit():
 def test_nor_has_one_that_is_drawn_by_a_scheme_of_its_own():
     module = training(FCN(3, 2, 4, 4))
     module.config["init"] = {"scheme": {"_target_": "mine.signs.signs", "_partial_": True}}
-    assert not has_infinite_kernels(module)
+    assert not has_infinite_kernels(module) and has_infinite_kernels(module, "gaussian")
+    with pytest.raises(InvalidValue, match="limit=None: expected a scheme whose limit is known"):
+        KernelConvergence().check_module(module)
+    KernelConvergence(limit="gaussian").check_module(module)
+    x = torch.ones(2, 3)
+    assert torch.equal(kernels_of_limit(module, x, scheme="gaussian").ntk, infinite_kernels(module.network, x).ntk)
 
 
 def test_nor_has_it_the_jacobian_of_its_base():

@@ -17,12 +17,13 @@ def init_scheme(module: TrainingModule) -> str | None:
     return scheme if isinstance(scheme, str) and scheme in SCHEMES else None
 
 
-def has_infinite_kernels(module: TrainingModule) -> bool:
-    """Whether `infinite_kernels` knows the limit of this network under its initialization."""
-    if init_scheme(module) is None:
+def has_infinite_kernels(module: TrainingModule, scheme: str | None = None) -> bool:
+    """Whether `infinite_kernels` knows the limit of this network under its initialization, or another scheme."""
+    scheme = scheme or init_scheme(module)
+    if scheme is None:
         return False
     try:
-        linear_steps(module.network, init_scheme(module))
+        linear_steps(module.network, scheme)
         for activation in module.network.activations:
             as_activation(activation)
     except InvalidValue:
@@ -30,8 +31,10 @@ def has_infinite_kernels(module: TrainingModule) -> bool:
     return True
 
 
-def kernels_of_limit(module: TrainingModule, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
-    return infinite_kernels(module.network, x1, x2, init=init_scheme(module))
+def kernels_of_limit(
+    module: TrainingModule, x1: Tensor, x2: Tensor | None = None, scheme: str | None = None
+) -> InfiniteKernels:
+    return infinite_kernels(module.network, x1, x2, init=scheme or init_scheme(module))
 
 
 def is_quick(module: TrainingModule) -> bool:

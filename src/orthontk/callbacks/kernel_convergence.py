@@ -9,8 +9,9 @@ from torch import Tensor
 from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.draws import drawn_networks
 from orthontk.callbacks.schedule import ScheduledCallback
-from orthontk.checks import InvalidValue, integer
+from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
+from orthontk.init import SCHEMES
 from orthontk.kernels import empirical_ntk, infinite_kernels
 from orthontk.kernels.empirical_nngp import empirical_nngp
 from orthontk.run.directory import KERNEL_DRAWS
@@ -21,29 +22,33 @@ from orthontk.training.metrics import log_metrics
 class KernelConvergence(ScheduledCallback):
     """Draws networks of the run's settings and compares their kernels with the limit; Fig. 1.
 
-    Writes `kernel_draws.safetensors`: `nngp` and `ntk` (M, N, N) of every draw, the initialization's own limits
+    Writes `kernel_draws.safetensors`: `nngp` and `ntk` (M, N, N) of every draw, the limits that they are compared with
     `nngp_limit` and `ntk_limit` (N, N), and the Gaussian ones `nngp_gaussian` and `ntk_gaussian`. Logs
     `convergence/<kernel>`, the mean over draws of ‖K̂−K∞‖_F/‖K∞‖_F. Needs no training: `trainer.max_steps=0`.
 
     Args:
         draws: M, networks; other ones for every `seed`.
         inputs: N, a class-balanced sample of the training set.
+        limit: the scheme whose limit they are compared with; None: that of the initialization, which is known of the
+            schemes of this package.
     """
 
-    def __init__(self, draws: int = 32, inputs: int = 20) -> None:
+    def __init__(self, draws: int = 32, inputs: int = 20, limit: str | None = None) -> None:
         super().__init__([0])
+        self.limit = None if limit is None else one_of("limit", limit, tuple(SCHEMES))
         self.draws, self.inputs = integer("draws", draws), integer("inputs", inputs)
 
     def check_data(self, data: TensorDataModule) -> None:
         data.probe(self.inputs, name="inputs")
 
     def check_module(self, module: pl.LightningModule) -> None:
-        if not infinite_limit.has_infinite_kernels(module):
-            raise InvalidValue("draws", self.draws, "a network and an initialization whose limit is known")
+        if not infinite_limit.has_infinite_kernels(module, self.limit):
+            accepted = "a scheme whose limit is known for this network, such as gaussian"
+            raise InvalidValue("limit", self.limit, accepted)
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         x = trainer.datamodule.probe(self.inputs)[0].to(next(module.network.parameters()))
-        own = infinite_limit.kernels_of_limit(module, x)
+        own = infinite_limit.kernels_of_limit(module, x, scheme=self.limit)
         gaussian = infinite_kernels(module.network, x)
         kernels = {"nngp": [], "ntk": []}
         for network in drawn_networks(module, self.draws):

@@ -51,8 +51,9 @@ def empirical_ntk(
         dtype: of network and result, torch.float32 or torch.float64; None means the parameters', at least float32.
             Products are taken in `dtype` and summed over parameters in float64.
         out: a .npy file to write the result to, tile by tile. If it is there, begun by an interrupted call with the
-            same arguments, the rest is computed; a file with other content is refused. What the file is
-            of, and which of its tiles are finished, is in FILE.tiles beside it, without which it is refused as well.
+            same arguments and as many processes, the rest is computed; a file with other content is refused. What the
+            file is of, and which of its tiles are finished, is in FILE.tiles beside it, without which it is refused as
+            well.
         progress: show a bar.
 
     Returns:

@@ -84,4 +84,4 @@ class Storage:
 
 
 def _another(path: Path) -> InvalidValue:
-    return InvalidValue("out", path, "a new file, or one of the same network, inputs and settings")
+    return InvalidValue("out", path, "a new file, or one of the same network, inputs, settings and number of processes")

@@ -18,7 +18,9 @@ from orthontk.run.provenance import config_folders, searching
 
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:
-    """The settings of `init=name`, coupled as `init.coupled` says where they know of that.
+    """The settings of `init=name`; those that know of `coupled` are coupled where their file or the preset says so.
+
+    `init.coupled` on the command line decides for all.
 
     Raises:
         InvalidValue: there is no such initialization, or it cannot be composed.
@@ -27,8 +29,15 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
         return config.init
     settings = copy.deepcopy(_composed(GlobalHydra.instance().config_loader(), name, tuple(config_folders())))
     if "coupled" in settings and "coupled" in config.init:
-        settings.coupled = config.init.coupled
+        is_typed = any(override.startswith("init.coupled=") for override in _overrides(config))
+        settings.coupled = config.init.coupled if is_typed else settings.coupled or config.init.coupled
     return settings
+
+
+def _overrides(config: DictConfig) -> Sequence[str]:
+    """The command line of the job that `config` is of; Hydra takes its own settings away before the job starts."""
+    hydra = config.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+    return () if hydra is None else hydra.overrides.task
 
 
 def own_inits(config: DictConfig) -> dict[str, Any]:

@@ -58,13 +58,13 @@ class Preset:
     @property
     def claim(self) -> str:
         """The first line of what the study's module says, or its class for a study without."""
-        text = inspect.getdoc(sys.modules[self.kind.__module__]) or inspect.getdoc(self.kind) or self.name
+        text = inspect.getdoc(sys.modules[self.kind.__module__]) or self.kind.__doc__ or self.name
         return text.strip().splitlines()[0]
 
     @property
     def method(self) -> str:
         """How the study judges: its class's documentation before the arguments."""
-        return (inspect.getdoc(self.kind) or "").split("\nArgs:")[0].strip()
+        return inspect.cleandoc(self.kind.__doc__ or "").split("\nArgs:")[0].strip()
 
 
 def read_preset(name: str | None, scale: str | None, config_dir: str | None = None) -> Preset:
