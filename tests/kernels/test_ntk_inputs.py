@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.checks import InvalidValue
-from orthontk.kernels import empirical_ntk
+from orthontk.kernels import empirical_ntk, explain_ntk
+from orthontk.kernels.problem import prepare
 
 WITH_LENGTH = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten())  # whose outputs are as many as the input's length says
 
@@ -44,3 +46,19 @@ def test_embeddings_that_rescale_their_weights_are_refused():
         ):
             empirical_ntk(net, torch.tensor([[1], [2]]))
         assert torch.equal(net.weight, weight)
+
+
+def test_images_of_two_sizes(seeded, tmp_path):
+    """What they need is counted by the larger ones, and how they are treated is said beforehand."""
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).double()
+    small, large = (torch.randn(4, 2, size, size, dtype=torch.float64) for size in (5, 20))
+    expected = naive_ntk(net, small, large)
+    torch.testing.assert_close(empirical_ntk(net, small, large, memory_limit=200_000), expected)
+    torch.testing.assert_close(empirical_ntk(net, small, large, out=tmp_path / "theta.npy"), expected)
+    assert "torch.func" in str(explain_ntk(net, small, large)) and "torch.func" not in str(explain_ntk(net, small))
+    plans = []
+    for x1, x2 in ((small, large), (large, small)):
+        problem = prepare(net, x1, x2, "full", None, None)
+        problem.make_plan()
+        plans.append(problem.plan)
+    assert plans[0].saved_bytes == plans[1].saved_bytes >= large[0].nbytes

@@ -90,7 +90,8 @@ def make_plan(
     with taking(net, inputs, x):
         recorded = _probe(net, tensors, probe, saved) if structured else None
         if recorded is None:
-            structured, recorded = False, record(net, tensors, probe, names=())
+            saved.clear()
+            structured, recorded = False, _unstructured(net, tensors, probe, saved)
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)
     reached, mixed = gradients_by_example(recorded, probe)
@@ -156,17 +157,31 @@ def _functions(
 
 def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
     """The record, or None for a network that cannot be recorded; notes the bytes that autograd keeps, by address."""
-
-    def note(tensor: Tensor) -> Tensor:
-        if any(axis % len(probe) == 0 for axis in tensor.shape):  # examples, if need be with another axis
-            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
     try:
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with _noting(saved, len(probe)):
             return record(net, tensors, probe)
     except CannotRecord:
         return None
     except RuntimeError as error:  # from transforms such as `torch.func.grad` inside the network
         raise_out_of_memory(error)
         return None
+
+
+def _unstructured(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record:
+    """A record without uses; notes the same, except of networks with transforms inside, where torch does not say it."""
+    try:
+        with _noting(saved, len(probe)):
+            return record(net, tensors, probe, names=())
+    except RuntimeError as error:
+        raise_out_of_memory(error)
+        saved.clear()
+        return record(net, tensors, probe, names=())
+
+
+def _noting(saved: dict[int, int], examples: int) -> torch.autograd.graph.saved_tensors_hooks:
+    def note(tensor: Tensor) -> Tensor:
+        if any(axis % examples == 0 for axis in tensor.shape):  # examples, if need be with another axis
+            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)

@@ -12,7 +12,7 @@ from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, in_type, stand_ins
 from orthontk.kernels.plan import Plan, make_plan
-from orthontk.kernels.refusals import check_network, taking
+from orthontk.kernels.refusals import check_network
 from orthontk.kernels.tile import computed_pairs
 
 OUTPUTS = ("full", "trace", "sum_of_logits")
@@ -52,17 +52,24 @@ class NTKProblem:
         return self.outputs == "trace"
 
     def make_plan(self, structured: bool = True) -> None:
-        self.plan = make_plan(self.net, self.tensors, self.x1, self.outputs, self.sizes, structured, self.inputs)
-        if self.x2 is not None and (self.x2.shape[1:], self.x2.dtype) != (self.x1.shape[1:], self.x1.dtype):
-            self._require_as_many_outputs(self.x2)
+        """Of x2 another plan where its examples have another shape; what uses parameters otherwise is not structured.
 
-    def _require_as_many_outputs(self, x2: Tensor) -> None:
-        """Of inputs of another shape; the plan is made from x1 alone."""
-        with torch.enable_grad(), taking(self.net, "x2", x2):
-            found = self.tensors.call(self.net, x2[:2]).shape[1]
-        if found != self.plan.features:
-            accepted = f"inputs with as many outputs as x1, {self.plan.features}; found {found}"
-            raise InvalidValue("x2", tuple(x2.shape), accepted)
+        The larger examples decide what the computation needs.
+        """
+        self.plan = self._plan_of(self.x1, self.inputs, structured)
+        if self.x2 is None or (self.x2.shape[1:], self.x2.dtype) == (self.x1.shape[1:], self.x1.dtype):
+            return
+        other = self._plan_of(self.x2, "x2", structured)
+        if other.features != self.plan.features:
+            accepted = f"inputs with as many outputs as x1, {self.plan.features}; found {other.features}"
+            raise InvalidValue("x2", tuple(self.x2.shape), accepted)
+        if structured and (other.kinds, other.functions) != (self.plan.kinds, self.plan.functions):
+            self.make_plan(structured=False)
+        elif other.saved_bytes > self.plan.saved_bytes:
+            self.plan = other
+
+    def _plan_of(self, x: Tensor, inputs: str, structured: bool) -> Plan:
+        return make_plan(self.net, self.tensors, x, self.outputs, self.sizes, structured, inputs)
 
     def make_grid(self) -> None:
         n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
