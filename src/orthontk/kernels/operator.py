@@ -132,9 +132,7 @@ class NTKOperator(LinearOperator):
         u, v = [random(p) for p in parameters], random(parameters[0].new_empty(len(x), self.features))
         apart, size = 0.0, 0.0
         for part, own in zip(x.split(self.batch_size), v.split(self.batch_size), strict=True):
-            with sdpa_kernel(
-                SDPBackend.MATH
-            ):  # attention's fused forms have neither forward mode nor second derivatives
+            with sdpa_kernel(SDPBackend.MATH):  # as in `_matvec`
                 pushed = (own * push(part, u)).sum()
             terms = [gradient * along for gradient, along in zip(self._gradients(part, own), u, strict=True)]
             apart += pushed - sum(term.sum() for term in terms)
