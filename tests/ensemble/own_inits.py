@@ -5,8 +5,8 @@ from torch import nn
 
 
 @torch.no_grad()
-def constant(network: nn.Module, generator: torch.Generator, value: float) -> None:
-    """All weights alike; there is nothing that could be coupled."""
+def constant(network: nn.Module, generator: torch.Generator, value: float, scheme: str | None = None) -> None:
+    """All weights alike; there is nothing that could be coupled, and what it calls a scheme is a name."""
     for parameter in network.parameters():
         parameter.fill_(value)
 

@@ -17,6 +17,7 @@ SCHEME = "_target_: orthontk.init.initialize\n_partial_: true\ncoupled: true\nsc
 OPTIONS = {
     "constant": "_target_: own_inits.constant\n_partial_: true\nvalue: ${seed}\n",
     "derived": "defaults: [orthogonal]\ncoupled: true\n",
+    "named": "_target_: own_inits.constant\n_partial_: true\nscheme: named\nvalue: 0.5\n",
     "broken": "defaults: [orthogonall]\n",
     "half": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 0.5}}\n",
     "full": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 1.0}}\n",
@@ -49,12 +50,13 @@ def test_each_is_what_it_is_in_a_single_run(own, coupled):
 SHORT = "trainer.max_steps=1", "ensemble.seeds=2"
 
 
-def test_a_name_whose_file_has_changed_is_another_run(own, tmp_path):
-    first = own(*SHORT, "ensemble.inits=[gaussian,half]")
-    option = tmp_path / "conf" / "init" / "half.yaml"
-    option.write_text(OPTIONS["half"].replace("0.5", "0.25"))
-    second = own(*SHORT, "ensemble.inits=[gaussian,half]")
-    again = own(*SHORT, "ensemble.inits=[gaussian,half]")
+@pytest.mark.parametrize("name", ["half", "named"])
+def test_a_name_whose_file_has_changed_is_another_run(own, tmp_path, name):
+    first = own(*SHORT, f"ensemble.inits=[gaussian,{name}]")
+    option = tmp_path / "conf" / "init" / f"{name}.yaml"
+    option.write_text(OPTIONS[name].replace("0.5", "0.25"))
+    second = own(*SHORT, f"ensemble.inits=[gaussian,{name}]")
+    again = own(*SHORT, f"ensemble.inits=[gaussian,{name}]")
     assert first.run_directory != second.run_directory == again.run_directory
     assert "finished already" in again.out and "finished already" not in second.out
 
@@ -102,6 +104,22 @@ def test_refusals(own, arguments):
     refused = own(*arguments.split(" "))
     assert refused.code == 1 and refused.err.count("\n") == 1
     assert refused.err.startswith(f"error: {REFUSED[arguments]}"), refused.err
+
+
+def test_coupling_that_is_typed_decides_for_all(own):
+    found = {
+        typed: curves(own(*SHORT, "ensemble.inits=[orthogonal,derived]", *typed).run_directory)
+        for typed in ((), ("init.coupled=false",), ("++init.coupled=false",))
+    }
+    for typed, together in found.items():
+        assert (together[0, "orthogonal", 2.0] == together[0, "derived", 2.0]) is bool(typed)
+
+
+def test_jobs_of_a_multirun_that_are_done_are_not_launched_again(own):
+    jobs = "-m", "ensemble.inits=[gaussian,half]", "seed=1,2", "trainer.max_steps=1"
+    assert own(*jobs).code == 0
+    again = own(*jobs)
+    assert again.code == 0 and "2 jobs: 2 finished already, 0 to run" in again.out, again.err
 
 
 @pytest.mark.slow

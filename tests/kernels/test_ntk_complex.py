@@ -65,6 +65,15 @@ def test_other_precision_is_that_of_complex_numbers_too(network, expected):
     assert network[0].weight.dtype == torch.complex128
 
 
+def test_a_parameter_that_is_a_conjugate(network, expected):
+    network[0].weight = nn.Parameter(network[0].weight.detach().conj())
+    x = torch.randn(3, 3, 8).double()
+    network[0].register_buffer("shift", network[0].shift.conj())
+    twin = operator_with(FourierLayer(3, 4))
+    twin.load_state_dict(network.state_dict())
+    torch.testing.assert_close(empirical_ntk(network, x), empirical_ntk(twin, x))
+
+
 def test_operator_shares_and_outputs(network, expected):
     x = torch.randn(4, 3, 8).double()
     theta = expected(x, x)

@@ -69,7 +69,7 @@ def stand_ins(net: nn.Module, dtype: torch.dtype | None = None) -> StandIns:
 
     def leaf(parameter: Tensor) -> Tensor:
         own = cast(parameter)
-        return (torch.view_as_real(own) if own.is_complex() else own).detach().requires_grad_()
+        return (torch.view_as_real(own.resolve_conj()) if own.is_complex() else own).detach().requires_grad_()
 
     named = list(net.named_parameters())
     trainable = {name: leaf(p) for name, p in named if p.requires_grad and p.numel()}

@@ -24,7 +24,8 @@ def newest_of_each(runs: Sequence[Run]) -> list[Run]:
     """
     newest: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (len({name for row in run.rows for name in row}), run.finished_at)):
-        newest[json.dumps(_settings(run), sort_keys=True)] = run
+        told = {key: value for key, value in _settings(run).items() if value != "none"}  # which is to have none
+        newest[json.dumps(told, sort_keys=True)] = run
     return sorted(newest.values(), key=lambda run: run.directory)
 
 

@@ -16,6 +16,9 @@ from orthontk.checks import InvalidValue
 from orthontk.overrides import quoted
 from orthontk.run.provenance import config_folders, searching
 
+# What the options of this package say, beside the name of their scheme and whether it is coupled.
+OF_PACKAGE = {"_target_": "orthontk.init.initialize", "_partial_": True}
+
 
 def init_settings(config: DictConfig, name: str) -> DictConfig:
     """The settings of `init=name`; those that know of `coupled` are coupled where their file or the preset says so.
@@ -27,23 +30,21 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
     """
     if config.ensemble.inits is None:
         return config.init
-    settings = copy.deepcopy(_composed(GlobalHydra.instance().config_loader(), name, tuple(config_folders())))
+    # A job that has not started has Hydra's settings among its own.
+    hydra = config.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+    folders = tuple(config_folders(hydra))
+    settings = copy.deepcopy(_composed(GlobalHydra.instance().config_loader(), name, folders))
     if "coupled" in settings and "coupled" in config.init:
-        is_typed = any(override.startswith("init.coupled=") for override in _overrides(config))
+        typed = [] if hydra is None else hydra.overrides.task
+        is_typed = any(override.lstrip("+").startswith("init.coupled=") for override in typed)
         settings.coupled = config.init.coupled if is_typed else settings.coupled or config.init.coupled
     return settings
-
-
-def _overrides(config: DictConfig) -> Sequence[str]:
-    """The command line of the job that `config` is of; Hydra takes its own settings away before the job starts."""
-    hydra = config.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
-    return () if hydra is None else hydra.overrides.task
 
 
 def own_inits(config: DictConfig) -> dict[str, Any]:
     """By name, what those in `ensemble.inits` are now that say it in a file of the user's own.
 
-    A name that is its scheme's says all, and what cannot be composed is refused elsewhere.
+    The names of this package's schemes say all, and what cannot be composed is refused elsewhere.
     """
     names = (config.get("ensemble") or {}).get("inits")
     is_composed = OmegaConf.is_config(config) and GlobalHydra.instance().is_initialized()
@@ -55,7 +56,10 @@ def own_inits(config: DictConfig) -> dict[str, Any]:
             settings = init_settings(config, name)
         except InvalidValue:
             continue
-        if settings.get("scheme") != name:
+        of_package = OF_PACKAGE | {"scheme": name}
+        if "coupled" in settings:
+            of_package["coupled"] = config.init.get("coupled", settings.coupled)
+        if OmegaConf.to_container(settings) != of_package:
             of_it = copy.deepcopy(config)
             of_it.init = settings  # where `${seed}` is the run's
             found[str(name)] = OmegaConf.to_container(of_it.init, resolve=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from orthontk.overrides import quoted
 
@@ -29,9 +30,15 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def config_folders() -> list[str]:
-    """Folders with configurations of one's own, from `--config-dir` or `hydra.searchpath`."""
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+def config_folders(hydra: DictConfig | None = None) -> list[str]:
+    """Folders with configurations of one's own, from `--config-dir` or `hydra.searchpath`.
+
+    Args:
+        hydra: Hydra's settings of the job that is asked about; None: those of this process.
+    """
+    if hydra is None and HydraConfig.initialized():
+        hydra = HydraConfig.get()
+    sources = [] if hydra is None else hydra.runtime.config_sources
     return [source.path for source in sources if source.schema == "file" and source.provider != "main"]
 
 
