@@ -106,7 +106,7 @@ def test_gaussian_against_gaussian_with_other_draws_is_no_speed_up(train, twin, 
     claims = verdicts(tmp_path / "outputs", "learning_speed")
     assert len(claims) == 8  # four for each split
     assert SUPPORTED not in {claim["verdict"] for claim in claims}
-    faster = [claim for claim in claims if claim["claim"].startswith("twin networks learn faster")]
+    faster = [claim for claim in claims if claim["claim"].startswith("gaussian_again networks learn faster")]
     assert NOT_SUPPORTED in {claim["verdict"] for claim in faster}
     assert all(claim["seeds"] == 16 for claim in claims)
 
