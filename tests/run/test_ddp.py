@@ -57,6 +57,16 @@ def test_two_processes_equal_one(run):
     assert len(list((two / "wandb").glob("offline-run-*"))) == 1
 
 
+WEIGHTED = "+loss.weight={_target_: torch.tensor, data: [1.,1.,1.,1.,1.,5.,5.,5.,5.,5.]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["+loss.reduction=sum", WEIGHTED])
+def test_losses_that_are_no_means_over_examples(run, loss):
+    settings = "trainer.precision=64-true", "optimizer.lr=0.002", "trainer.log_every_n_steps=1", loss
+    assert_same_metrics(run("one", *settings), run("two", *settings, "trainer=ddp"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
 @pytest.mark.parametrize("ensemble", [(), ("ensemble.seeds=4", "ensemble.chunk=2", "ensemble.inits=[own]")])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,9 +19,8 @@ from orthontk.training.metrics import (
     is_right,
     log_metrics,
     losses_and_accuracies,
-    minibatch_accuracy,
 )
-from orthontk.training.whole_split import loss_of_terms, loss_terms
+from orthontk.training.whole_split import factor_among, loss_of_terms, loss_terms
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
@@ -71,14 +71,14 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         x, y = batch
         outputs = self.network(x)
-        loss = self.loss(outputs, y)
+        loss = self._of_global_batch(self.loss(outputs, y), y)
         self.first_of_step, self.evaluated_step = self.evaluated_step != self.global_step, self.global_step
         if not self.first_of_step:
             return loss
         self.minibatch = outputs.detach(), y
         self._note_finite(loss.detach())
         if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
-            self._log_minibatch(loss.detach(), minibatch_accuracy(*self.minibatch))
+            self._log_minibatch(loss.detach())
         if self._looks_at_losses(self.global_step):
             self._end_diverged()
         return loss
@@ -94,9 +94,18 @@ class TrainingModule(pl.LightningModule):
     def _looks_at_losses(self, step: int) -> bool:
         return step % min(self.trainer.log_every_n_steps, LOOK_EVERY) == 0
 
-    def _log_minibatch(self, loss: Tensor, accuracy: Tensor) -> None:
+    def _of_global_batch(self, loss: Tensor, labels: Tensor) -> Tensor:
+        """Scaled so that its mean over processes, as of the gradients, is the loss of all processes' examples."""
+        processes = self.trainer.world_size
+        if processes == 1:
+            return loss
+        added = partial(self.trainer.strategy.reduce, reduce_op="sum")
+        return loss * factor_among(processes, self.loss, labels, added)
+
+    def _log_minibatch(self, loss: Tensor) -> None:
         """Log over the global batch."""
-        loss, accuracy = self.trainer.strategy.reduce(torch.stack([loss.double(), accuracy]), reduce_op="mean").tolist()
+        loss = self.trainer.strategy.reduce(loss.double(), reduce_op="mean").item()
+        accuracy = self.accuracies_of_step()[0].item()
         log_metrics(self.trainer, losses_and_accuracies("train", loss, accuracy, self.classes), self.global_step)
 
     def _end_diverged(self) -> None:
@@ -115,8 +124,9 @@ class TrainingModule(pl.LightningModule):
 
     def accuracies_of_step(self) -> tuple[Tensor, int]:
         """The accuracy (1,) on the whole minibatch of the step, before its update, and the minibatch's size."""
-        accuracy = self.trainer.strategy.reduce(minibatch_accuracy(*self.minibatch), reduce_op="mean")
-        return accuracy.reshape(1), len(self.minibatch[1]) * self.trainer.world_size
+        right = is_right(*self.minibatch).double().sum()  # counts, as shares would be rounded before they are added
+        size = len(self.minibatch[1]) * self.trainer.world_size
+        return (self.trainer.strategy.reduce(right, reduce_op="sum") / size).reshape(1), size
 
     def data_of_split(self, split: str) -> Split:
         return self.trainer.datamodule.splits[split]

@@ -4,6 +4,8 @@ Of one loss torch's own mean is none over the examples: `CrossEntropyLoss` that 
 a class that is there divides its two terms by different sums. Its batches are weighed by the first term's.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +32,21 @@ def loss_terms(loss: nn.Module, losses: Tensor, labels: Tensor) -> tuple[Tensor,
 def loss_of_terms(loss: nn.Module, shares: Tensor, weights: Tensor) -> Tensor:
     """The loss on all batches, from the sums of what `loss_terms` says of each."""
     return shares if _adds_up(loss) else shares / weights
+
+
+def factor_among(processes: int, loss: nn.Module, labels: Tensor, added: Callable[[Tensor], Tensor]) -> Tensor | float:
+    """By which a process multiplies the loss of its part of a minibatch, for the mean of all to be the whole one's.
+
+    Args:
+        labels: of the part; all parts have as many examples.
+        added: sums a number over the processes.
+    """
+    if _adds_up(loss):
+        return float(processes)
+    if not runs_as(loss, *WEIGHING) or (loss.weight is None and loss.ignore_index < 0):
+        return 1.0
+    weight = _weights(loss, labels).sum()
+    return processes * weight / added(weight.clone())
 
 
 def _adds_up(loss: nn.Module) -> bool:
