@@ -71,6 +71,23 @@ def small(train):
     return lambda *arguments: train("model=fcn", *SMALL, *arguments)
 
 
+@pytest.fixture
+def run_module(monkeypatch, capsys):
+    """`run_module(NAME, …)` is `python -m NAME …` in this process; returns its exit code and what it printed."""
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        code = 0
+        try:
+            runpy.run_module(name, run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        return code, capsys.readouterr()
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def digits():
     """(pixels (1000, 28, 28) uint8, labels (1000,)) of real digits, 100 of each class."""

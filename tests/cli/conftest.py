@@ -1,26 +1,14 @@
 """Fixtures of the tests of commands."""
 
-import runpy
-import sys
+from functools import partial
 
 import pytest
 
 
 @pytest.fixture
-def recompute(monkeypatch, capsys):
-    """`recompute(RUN, …)` is `python -m orthontk.ntk` in this process; returns its exit code and what it printed."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orthontk.ntk", "--device", "cpu", *map(str, arguments)])
-        monkeypatch.delitem(sys.modules, "orthontk.ntk", raising=False)
-        code = 0
-        try:
-            runpy.run_module("orthontk.ntk", run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, capsys.readouterr()
-
-    return call
+def recompute(run_module):
+    """`recompute(RUN, …)` is `python -m orthontk.ntk`."""
+    return partial(run_module, "orthontk.ntk", "--device", "cpu")
 
 
 @pytest.fixture

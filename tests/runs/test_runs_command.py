@@ -2,26 +2,17 @@
 
 import csv
 import io
-import runpy
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 
 @pytest.fixture
-def runs(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["orthontk.runs", *map(str, arguments)])
-        code = 0
-        try:
-            runpy.run_module("orthontk.runs", run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, capsys.readouterr()
-
-    return call
+def runs(run_module):
+    return partial(run_module, "orthontk.runs")
 
 
 @pytest.fixture(scope="module")

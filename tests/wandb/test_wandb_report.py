@@ -143,7 +143,8 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
         "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal',"
         " model.activation: 'erf,tanh'}]}}}\n"
     )
-    (tmp_path / "moves_study.py").write_text('"""Claim: it moves."""\n\n\nclass Moves:\n    """Look at it."""\n')
+    study = 'from orthontk.studies import Study\n\n\nclass Moves(Study):\n    """Look at it."""\n'
+    (tmp_path / "moves_study.py").write_text(f'"""Claim: it moves."""\n\n{study}')
     monkeypatch.syspath_prepend(str(tmp_path))
     code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mi ne,3")
     assert code == 0, errors

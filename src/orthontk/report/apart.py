@@ -63,7 +63,7 @@ def _settings(run: Run) -> dict[str, str]:
     flat = {
         key: "none" if value is None else str(value)
         for group, inner in run.identity.items()
-        for key, value in _flat(group, inner)
+        for key, value in by_dotted_key(group, inner)
     }
     if run.get("schedule") == {}:
         flat["schedule._target_"] = "constant"
@@ -76,9 +76,14 @@ def _settings(run: Run) -> dict[str, str]:
     return {key: value for key, value in flat.items() if key not in WITHOUT_EFFECT}
 
 
-def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def by_dotted_key(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The plain values in a nested setting `key`; of no group it is called `run.…`.
+
+    >>> dict(by_dotted_key("init", {"scheme": {"spread": 0.3}, "coupled": True}))
+    {'init.scheme.spread': 0.3, 'init.coupled': True}
+    """
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _flat(f"{key}.{name}", inner)
+            yield from by_dotted_key(f"{key}.{name}", inner)
     else:
         yield key if "." in key else f"run.{key}", value

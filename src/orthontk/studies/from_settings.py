@@ -21,6 +21,17 @@ def study_from(settings: Mapping[str, Any]) -> Study:
         raise InvalidValue("study", settings, "null, or a _target_ and the keys that it takes")
     arguments = dict(settings)
     target = arguments.pop("_target_", None)
+    kind = study_class(target)
+    with naming("study", arguments, str(target)):
+        return kind(**arguments)
+
+
+def study_class(target: Any) -> type[Study]:
+    """The class that `study._target_` names.
+
+    Raises:
+        InvalidValue: it is no class of studies.
+    """
     try:
         # With the colon an ImportError inside the module is raised, where without one the module is called missing.
         kind = pkgutil.resolve_name(":".join(str(target).rsplit(".", 1)))
@@ -29,5 +40,4 @@ def study_from(settings: Mapping[str, Any]) -> Study:
         raise InvalidValue("study._target_", target, accepted) from error
     if not (isinstance(kind, type) and issubclass(kind, Study)):
         raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
-    with naming("study", arguments, str(target)):
-        return kind(**arguments)
+    return kind

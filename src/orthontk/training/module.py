@@ -104,9 +104,17 @@ class TrainingModule(pl.LightningModule):
 
     def _log_minibatch(self, loss: Tensor) -> None:
         """Log over the global batch."""
-        loss = self.trainer.strategy.reduce(loss.double(), reduce_op="mean").item()
-        accuracy = self.accuracies_of_step()[0].item()
+        sums = self.trainer.strategy.reduce(torch.stack([loss.double(), self._right_here()]), reduce_op="sum")
+        loss, accuracy = (sums / sums.new_tensor([self.trainer.world_size, self._minibatch_size])).tolist()
         log_metrics(self.trainer, losses_and_accuracies("train", loss, accuracy, self.classes), self.global_step)
+
+    def _right_here(self) -> Tensor:
+        """How many inputs of this process's part of the minibatch are right: of shares, sums would be rounded."""
+        return is_right(*self.minibatch).double().sum()
+
+    @property
+    def _minibatch_size(self) -> int:
+        return len(self.minibatch[1]) * self.trainer.world_size
 
     def _end_diverged(self) -> None:
         """Stop a run whose loss is no longer a number, in any process."""
@@ -124,9 +132,8 @@ class TrainingModule(pl.LightningModule):
 
     def accuracies_of_step(self) -> tuple[Tensor, int]:
         """The accuracy (1,) on the whole minibatch of the step, before its update, and the minibatch's size."""
-        right = is_right(*self.minibatch).double().sum()  # counts, as shares would be rounded before they are added
-        size = len(self.minibatch[1]) * self.trainer.world_size
-        return (self.trainer.strategy.reduce(right, reduce_op="sum") / size).reshape(1), size
+        right = self.trainer.strategy.reduce(self._right_here(), reduce_op="sum")
+        return (right / self._minibatch_size).reshape(1), self._minibatch_size
 
     def data_of_split(self, split: str) -> Split:
         return self.trainer.datamodule.splits[split]

@@ -18,8 +18,10 @@ from yaml import YAMLError
 from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.checks import InvalidValue
 from orthontk.grids import Grid, grids_at_scale
+from orthontk.report.apart import by_dotted_key
 from orthontk.run.provenance import searching
 from orthontk.runs.select import differing
+from orthontk.studies.from_settings import study_class
 
 CONFIGS = Path(__file__).resolve().parents[3] / "conf"
 # What of a preset's settings a reader wants to see; the rest is in each run's configuration.
@@ -93,7 +95,7 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
         networks = [list(_networks(grid, given)) for grid in grids]
     axes = [grid.get(f"ensemble.{axis}", config.ensemble[axis]) for grid in grids for axis in SEVERAL]
     settings = {key: OmegaConf.to_container(config[key], resolve=True) for key in SHOWN if config.get(key) is not None}
-    kind = _class_of(settings["study"]["_target_"])
+    kind = study_class(settings["study"]["_target_"])
     is_ensemble = any(axis is not None for axis in axes)
     compared = _compared([_inits([grid], config) or list(drawn) for grid in grids], networks)
     told = {init: _telling(own, drawn.values()) for init, own in drawn.items()}
@@ -106,15 +108,6 @@ def _is_study(name: str, own: list[str]) -> bool:
         return bool(compose("config", [f"experiment={name}", *own]).study)
     except (HydraException, OmegaConfBaseException, YAMLError):
         return False
-
-
-def _class_of(target: str) -> type:
-    from hydra.utils import get_class
-
-    try:
-        return get_class(target)
-    except Exception as error:  # whatever importing the user's module raises
-        raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study") from error
 
 
 def _inits(grids: list[Grid], config: Any) -> list[str]:
@@ -154,11 +147,8 @@ def _name_of(init: DictConfig) -> str:
 
 def _flat(init: DictConfig) -> dict[str, Any]:
     """Its settings by dotted key below `init`."""
-    plain = OmegaConf.to_container(init, resolve=True)
-    scheme = plain.pop("scheme", None)
-    if isinstance(scheme, dict):
-        return plain | {f"scheme.{key}": value for key, value in scheme.items()}
-    return plain | ({} if scheme is None else {"scheme": scheme})
+    nested = by_dotted_key("init", OmegaConf.to_container(init, resolve=True))
+    return {key.removeprefix("init."): value for key, value in nested}
 
 
 def _telling(own: dict[str, Any], drawn: Iterable[dict[str, Any]]) -> dict[str, Any]:
