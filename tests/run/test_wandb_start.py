@@ -1,4 +1,4 @@
-"""Starting a W&B run leaves alone what only W&B Launch needs."""
+"""A W&B run leaves alone what only W&B Launch needs, and pandas."""
 
 import os
 import subprocess
@@ -8,16 +8,17 @@ import pytest
 
 START = """
 import sys
+import wandb
 from orthontk.loggers.wandb_start import start_run
 run = start_run(mode="offline", project="p", dir=sys.argv[1])
-run.log({"loss": 1.0})
+run.log({"loss": 1.0, "chart": wandb.plot.line_series([[0, 1]], [[2.0, 3.0]])})
 run.finish()
-print([name for name in sys.modules if name.startswith(("wandb.sdk.launch", "wandb.apis.public"))])
+print([name for name in sys.modules if name.startswith(("wandb.sdk.launch", "wandb.apis.public", "pandas"))])
 """
 
 
 @pytest.mark.slow
-def test_launch_is_not_imported(tmp_path):
+def test_neither_is_imported(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", START, str(tmp_path)],
         capture_output=True,

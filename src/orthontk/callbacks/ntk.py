@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,7 +18,7 @@ from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.outputs import outputs_of
 from orthontk.kernels.problem import OUTPUTS
-from orthontk.training.metrics import log_metrics
+from orthontk.training.metrics import log_computed
 from orthontk.training.module import evaluating
 
 MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
@@ -88,12 +89,21 @@ class NTKRecorder(RecordingCallback):
         start = time.perf_counter()
         with evaluating(module.network):
             diverged = not outputs_of(module.network, self.x).isfinite().all()
-            metrics = dict.fromkeys(METRICS, math.nan) if diverged else self._record(trainer, module, step)
-        metrics["time/ntk"] = time.perf_counter() - start
-        log_metrics(trainer, metrics, step)
+            metrics_of_kernel = _not_a_number if diverged else self._record(trainer, module, step)
+        seconds = time.perf_counter() - start
 
-    def _record(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> dict[str, float]:
-        """Compute Θ_t, write it, and return its metrics. Every process takes part and holds the whole kernel."""
+        def compute() -> dict[str, float]:
+            start = time.perf_counter()
+            metrics = metrics_of_kernel()
+            return metrics | {"time/ntk": seconds + time.perf_counter() - start}
+
+        log_computed(trainer, compute, step)
+
+    def _record(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> Callable[[], dict[str, float]]:
+        """Compute Θ_t and write it; what is returned computes its metrics.
+
+        Every process takes part and holds the whole kernel.
+        """
         try:
             theta, shares = ntk_and_layer_shares(
                 module.network, self.x, outputs=self.outputs, memory_limit=self.memory_limit
@@ -101,19 +111,27 @@ class NTKRecorder(RecordingCallback):
         except InvalidValue as error:  # such as a memory limit too small for one pair of inputs
             raise error.within("callbacks.ntk") from error
         if not theta.isfinite().all():  # a kernel overflows before the outputs do
-            return dict.fromkeys(METRICS, math.nan)
+            return _not_a_number
         self.series.add(step, theta)
         self.last_recorded = step
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if hasattr(logger, "log_kernel"):
                     logger.log_kernel(theta, step)
+        return partial(self._metrics, theta, shares)
+
+    def _metrics(self, theta: Tensor, shares: dict[str, float]) -> dict[str, float]:
         initial = self.series.kernels[0].to(theta)
         metrics = kernel_metrics(theta, initial, self.y.to(theta.device))
         metrics |= {f"ntk/share/{layer}": share for layer, share in shares.items()}
         if "infinite" in self.series.probe:
             metrics["ntk/distance_to_infinite"] = infinite_limit.distance(theta, self.series.probe["infinite"])
         return metrics
+
+
+def _not_a_number() -> dict[str, float]:
+    """The metrics of a network that has diverged."""
+    return dict.fromkeys(METRICS, math.nan)
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:

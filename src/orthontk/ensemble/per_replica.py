@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from orthontk.callbacks.schedule import ScheduledCallback, measured_steps
+from orthontk.ensemble.at_once import at_once
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.replicas import Replica
 from orthontk.files import write_json
@@ -45,6 +46,7 @@ class ReplicaTrainer:
         self.trainer, self.replica, self.default_root_dir = trainer, replica, directory
         self.loggers = [self]
         self.callback_metrics: dict[str, Any] = {}
+        self.later: list[tuple[Callable[[], dict[str, float]], int]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.trainer, name)
@@ -57,6 +59,9 @@ class ReplicaTrainer:
         for name, value in metrics.items():
             for logger in self.trainer.loggers:
                 logger.log_replicas(name, [value], step, [self.replica])
+
+    def log_later(self, compute: Callable[[], dict[str, float]], step: int) -> None:
+        self.later.append((compute, step))
 
 
 class PerReplica(pl.Callback):
@@ -104,16 +109,30 @@ class PerReplica(pl.Callback):
                 self.callbacks[replica.number].check_module(ReplicaModule(module, row, self.config_of(replica)))
 
     def _each(self, hook: str, trainer: pl.Trainer, module: EnsembleModule, *arguments: Any) -> None:
-        for row, replica in enumerate(module.replicas):
-            if replica.number in self.callbacks:
-                self._call(hook, trainer, module, row, *arguments)
+        self._some(range(len(module.replicas)), hook, trainer, module, *arguments)
 
-    def _call(self, hook: str, trainer: pl.Trainer, module: EnsembleModule, row: int, *arguments: Any) -> None:
+    def _some(
+        self, rows: Sequence[int], hook: str, trainer: pl.Trainer, module: EnsembleModule, *arguments: Any
+    ) -> None:
+        """Call the hook for the replicas in some rows, then log what they have left for later."""
+        chosen = [row for row in rows if module.replicas[row].number in self.callbacks]
+        trainers = [self._call(hook, trainer, module, row, *arguments) for row in chosen]
+        later = [(own, compute, step) for own in trainers for compute, step in own.later]
+        if later:
+            computed = at_once([compute for _, compute, _ in later])
+            for (own, _, step), metrics in zip(later, computed, strict=True):
+                own.log_metrics(metrics, step)
+
+    def _call(
+        self, hook: str, trainer: pl.Trainer, module: EnsembleModule, row: int, *arguments: Any
+    ) -> ReplicaTrainer:
         replica = module.replicas[row]
         directory = self.directory / "replicas" / replica.name
         directory.mkdir(parents=True, exist_ok=True)
-        own = ReplicaModule(module, row, self.config_of(replica))
-        getattr(self.callbacks[replica.number], hook)(ReplicaTrainer(trainer, replica, directory), own, *arguments)
+        own = ReplicaTrainer(trainer, replica, directory)
+        settings = self.config_of(replica)
+        getattr(self.callbacks[replica.number], hook)(own, ReplicaModule(module, row, settings), *arguments)
+        return own
 
     def setup(self, trainer: pl.Trainer, pl_module: EnsembleModule, stage: str) -> None:
         if stage == "fit":
@@ -145,9 +164,7 @@ class PerReplica(pl.Callback):
 
     def on_replicas_end(self, trainer: pl.Trainer, pl_module: EnsembleModule, rows: Sequence[int]) -> None:
         """What the callback does when a single training ends, for replicas that end before the others."""
-        for row in rows:
-            if pl_module.replicas[row].number in self.callbacks:
-                self._call("on_fit_end", trainer, pl_module, row)
+        self._some(rows, "on_fit_end", trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         self._each("on_fit_end", trainer, pl_module)

@@ -4,6 +4,7 @@ A metric's step is the number of updates made before it was measured. Minibatch 
 (k+1)-th minibatch, measured before its own update.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytorch_lightning as pl
@@ -20,6 +21,14 @@ def log_metrics(trainer: pl.Trainer, metrics: dict[str, float], step: int) -> No
     trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
     for logger in trainer.loggers:
         logger.log_metrics(metrics, step)
+
+
+def log_computed(trainer: pl.Trainer, compute: Callable[[], dict[str, float]], step: int) -> None:
+    """Log what `compute` returns; an ensemble does so once all replicas are there, for several of them at once."""
+    if hasattr(trainer, "log_later"):
+        trainer.log_later(compute, step)
+    else:
+        log_metrics(trainer, compute(), step)
 
 
 def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
