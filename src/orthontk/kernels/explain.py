@@ -49,7 +49,6 @@ class Explanation:
         examples: how many there are, of both.
         examples_in_passes: how many pass through the network, each as often as it does: where `memory_limit` is small,
             tiles repeat passes.
-        batched: whether all outputs go backward in one pass, or one after the other.
     """
 
     rows: list[Row]
@@ -57,7 +56,6 @@ class Explanation:
     tile_examples: tuple[int, int]
     examples: int
     examples_in_passes: int
-    batched: bool
 
     @property
     def cost(self) -> Cost:
@@ -120,7 +118,6 @@ def explain_ntk(
         tile_examples=(max(blocks1), max(blocks2)),
         examples=sum(blocks1) if grid.same else sum(blocks1) + sum(blocks2),
         examples_in_passes=examples_in_passes(grid),
-        batched=plan.batched,
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.networks.activations import make_activation
-from orthontk.networks.layers import PADDINGS, Conv, Dense, odd_integer
+from orthontk.networks.layers import PADDINGS, Conv, Dense, check_kernel_size
 
 READOUTS = ("flatten", "pool")
 
@@ -60,7 +60,7 @@ class CNN(nn.Module):
         self.readout = one_of("readout", readout, READOUTS)
         channels = [integer("in_channels", in_channels)]
         channels += [integer("width", width)] * (integer("depth", depth) - 1)
-        k = odd_integer("kernel_size", kernel_size)  # refused also where depth 1 leaves no convolution to use it
+        k = check_kernel_size(kernel_size)  # refused also where depth 1 leaves no convolution to use it
         if one_of("padding", padding, PADDINGS) == "circular" and k > min(self.image_size):
             raise InvalidValue("kernel_size", k, f"at most the image's side, {min(self.image_size)}")
         phi = make_activation(activation)

@@ -89,7 +89,7 @@ class Conv(WeightLayer):
         bias_var: float = 0.0,
         parameterization: str = "ntk",
     ) -> None:
-        k = odd_integer("kernel_size", kernel_size)
+        k = check_kernel_size(kernel_size)
         channels = integer("out_channels", out_channels), integer("in_channels", in_channels)
         super().__init__((*channels, k, k), weight_var, bias_var, parameterization)
         self.kernel_size = k
@@ -102,11 +102,11 @@ class Conv(WeightLayer):
         return F.conv2d(h, self.weight_scale * self.weight, self.bias_scale * self.bias, padding=margin)
 
 
-def odd_integer(name: str, value: Any) -> int:
-    """`value` as an int, if it is odd and at least 1; otherwise InvalidValue."""
-    if integer(name, value) % 2 == 0:
-        raise InvalidValue(name, value, "an odd integer")
-    return int(value)
+def check_kernel_size(size: Any) -> int:
+    """`size` as an int, if it is odd and at least 1; otherwise InvalidValue."""
+    if integer("kernel_size", size) % 2 == 0:
+        raise InvalidValue("kernel_size", size, "an odd integer")
+    return int(size)
 
 
 def named_layers(net: nn.Module) -> Iterator[tuple[str, WeightLayer]]:

@@ -61,13 +61,13 @@ def bootstrap(statistic: Callable[..., np.ndarray], *samples: Sequence[float], p
     return Interval(estimate, float(low), float(high), seeds)
 
 
-def expanded_level(seeds: int, level: float = LEVEL) -> float:
-    """The level whose percentile interval of a mean covers about `level` with that many seeds.
+def expanded_level(seeds: int) -> float:
+    """The level whose percentile interval of a mean covers about `LEVEL` with that many seeds.
 
     >>> round(expanded_level(5), 3), round(expanded_level(1000), 3)
     (0.998, 0.95)
     """
-    quantile = stats.t.ppf((1 + level) / 2, seeds - 1) * np.sqrt(seeds / (seeds - 1))
+    quantile = stats.t.ppf((1 + LEVEL) / 2, seeds - 1) * np.sqrt(seeds / (seeds - 1))
     return float(2 * stats.norm.cdf(quantile) - 1)
 
 

@@ -50,10 +50,6 @@ class Record:
     launched: str
     jobs: list[Job]
 
-    @property
-    def arguments(self) -> list[str]:
-        return self.command[1:]
-
 
 def write_record(sweep_directory: Path, command: Sequence[str], jobs: Sequence[Job]) -> None:
     """Write or renew the record of a multirun; the launcher does not make it another one."""

@@ -111,13 +111,13 @@ class Activation:
             return torch.zeros_like(u) if bend is None else bend
 
 
-def _jumps(functions: list[Function], reach: float = 50.0, cells: int = 4001) -> Tensor:
+def _jumps(functions: list[Function]) -> Tensor:
     """Where any of the functions is discontinuous, found by bisection: (n,), sorted.
 
     A cell is halved towards its larger difference until nothing but the jump is left of it. Cells are many enough that
     two kinks rarely share one.
     """
-    edges = torch.linspace(-reach, reach, cells, dtype=torch.float64) + 0.0031  # no kink sits on a cell's edge
+    edges = torch.linspace(-50.0, 50.0, 4001, dtype=torch.float64) + 0.0031  # no kink sits on a cell's edge
     found = []
     for f in functions:
         left, right = edges[:-1].clone(), edges[1:].clone()
