@@ -7,7 +7,7 @@ from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
-from orthontk.kernels import NTKOperator, empirical_ntk
+from orthontk.kernels import NTKOperator, empirical_ntk, ntk_and_layer_shares
 from orthontk.kernels.measures import eigenvalues, flatten_outputs
 from orthontk.networks import CNN, FCN
 
@@ -277,6 +277,7 @@ def test_backward_passes_that_have_no_derivative_are_refused(middle):
 @pytest.mark.parametrize(
     ("x", "refusal"), [(None, "^x=NoneType: "), (torch.ones(0, 3), "^x=empty: "), (torch.ones(2, 4), "that takes x, ")]
 )
-def test_refused_inputs_are_named_as_its_own_argument(x, refusal):
+@pytest.mark.parametrize("compute", [NTKOperator, ntk_and_layer_shares])
+def test_refused_inputs_are_named_as_its_own_argument(compute, x, refusal):
     with pytest.raises(InvalidValue, match=refusal):
-        NTKOperator(nn.Linear(3, 2), x)
+        compute(nn.Linear(3, 2), x)

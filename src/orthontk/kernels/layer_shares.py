@@ -32,7 +32,7 @@ def ntk_and_layer_shares(
     >>> ntk_and_layer_shares(net, torch.eye(2))[1]  # at W = 0 only the last bias acts on f
     {'layer1': 0.0, 'layer2': 1.0}
     """
-    problem = prepare(net, x, None, outputs, memory_limit, None)
+    problem = prepare(net, x, None, outputs, memory_limit, None, inputs="x")
     traces: dict[str, float] = {}
     with undisturbed(problem.net, problem.device):
         theta = solve(problem, traces=traces)
