@@ -39,11 +39,7 @@ def mnist_5k() -> tuple[Examples, Examples]:
 
 
 def gaussian(size: int, shape: tuple[int, ...], classes: int, seed: list[int]) -> Examples:
-    """`size` inputs of `shape` with iid N(0, 1) entries, and random labels, as many of each class.
-
-    Raises:
-        InvalidValue: `shape` is neither (d,) nor (C, H, W).
-    """
+    """`size` inputs of `shape` with iid N(0, 1) entries, and random labels, as many of each class."""
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.arange(size) % classes)
     inputs = generator.standard_normal((size, *shape), dtype=np.float32)
@@ -59,7 +55,7 @@ def of_classes(examples: Examples, classes: list[int]) -> Examples:
 
 
 def check_shape(shape: object) -> tuple[int, ...]:
-    """`shape` as a tuple (d,) or (C, H, W)."""
+    """`shape` as a tuple (d,) or (C, H, W); otherwise InvalidValue."""
     try:
         sizes = tuple(integer("shape", size) for size in shape)
     except (TypeError, InvalidValue):
