@@ -9,6 +9,7 @@ import torch
 
 from orthontk.checks import InvalidValue
 from orthontk.loggers import read_metrics
+from orthontk.slurm.executor import Executor
 from small_run import SMALL
 
 RANDOM = "callbacks=none", "+callbacks.draws._target_=random_draws.RandomDraws"
@@ -56,9 +57,6 @@ def test_a_job_after_others_in_its_process_equals_itself(small, tmp_path):
 @pytest.mark.parametrize("name, own", [("foo", "partition"), ("mem", "mem_gb"), ("time", "timeout_min")])
 def test_a_setting_that_the_slurm_launcher_has_not_is_refused_by_its_name(tmp_path, name, own):
     """submitit's own names are none: beside the launcher's, which stand for the same, one would be lost."""
-    pytest.importorskip("submitit")
-    from orthontk.slurm.executor import Executor
-
     with pytest.raises(InvalidValue, match=f"^hydra.launcher.{name}=1: expected one of ") as refused:
         Executor(tmp_path, {"nodes": 1, name: 1})
     accepted = refused.value.accepted.removeprefix("one of ").split(", ")

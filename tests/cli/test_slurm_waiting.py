@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("submitit")
-
 from orthontk.slurm import commands
 from orthontk.slurm.waiting import wait_for
 

@@ -1,11 +1,9 @@
 """TensorBoard shows every step of a run once, whatever it was continued from."""
 
-import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from orthontk.csv_rows import write_rows
 from orthontk.loggers import tensorboard_logger
-
-accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
 
 def log(directory, first_step, steps):
@@ -16,7 +14,7 @@ def log(directory, first_step, steps):
 
 
 def steps_of(directory, metric="train/loss"):
-    events = accumulator.EventAccumulator(str(directory / "tensorboard"))
+    events = EventAccumulator(str(directory / "tensorboard"))
     events.Reload()
     return [event.step for event in events.Scalars(metric)]
 
