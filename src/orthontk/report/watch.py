@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.text import Text
 
 from orthontk.counted import counted
-from orthontk.report.show import show, show_failed
 from orthontk.report.sweeps import Sweep
 from orthontk.report.write import Reporter
 
@@ -37,9 +36,7 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
                 time.sleep(max(every, (time.monotonic() - start) / SHARE_OF_TIME))
         except KeyboardInterrupt:
             reporter.update()
-    reporter.write()
-    show(reporter.judged, reporter.skipped, out)
-    show_failed(reporter.sweeps, directory)
+    reporter.finish()
     return reporter
 
 

@@ -56,9 +56,7 @@ def report(directory: Path, out: Path) -> "Reporter":
         reasons = "; ".join(f"{path.name}: {reason}" for path, reason in list(reporter.skipped.items())[:3])
         accepted = "a folder with finished runs" + (f" (skipped: {reasons})" if reasons else "")
         raise InvalidValue("DIR", directory, accepted)
-    reporter.write()
-    show(reporter.judged, reporter.skipped, out)
-    show_failed(reporter.sweeps, directory)
+    reporter.finish()
     return reporter
 
 
@@ -104,6 +102,12 @@ class Reporter:
         except Exception as error:  # whatever a user's study raises, the others are judged
             lacking = "".join(f"; it asks for {metric}, {text}" for metric, text in unmeasured(runs))
             return f"cannot be judged ({type(error).__name__}: {error}{in_own_code(error)}{lacking})"
+
+    def finish(self) -> None:
+        """Write for good, and print the claims and the jobs that have failed."""
+        self.write()
+        show(self.judged, self.skipped, self.out)
+        show_failed(self.sweeps, self.directory)
 
     def write(self, reload_after: float | None = None) -> None:
         """Write the claims and the page, which loads itself again every `reload_after` seconds."""
