@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthontk.checks import InvalidValue, integer, number, one_of
+from orthontk.checks import InvalidValue, boolean, integer, number, one_of
 
 
 @settings(deadline=None, derandomize=True)
@@ -71,6 +71,13 @@ def test_one_of_lists_what_is_accepted():
     for value in ("Zeros", "", None, 0, ["zeros"]):
         with pytest.raises(InvalidValue, match=r"expected one of circular, zeros$"):
             one_of("padding", value, ("circular", "zeros"))
+
+
+def test_only_true_and_false_are_booleans():
+    assert boolean("figures", True) is True and boolean("figures", False) is False
+    for value in (0, 1, "true", None):
+        with pytest.raises(InvalidValue, match=f"^figures={value}: expected true or false$"):
+            boolean("figures", value)
 
 
 def test_a_generator_of_accepted_names_is_enough():

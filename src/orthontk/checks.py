@@ -68,6 +68,13 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
+def boolean(name: str, value: Any) -> bool:
+    """`value`, if it is True or False; otherwise InvalidValue."""
+    if not isinstance(value, bool):
+        raise InvalidValue(name, value, "true or false")
+    return value
+
+
 def one_of(name: str, value: Any, accepted: Iterable[str]) -> Any:
     """`value`, if it is one of `accepted`; otherwise InvalidValue."""
     accepted = list(accepted)

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from orthontk.callbacks.schedule import back_to_device
-from orthontk.checks import InvalidValue, number
+from orthontk.checks import InvalidValue, boolean, number
 from orthontk.data import TensorDataModule
 from orthontk.splits import TAU_SPLITS
 from orthontk.training.module import TrainingModule
@@ -44,9 +44,7 @@ class Tau(pl.Callback):
         self.threshold = number("threshold", threshold, above=0)
         if self.threshold >= 1:
             raise InvalidValue("threshold", threshold, "a number above 0 and below 1")
-        if not isinstance(test, bool):
-            raise InvalidValue("test", test, "true or false")
-        self.splits = TAU_SPLITS if test else TAU_SPLITS[:1]
+        self.splits = TAU_SPLITS if boolean("test", test) else TAU_SPLITS[:1]
         self.reached: dict[str, dict[int, int]] = {split: {} for split in self.splits}
 
     def check_data(self, data: TensorDataModule) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.checks import InvalidValue, boolean, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, first_difference, replaced_settings, run_identity
 from orthontk.run.initializations import init_settings
@@ -25,8 +25,7 @@ def check_ensemble(config: DictConfig) -> None:
     if ensemble.inits is not None:
         for name in ensemble.inits:
             init_settings(config, name)
-    if not isinstance(ensemble.shared_batches, bool):
-        raise InvalidValue("ensemble.shared_batches", ensemble.shared_batches, "true or false")
+    boolean("ensemble.shared_batches", ensemble.shared_batches)
     if ensemble.kernels not in ("all", "none"):
         seeds, kernels = len({replica.seed for replica in replicas}), ensemble.kernels
         if isinstance(kernels, str) or integer("ensemble.kernels", kernels, minimum=0) > seeds:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orthontk.checks import InvalidValue
+from orthontk.checks import InvalidValue, boolean
 from orthontk.init.schemes import delta_orthogonal, flat_orthogonal, gaussian, orthogonal
 from orthontk.networks.layers import Conv, named_layers
 
@@ -62,8 +62,7 @@ def initialize(
             raise InvalidValue("scheme", scheme, accepted)
         return net
     transform = _scheme(scheme)
-    if not isinstance(coupled, bool):
-        raise InvalidValue("coupled", coupled, "true or false")
+    boolean("coupled", coupled)
     if not layers:
         own = f"{NONE}, which leaves {type(net).__name__} as its constructor drew it"
         raise InvalidValue("scheme", _name(scheme), f"{own}, or a network with Dense or Conv layers")

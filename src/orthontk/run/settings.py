@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, integer, number, one_of
+from orthontk.checks import InvalidValue, boolean, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
@@ -69,8 +69,7 @@ def check_settings(config: DictConfig) -> None:
         smoothing = config.loss.get("label_smoothing", 0)
         if number("loss.label_smoothing", smoothing, minimum=0) > 1:
             raise InvalidValue("loss.label_smoothing", smoothing, "a finite number between 0 and 1")
-    if not isinstance(config.figures, bool):
-        raise InvalidValue("figures", config.figures, "true or false")
+    boolean("figures", config.figures)
     check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)

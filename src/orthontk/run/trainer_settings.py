@@ -3,7 +3,7 @@
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, integer, number, one_of
+from orthontk.checks import InvalidValue, boolean, integer, number, one_of
 
 DECIDED = {"callbacks", "check_val_every_n_epoch", "default_root_dir", "enable_model_summary", "fast_dev_run"}
 DECIDED |= {"limit_val_batches", "logger", "num_sanity_val_steps", "use_distributed_sampler"}
@@ -42,8 +42,7 @@ def check_trainer(trainer: DictConfig) -> None:
     if trainer.get("gradient_clip_val") is not None:
         number("trainer.gradient_clip_val", trainer.gradient_clip_val, minimum=0)
     for name in ("tf32", "enable_progress_bar", "detect_anomaly"):
-        if not isinstance(trainer.get(name, False), bool):
-            raise InvalidValue(f"trainer.{name}", trainer[name], "true or false")
+        boolean(f"trainer.{name}", trainer.get(name, False))
     if trainer.devices != "auto" and not OmegaConf.is_list(trainer.devices):
         integer("trainer.devices", trainer.devices)
     if trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
