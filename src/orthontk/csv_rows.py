@@ -47,6 +47,11 @@ def _value(name: str, text: str) -> Any:
     return int(text) if name in ("step", "steps", "seed") else float(text)
 
 
+def last_values(rows: Iterable[Row]) -> Row:
+    """The last step, and the last value of each metric."""
+    return {name: value for row in rows for name, value in row.items()}
+
+
 def read_metrics(path: str | Path) -> list[Row]:
     """The rows of a `metrics.csv`, each with the metrics measured at its step only."""
     return list(read_rows(path))

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +48,15 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def finite_or_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With None for each infinity and NaN, which JSON does not have.
+
+    >>> finite_or_none({"estimate": 1.0, "low": -math.inf, "init": "gaussian"})
+    {'estimate': 1.0, 'low': None, 'init': 'gaussian'}
+    """
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 def read_json(path: str | Path) -> Any:

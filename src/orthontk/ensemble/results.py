@@ -11,7 +11,7 @@ import numpy as np
 from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.files import read_json, replacing, write_json
+from orthontk.files import finite_or_none, read_json, replacing, write_json
 from orthontk.run.directory import lost_history
 from orthontk.splits import TAU_SPLITS
 
@@ -54,9 +54,7 @@ def write_chunk(
 
 def _plain(result: Result) -> Result:
     """JSON knows no NaN; a τ is a whole number, and no τ says so."""
-    plain = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()
-    }
+    plain = finite_or_none(result)
     for split in TAU_SPLITS:
         if f"{split}/censored" in plain:
             plain[f"{split}/censored"] = bool(plain[f"{split}/censored"])
@@ -131,9 +129,7 @@ def _mean(values: Sequence[float]) -> dict[str, float | None]:
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(np.mean(values)) if len(values) > 0 else math.nan
         error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return {
-        name: value if math.isfinite(value) else None for name, value in (("mean", mean), ("standard_error", error))
-    }
+    return finite_or_none({"mean": mean, "standard_error": error})
 
 
 def write_ensemble_summary(directory: Path, results: Sequence[Result], plan: dict[str, Any], seconds: float) -> None:

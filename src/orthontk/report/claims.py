@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from orthontk.files import finite_or_none
 from orthontk.report.statistics import Interval
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided (needs more seeds)"
@@ -33,8 +34,7 @@ class Claim:
 
     def plain(self) -> dict[str, Any]:
         """For JSON, which has no infinities."""
-        low, high, estimate = (v if math.isfinite(v) else None for v in (self.low, self.high, self.interval.estimate))
-        numbers = {"estimate": estimate, "low": low, "high": high, "seeds": self.interval.seeds}
+        numbers = finite_or_none(self.interval._asdict())
         texts = {name: getattr(self, name) for name in ("claim", "where", "statistic")}
         return texts | numbers | {name: getattr(self, name) for name in ("expected", "verdict", "reason", "note")}
 

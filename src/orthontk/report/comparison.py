@@ -1,6 +1,5 @@
 """A study's figures beside those of the authors, or beside what is expected where they published none."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +18,3 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     published = f"{row['authors']:.4g}" if "authors" in row else f"{row['expected']:.4g} (expected)"
     interval = Interval(row["estimate"], row["low"], row["high"], row["seeds"])
     return [row["quantity"], published, interval.in_words(), str(row["seeds"])]
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """For JSON, which has no infinities.
-
-    >>> plain({"estimate": 1.0, "low": -math.inf})
-    {'estimate': 1.0, 'low': None}
-    """
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

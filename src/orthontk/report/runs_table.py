@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orthontk.csv_rows import last_values
 from orthontk.report.gather import Run, named
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import differing, headings
@@ -138,7 +139,7 @@ def _results(run: Run) -> dict[str, float | None]:
     """Of a run that is not finished, the last values so far."""
     last: Mapping[str, Any] = _metrics(run)
     if not run.finished:
-        last = {name: value for row in run.rows for name, value in row.items()}
+        last = last_values(run.rows)
     return {name: _number(last, name) for name in (*RESULTS, *CENSORED)}
 
 

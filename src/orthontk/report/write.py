@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from orthontk.checks import InvalidValue
 from orthontk.counted import counted
 from orthontk.figures.panels import PanelFigure
-from orthontk.files import write_json, write_text
+from orthontk.files import finite_or_none, write_json, write_text
 from orthontk.identity import first_difference
 from orthontk.own_code import in_own_code
-from orthontk.report import comparison
 from orthontk.report.apart import name_differences, newest_of_each
 from orthontk.report.claims import ALL_CLAIMS, Claim, not_judged
 from orthontk.report.gather import Gathered, Known, Run, gather
@@ -199,5 +198,5 @@ def _plain(judged: Judged) -> dict[str, Any]:
         "data": judged.data,
         "runs": judged.runs,
         "claims": [claim.plain() for claim in judged.claims],
-        "comparison": [comparison.plain(row) for row in judged.comparison],
+        "comparison": [finite_or_none(row) for row in judged.comparison],
     }

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from orthontk.checks import InvalidValue
 from orthontk.counted import counted
-from orthontk.csv_rows import read_metrics
-from orthontk.files import read_json, write_json
-from orthontk.run.directory import KERNEL_REGRESSION, SUMMARY
+from orthontk.csv_rows import last_values, read_metrics
+from orthontk.files import finite_or_none, read_json, write_json
+from orthontk.run.directory import KERNEL_REGRESSION, METRICS, SUMMARY
 from orthontk.terminal import console as open_console
 
 # The rows of the closing table, in this order, where the run has them.
@@ -38,9 +38,7 @@ BRIEFLY = {"val/accuracy": "validation accuracy", "test/accuracy": "test accurac
 
 def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
     """Write the last value of every metric; its presence is what makes the run a finished one."""
-    metrics: dict[str, float] = {}
-    for row in read_metrics(directory / "metrics.csv"):
-        metrics.update(row)
+    metrics = last_values(read_metrics(directory / METRICS))
     step = int(metrics.pop("step", 0))
     metrics["time/total"] = round(seconds, 3)
     finite = experiment.module.finite  # also at steps whose loss is not logged
@@ -49,7 +47,7 @@ def write_summary(directory: Path, experiment: Any, seconds: float) -> None:
         "status": "finished",
         "steps": step,
         "diverged": not all(map(math.isfinite, losses)) or (finite is not None and not bool(finite)),
-        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
+        "metrics": finite_or_none(dict(sorted(metrics.items()))),
     }
     write_json(directory / SUMMARY, summary)
 

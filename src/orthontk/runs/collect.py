@@ -1,7 +1,6 @@
 """What there is to compare: an entry for each run, and for each kind of replica in an ensemble."""
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from orthontk.csv_rows import read_metrics
-from orthontk.files import read_json
+from orthontk.csv_rows import last_values, read_metrics
+from orthontk.files import finite_or_none, read_json
 from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CONFIG, SUMMARY
@@ -130,8 +129,7 @@ def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
     if (directory / "chunks").exists():  # an ensemble, whose entries for each kind of replica come with its summary
         settings = {key: value for key, value in settings.items() if key not in OF_REPLICAS}
     elif (directory / "metrics.csv").exists():
-        for row in read_metrics(directory / "metrics.csv"):
-            metrics.update({name: value if math.isfinite(value) else None for name, value in row.items()})
+        metrics = finite_or_none(last_values(read_metrics(directory / "metrics.csv")))
     note = state.reason
     if metrics and state.kind != FAILED:
         note = f"at step {int(metrics.pop('step'))} of {settings.get('trainer.max_steps')}"
