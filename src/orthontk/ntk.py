@@ -24,7 +24,7 @@ from orthontk.kernels.problem import OUTPUTS
 from orthontk.probe import SIZE, Probes
 from orthontk.run.assemble import build_network, read_checkpoint
 from orthontk.run.checkpoint_files import saved_step
-from orthontk.run.directory import CONFIG, RECOMPUTED
+from orthontk.run.directory import CHUNKS, CONFIG, RECOMPUTED
 from orthontk.tensor_files import DamagedFile
 
 UNREADABLE = "cannot be read; its kernels are left out"
@@ -146,7 +146,7 @@ def show_result(all_series: list[KernelSeries], options: argparse.Namespace) -> 
 
 def checkpoints_of(directory: Path) -> list[Path]:
     """Of a run, or of each chunk of an ensemble and of each replica that ended before its chunk, by step."""
-    places = "checkpoints/step-*.ckpt", "chunks/*/checkpoints/step-*.ckpt", f"chunks/*/{ENDED}/*.safetensors"
+    places = "checkpoints/step-*.ckpt", f"{CHUNKS}/*/checkpoints/step-*.ckpt", f"{CHUNKS}/*/{ENDED}/*.safetensors"
     found = [path for place in places for path in directory.glob(place)]
     if not found:
         accepted = "a run with checkpoints, which an ensemble keeps with checkpoint.keep=all only"

@@ -4,8 +4,9 @@ import pytest
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.report import show_ensemble
-from orthontk.ensemble.results import CHUNK_RESULT, METRICS, require_rows, write_ensemble_summary
+from orthontk.ensemble.results import require_rows, write_ensemble_summary
 from orthontk.files import write_json
+from orthontk.run.directory import CHUNK_RESULT, METRICS
 
 REPLICA = {"seed": 0, "init": "gaussian", "learning_rate": 0.1, "status": "finished", "steps": 7}
 

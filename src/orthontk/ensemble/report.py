@@ -11,6 +11,7 @@ from rich.table import Table
 from orthontk.counted import counted
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
+from orthontk.run.directory import METRICS, REPLICAS
 from orthontk.run.settings import naming
 from orthontk.run.summary import read_summary
 from orthontk.terminal import console as open_console
@@ -33,7 +34,7 @@ def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds
         if hasattr(logger, "log_ensemble"):
             failed = True  # left open, this run would take what the next job of a multirun logs
             try:
-                logger.log_ensemble(directory / "metrics.csv", directory / "replicas.csv")
+                logger.log_ensemble(directory / METRICS, directory / REPLICAS)
                 failed = False
             finally:
                 logger.finish(failed)

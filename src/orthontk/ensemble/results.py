@@ -12,11 +12,8 @@ from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.files import finite_or_none, read_json, replacing, write_json
-from orthontk.run.directory import lost_history
+from orthontk.run.directory import CHUNK_RESULT, CHUNKS, METRICS, REPLICAS, SUMMARY, lost_history
 from orthontk.splits import TAU_SPLITS
-
-CHUNKS, CHUNK_RESULT = "chunks", "replicas.json"
-METRICS, REPLICAS = "metrics.csv", "replicas.csv"
 
 Result = dict[str, Any]
 
@@ -143,4 +140,4 @@ def write_ensemble_summary(directory: Path, results: Sequence[Result], plan: dic
         "results": list(results),
         "metrics": {"time/total": round(seconds, 3)},
     }
-    write_json(directory / "summary.json", summary)
+    write_json(directory / SUMMARY, summary)

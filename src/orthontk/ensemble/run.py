@@ -31,7 +31,7 @@ from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
-from orthontk.ensemble.results import CHUNKS, chunk_is_done, require_rows, write_chunk
+from orthontk.ensemble.results import chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
@@ -45,7 +45,7 @@ from orthontk.run.assemble import (
     read_checkpoint,
 )
 from orthontk.run.checkpoint_files import checkpoint_to_resume
-from orthontk.run.directory import CONFIG
+from orthontk.run.directory import CHUNKS, CONFIG, METRICS
 from orthontk.run.initializations import init_settings
 from orthontk.run.optimization import build_loss, build_optimization, total_steps
 from orthontk.run.settings import naming
@@ -141,7 +141,7 @@ class EnsembleRun:
         first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
         if checkpoint is not None:
             print(f"continuing from {checkpoint}")
-        rows, data = ReplicaRows(path / "metrics.csv", replicas, first_step), self.data.of_chunk(replicas)
+        rows, data = ReplicaRows(path / METRICS, replicas, first_step), self.data.of_chunk(replicas)
         trainer = self._trainer(path, module, rows, progress)
         with interruptible():
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -14,6 +14,7 @@ from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series
 from orthontk.figures.run import evenly
 from orthontk.figures.style import STEPS
 from orthontk.figures.taus import taus
+from orthontk.run.directory import METRICS, REPLICAS
 from orthontk.splits import TAU_SPLITS
 
 CURVES = {
@@ -34,10 +35,10 @@ def draw_ensemble(directory: Path) -> list[Path]:
 
 def ensemble_figures(directory: Path) -> dict[str, PanelFigure]:
     """By name, each figure that the ensemble's tables have something for."""
-    curves = read_curves(directory / "metrics.csv")
+    curves = read_curves(directory / METRICS)
     found = {name.replace("/", "_"): bands(name, curves[name]) for name in CURVES if name in curves}
     found = {name: figure for name, figure in found.items() if figure.panels}
-    results = list(read_rows(directory / "replicas.csv"))
+    results = list(read_rows(directory / REPLICAS))
     if any(f"{split}/censored" in result for result in results for split in TAU_SPLITS):
         found["tau"] = taus(results)
     return found

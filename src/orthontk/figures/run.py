@@ -15,9 +15,8 @@ from orthontk.figures.prediction import prediction
 from orthontk.figures.style import BLUE, GREEN, ORANGE, STEPS, sequence
 from orthontk.kernels import measures
 from orthontk.kernels.kernel_series import KernelSeries
-from orthontk.run.directory import JACOBIAN
+from orthontk.run.directory import JACOBIAN, KERNELS, METRICS
 
-KERNELS = "ntk.safetensors"
 SPLITS = {"train": (BLUE, "train (minibatch)"), "val": (ORANGE, "validation"), "test": (GREEN, "test")}
 MOST_LINES = 8  # of checkpoints or layers in one panel
 MEASURES = {
@@ -32,7 +31,7 @@ ON_THE_PAGE_ONLY = ("kernel_measures", "layers", "jacobian_spectrum")
 def draw_run(directory: Path) -> list[Path]:
     """Draw every figure that the run's files allow, and return their paths."""
     folder = directory / "figures"
-    rows = read_metrics(directory / "metrics.csv")
+    rows = read_metrics(directory / METRICS)
     drawn = []
     for name, content in run_figures(directory, rows).items():
         if name not in ON_THE_PAGE_ONLY:

@@ -13,10 +13,9 @@ import yaml
 from orthontk.csv_rows import read_rows
 from orthontk.files import modified, read_json
 from orthontk.identity import run_identity
-from orthontk.run.directory import CONFIG, FAILURES, SUMMARY
+from orthontk.run.directory import CONFIG, FAILURES, METRICS, SUMMARY
 from orthontk.run.failure import read_failure
 
-METRICS = "metrics.csv"
 NOT_FINISHED = "not finished"
 Fingerprint = tuple[tuple[str, int, int], ...]
 

@@ -15,7 +15,7 @@ import orthontk
 from orthontk.counted import counted
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
-from orthontk.figures.run import KERNELS, run_figures
+from orthontk.figures.run import run_figures
 from orthontk.files import read_json, write_json
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.report.figure_data import figure_data
@@ -25,6 +25,7 @@ from orthontk.report.pack import packed_json
 from orthontk.report.rerun import provenance_of, rerun_command
 from orthontk.report.runs_table import status_of
 from orthontk.report.thin import Detail
+from orthontk.run.directory import KERNELS, REPLICAS
 
 
 def packed_run(run: Run, label: str, detail: Detail, kept: Path) -> str:
@@ -83,7 +84,7 @@ def run_page(run: Run, label: str, detail: Detail) -> dict[str, Any]:
 def figures_of(run: Run) -> dict[str, PanelFigure]:
     """By name; none of a file that is damaged or that a running process is writing."""
     try:
-        if (run.directory / "replicas.csv").exists():
+        if (run.directory / REPLICAS).exists():
             return ensemble_figures(run.directory)
         return run_figures(run.directory, run.rows)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):

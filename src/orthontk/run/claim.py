@@ -14,11 +14,18 @@ from lightning_fabric.utilities.rank_zero import _get_rank
 from omegaconf import DictConfig, OmegaConf
 
 from orthontk.counted import counted
-from orthontk.ensemble.results import CHUNK_RESULT, CHUNKS
 from orthontk.files import remove_partials
 from orthontk.overrides import quoted
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
-from orthontk.run.directory import RunDirectory, existing_siblings, is_unused, open_directory, siblings
+from orthontk.run.directory import (
+    CHUNK_RESULT,
+    CHUNKS,
+    RunDirectory,
+    existing_siblings,
+    is_unused,
+    open_directory,
+    siblings,
+)
 from orthontk.run.lock import (
     Holder,
     InUse,

@@ -14,6 +14,8 @@ from orthontk.run.checkpoint_files import checkpoint_path, checkpoint_to_resume,
 
 SUMMARY, CONFIG, PROVENANCE = "summary.json", "config.yaml", "provenance.json"
 METRICS, LOCK, FAILURES = "metrics.csv", ".lock", "failure*.txt"
+REPLICAS, CHUNKS, CHUNK_RESULT = "replicas.csv", "chunks", "replicas.json"  # of ensembles
+KERNELS = "ntk.safetensors"
 KERNEL_DRAWS, NTK_DRAWS = "kernel_draws.safetensors", "ntk_draws.safetensors"  # of studies of initialization
 RECOMPUTED = "ntk-recomputed.safetensors"  # by `python -m orthontk.ntk` from a run's own checkpoints
 KERNEL_REGRESSION, JACOBIAN = "kernel_regression.json", "jacobian.safetensors"

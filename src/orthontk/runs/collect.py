@@ -16,7 +16,7 @@ from orthontk.csv_rows import last_values, read_metrics
 from orthontk.files import finite_or_none, read_json
 from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
-from orthontk.run.directory import CONFIG, SUMMARY
+from orthontk.run.directory import CHUNKS, CONFIG, METRICS, SUMMARY
 from orthontk.splits import TAU_SPLITS
 from orthontk.sweep.overview import entries_under, sweeps_under
 from orthontk.sweep.state import DONE, FAILED, INTERRUPTED, MISSING, RUNNING, state_of
@@ -126,10 +126,10 @@ def _unfinished(directory: Path, settings: dict[str, Any]) -> Entry:
     """A run that goes on, was interrupted or failed: how far it is, and what it has measured."""
     state = state_of(directory)
     metrics: dict[str, Any] = {}
-    if (directory / "chunks").exists():  # an ensemble, whose entries for each kind of replica come with its summary
+    if (directory / CHUNKS).exists():  # an ensemble, whose entries for each kind of replica come with its summary
         settings = {key: value for key, value in settings.items() if key not in OF_REPLICAS}
-    elif (directory / "metrics.csv").exists():
-        metrics = finite_or_none(last_values(read_metrics(directory / "metrics.csv")))
+    elif (directory / METRICS).exists():
+        metrics = finite_or_none(last_values(read_metrics(directory / METRICS)))
     note = state.reason
     if metrics and state.kind != FAILED:
         note = f"at step {int(metrics.pop('step'))} of {settings.get('trainer.max_steps')}"

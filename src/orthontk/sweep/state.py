@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
-from orthontk.run.directory import CONFIG, is_finished
+from orthontk.run.directory import CHUNK_RESULT, CHUNKS, CONFIG, is_finished
 from orthontk.run.failure import read_failure
 from orthontk.run.lock import holder_of
 
@@ -34,8 +34,8 @@ def state_of(path: Path) -> State:
 
 
 def _progress(path: Path, separator: str = "") -> str:
-    chunks = sorted(path.glob("chunks/*"))  # of an ensemble
-    done = sum((chunk / "replicas.json").exists() for chunk in chunks)
+    chunks = sorted(path.glob(f"{CHUNKS}/*"))  # of an ensemble
+    done = sum((chunk / CHUNK_RESULT).exists() for chunk in chunks)
     checkpoint = next(filter(None, map(latest_checkpoint, [path, *reversed(chunks)])), None)
     parts = [f"checkpoint at step {saved_step(checkpoint)}"] if checkpoint else []
     parts += [f"{done} {'chunk' if done == 1 else 'chunks'} of its ensemble done"] if done else []
