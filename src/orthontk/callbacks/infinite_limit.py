@@ -8,6 +8,7 @@ from orthontk.init import SCHEMES
 from orthontk.kernels import InfiniteKernels, infinite_kernels
 from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.kernels.infinite.layers import linear_steps
+from orthontk.kernels.measures import relative_change
 from orthontk.training import TrainingModule
 
 
@@ -48,7 +49,7 @@ def distance(theta: Tensor, limit: Tensor) -> float:
     >>> round(distance(torch.eye(2).reshape(1, 1, 2, 2) * 1.5, torch.ones(1, 1)), 6)
     0.5
     """
-    theta, limit = theta.double(), limit.to(theta.device, torch.float64)
+    limit = limit.to(theta.device, torch.float64)
     if theta.dim() == 4:
         limit = limit[..., None, None] * torch.eye(theta.shape[-1], dtype=torch.float64, device=theta.device)
-    return ((theta - limit).norm() / limit.norm()).item()
+    return relative_change(theta, limit)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from orthontk.callbacks.schedule import ScheduledCallback
+from orthontk.kernels.measures import relative_change
 from orthontk.networks import named_layers
 from orthontk.training.metrics import log_metrics
 
@@ -31,15 +31,11 @@ class WeightDrift(ScheduledCallback):
         for name, layer in named_layers(module.network):
             weight = layer.weight.detach().flatten(1).double()
             initial = self.initial[name].to(weight.device).flatten(1).double()
-            metrics[f"weights/change/{name}"] = _relative_change(weight, initial)
-            metrics[f"weights/isometry/{name}"] = _relative_change(_gram(weight), _gram(initial))
+            metrics[f"weights/change/{name}"] = relative_change(weight, initial)
+            metrics[f"weights/isometry/{name}"] = relative_change(_gram(weight), _gram(initial))
         log_metrics(trainer, metrics, step)
 
 
 def _gram(weight: Tensor) -> Tensor:
     n_out, n_in = weight.shape
     return weight.mT @ weight if n_in <= n_out else weight @ weight.mT
-
-
-def _relative_change(now: Tensor, initial: Tensor) -> float:
-    return (torch.linalg.norm(now - initial) / torch.linalg.norm(initial)).item()
