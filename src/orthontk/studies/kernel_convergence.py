@@ -15,7 +15,7 @@ from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, log_slope
 from orthontk.run.directory import KERNEL_DRAWS
 from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
-from orthontk.studies.study import Study, by
+from orthontk.studies.study import Study, by, samples
 from orthontk.tensor_files import read_tensors
 
 KERNELS = {"nngp": "NNGP", "ntk": "NTK"}
@@ -119,12 +119,6 @@ class KernelConvergence(Study):
                 quantity = f"slope {where}, n = {widths[0]:g}…{widths[-1]:g} (authors 8…4096)"
                 rows.append({"quantity": quantity, "expected": expected[init], **interval._asdict()})
         return rows
-
-
-def samples(table: pd.DataFrame, column: str) -> tuple[list[float], list[np.ndarray]]:
-    """The widths, and for each the values of a column."""
-    parts = [(width, part[column].to_numpy()) for width, part in by(table, "width")]
-    return [float(width) for width, _ in parts], [values for _, values in parts]
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from orthontk.report.claims import Claim, Shrinking, below, difference, not_judg
 from orthontk.report.gather import Run
 from orthontk.report.statistics import Interval, bootstrap, difference_of, geometric_mean, log_slope
 from orthontk.studies.curves import INTERVALS, colours_of, mean_curve
-from orthontk.studies.study import Study, by
+from orthontk.studies.study import Study, by, samples
 
 Statistic = Callable[..., np.ndarray]
 # Of the FCN with erf and L = 4 on CIFAR-10, at η = 1 for their loss, which is half of this project's.
@@ -127,14 +127,12 @@ class KernelDrift(Study):
 
     def _samples(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         wide = self._wide(part)
-        wide = wide[np.isfinite(wide.change)]
-        parts = [(float(width), own.change.to_numpy()) for width, own in by(wide, "width")]
-        return [width for width, _ in parts], [values for _, values in parts]
+        return samples(wide[np.isfinite(wide.change)], "change")
 
     def _layers(self, part: pd.DataFrame) -> tuple[list[float], list[np.ndarray]]:
         """The widths at which first, hidden and last layers were measured; the samples of each layer, by width."""
-        samples = {quantity: dict(zip(*self._samples(own), strict=True)) for quantity, own in by(part, "quantity")}
-        layers = [samples.get(name, {}) for name in LAYERS]
+        found = {quantity: dict(zip(*self._samples(own), strict=True)) for quantity, own in by(part, "quantity")}
+        layers = [found.get(name, {}) for name in LAYERS]
         widths = sorted(set.intersection(*map(set, layers)))
         return widths, [layer[width] for layer in layers for width in widths]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from orthontk.checks import InvalidValue
@@ -168,3 +169,9 @@ def _given(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
 def by(table: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]:
     """The parts of a table, by the values of a column; rows that have none come last."""
     yield from table.groupby(column, sort=True, dropna=False)
+
+
+def samples(table: pd.DataFrame, column: str) -> tuple[list[float], list[np.ndarray]]:
+    """The widths, and for each the values of a column."""
+    parts = [(width, part[column].to_numpy()) for width, part in by(table, "width")]
+    return [float(width) for width, _ in parts], [values for _, values in parts]
