@@ -84,11 +84,11 @@ def headings(keys: Sequence[str]) -> dict[str, str]:
     {'init.scheme': 'init', 'model.width': 'width', 'data.seed': 'data.seed', 'seed': 'seed'}
     """
     return _unambiguous(
-        {key: GROUPS[key] if key in GROUPS and GROUPS[key] not in keys else _last_word(key) for key in keys}
+        {key: GROUPS[key] if key in GROUPS and GROUPS[key] not in keys else last_word(key) for key in keys}
     )
 
 
-def _last_word(key: str) -> str:
+def last_word(key: str) -> str:
     return key if key == "data.seed" else key.rsplit(".", 1)[-1]  # `seed` alone is another one
 
 
@@ -136,7 +136,7 @@ def key_of(option: str, name: str, entries: Sequence[Entry]) -> str:
     meant = [
         key
         for keys in (differing_settings(entries), settings)  # what differs is meant before what all have
-        for words in (headings(keys), _unambiguous({key: _last_word(key) for key in keys}))
+        for words in (headings(keys), _unambiguous({key: last_word(key) for key in keys}))
         for key, word in words.items()
         if word == name
     ]

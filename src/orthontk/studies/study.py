@@ -16,6 +16,7 @@ from orthontk.report.claims import Claim
 from orthontk.report.gather import Run
 from orthontk.run.same_settings import DECIDES
 from orthontk.runs.collect import CHOICES
+from orthontk.runs.select import last_word
 
 # One value for each width, and for each another, is a way to scale networks: η ∝ 1/n, inputs of n features.
 WITH_WIDTH = ("optimizer.lr", "data.shape")
@@ -126,11 +127,10 @@ class Study(ABC):
         if "." not in name:
             return self.describe(name, value)
         key = name.removesuffix("._target_")
-        short = key if key == "data.seed" else key.rpartition(".")[2]  # `seed` alone is another one
         if key != name:
             value = value.rpartition(".")[2]
             value = CHOICES.get(value, value)
-        return f"{short}={value}"
+        return f"{last_word(key)}={value}"
 
     @staticmethod
     def describe(name: str, value: Any) -> str:
