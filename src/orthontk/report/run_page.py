@@ -87,13 +87,14 @@ def figures_of(run: Run) -> dict[str, PanelFigure]:
         if (run.directory / REPLICAS).exists():
             return ensemble_figures(run.directory)
         return run_figures(run.directory, run.rows)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (OSError, ValueError, SafetensorError):  # a ValueError of a table
         return {}
 
 
 def _heatmap(directory: Path, detail: Detail) -> dict[str, Any] | None:
     try:
-        found = heatmap_data(KernelSeries.read(directory / KERNELS), detail)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        series = KernelSeries.read(directory / KERNELS)
+    except (OSError, SafetensorError):
         return None
+    found = heatmap_data(series, detail)
     return found if found["checkpoints"] else None
