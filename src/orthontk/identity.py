@@ -32,6 +32,9 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         identity.pop("ensemble", None)  # of a single run, no setting of an ensemble is one
     else:
         _drop_replaced(identity)
+        rates = identity["ensemble"].get("learning_rates")
+        if isinstance(rates, list) and all(isinstance(rate, int | float) for rate in rates):
+            rates.sort()  # in whichever order, they are the same replicas
         if named := named or own_inits(config):
             identity["init"][OWN_INITS] = _plain(named)
     if config.get("resume") not in ("auto", "never"):

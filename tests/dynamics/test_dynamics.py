@@ -143,6 +143,12 @@ def test_critical_damping(momentum):
     assert torch.allclose(closed, root**t * (1 + t * (1 - root)), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("momentum", "bound"), [(0.0, "2"), (0.5, "3")])
+def test_what_bounds_the_range_of_cross_entropy_grows_with_momentum_as_that_of_mse_does(momentum, bound):
+    with pytest.raises(InvalidValue, match=rf"\({bound} bounds it\)"):
+        largest_stable_lr(torch.diag(torch.tensor([4.0, 1.0])), momentum=momentum, loss="cross_entropy")
+
+
 @pytest.mark.parametrize("arguments", [{"optimizer": "adam"}, {"optimizer": "RMSprop"}, {"loss": "cross_entropy"}])
 def test_undefined_rates_are_refused(arguments):
     with pytest.raises(InvalidValue):

@@ -227,3 +227,21 @@ def test_what_torch_func_cannot_take_goes_through_autograd(kind, x):
     torch.testing.assert_close(empirical_ntk(net, x), expected, rtol=1e-10, atol=1e-10)
     trace = empirical_ntk(net, x, x[:2], outputs="trace")
     torch.testing.assert_close(trace, expected.diagonal(dim1=2, dim2=3).mean(-1)[:, :2], rtol=1e-10, atol=1e-10)
+
+
+class GraphConvolution(nn.Module):
+    """Features of nodes, averaged over neighbours in a sparse graph that is computed from a buffer in every pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.readout = nn.Linear(6, 6), nn.Linear(6, 2)
+        self.register_buffer("graph", inputs(6, 6).round().to_sparse())
+
+    def forward(self, x):
+        return self.readout(torch.tanh(torch.sparse.mm((2 * self.graph).coalesce(), self.layer(x).T).T))
+
+
+@pytest.mark.parametrize("limit", [None, 20_000])
+def test_a_sparse_buffer(limit):
+    net, x = drawn(GraphConvolution()), inputs(5, 6)
+    torch.testing.assert_close(empirical_ntk(net, x, memory_limit=limit), naive_ntk(net, x))

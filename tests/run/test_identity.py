@@ -51,6 +51,11 @@ def test_what_an_ensemble_sets_for_each_replica_is_not_in_its_hash(config_of, ax
     )
 
 
+def test_learning_rates_are_the_same_in_any_order(config_of):
+    names = {run_name(config_of(f"ensemble.learning_rates={rates}")) for rates in ("[0.5,1,10]", "[10,0.5,1.0]")}
+    assert len(names) == 1
+
+
 def test_a_path_to_resume_from_is_one_however_it_is_given(config_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = "run", "./run", "run/", "other/../run", f"{tmp_path}/run"

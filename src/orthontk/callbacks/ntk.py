@@ -12,12 +12,13 @@ from torch import Tensor
 
 from orthontk.callbacks import infinite_limit
 from orthontk.callbacks.recording import RecordingCallback
-from orthontk.checks import InvalidValue, integer, one_of
+from orthontk.checks import InvalidValue, boolean, integer, one_of
 from orthontk.data import TensorDataModule
 from orthontk.kernels import measures, ntk_and_layer_shares
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT
 from orthontk.kernels.outputs import outputs_of
 from orthontk.kernels.problem import OUTPUTS
+from orthontk.run.directory import KERNELS
 from orthontk.training.metrics import log_computed
 from orthontk.training.module import evaluating
 
@@ -41,7 +42,7 @@ class NTKRecorder(RecordingCallback):
             file as `probe/infinite`; seconds for an FCN, a minute or more for a CNN.
     """
 
-    file = "ntk.safetensors"
+    file = KERNELS
 
     def __init__(
         self,
@@ -57,9 +58,7 @@ class NTKRecorder(RecordingCallback):
         self.split = one_of("split", split, ("train", "val", "test"))
         self.outputs = one_of("outputs", outputs, OUTPUTS)
         self.memory_limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else integer("memory_limit", memory_limit)
-        if not isinstance(infinite, bool):
-            raise InvalidValue("infinite", infinite, "true or false")
-        self.infinite = infinite
+        self.infinite = boolean("infinite", infinite)
 
     def check_data(self, data: TensorDataModule) -> None:
         """Refuse a probe that `data` cannot give, before anything is trained."""

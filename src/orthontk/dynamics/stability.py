@@ -38,8 +38,8 @@ def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str =
     if n == 0 or matrix.shape[0] != matrix.shape[1]:
         raise InvalidValue("kernel", tuple(kernel.shape), "(N, N) or (N, N, O, O) with N of at least 1")
     largest = float(torch.linalg.eigvalsh(matrix)[-1])
+    bound = (1 + check_momentum(momentum)) * n / largest if largest > 0 else math.inf
     if one_of("loss", loss, ("mse", "cross_entropy")) == "cross_entropy":
-        bound = 4 * n / largest if largest > 0 else math.inf
-        raise InvalidValue("loss", loss, f"mse: the range of cross-entropy depends on the state ({bound:g} bounds it)")
-    momentum = check_momentum(momentum)
-    return (1 + momentum) * n / largest if largest > 0 else math.inf
+        accepted = f"mse: the range of cross-entropy depends on the state ({4 * bound:g} bounds it)"
+        raise InvalidValue("loss", loss, accepted)
+    return bound

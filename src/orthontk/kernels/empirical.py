@@ -47,7 +47,7 @@ def empirical_ntk(
         outputs: "full", "trace" (the mean over outputs of Θₐₐ) or "sum_of_logits" (the kernel of Σₐ fₐ/√O, Mohamadi
             et al. 2022).
         memory_limit: bytes to stay within, besides network, inputs, result and what the C library keeps of freed
-            memory, up to 64 MiB; None means 2 GiB. It decides the tiles, and these the last bits of the result.
+            memory, 100 MiB or so; None means 2 GiB. It decides the tiles, and these the last bits of the result.
         dtype: of network and result, torch.float32 or torch.float64; None means the parameters', at least float32.
             Products are taken in `dtype` and summed over parameters in float64.
         out: a .npy file to write the result to, tile by tile. If it is there, begun by an interrupted call with the

@@ -26,6 +26,7 @@ class Record:
         functions: of parameters alone, whose results were used like parameters.
         batches: as in `Recorder`, what this pass showed.
         hides_gradients: as in `Recorder`.
+        largest_bytes: as in `Recorder`.
     """
 
     outputs: Tensor
@@ -37,6 +38,7 @@ class Record:
     functions: list[ParameterFunction]
     batches: dict[str, list[bool]]
     hides_gradients: bool
+    largest_bytes: int
 
 
 def record(
@@ -73,4 +75,5 @@ def record(
         functions=functions,
         batches=recorder.met,
         hides_gradients=recorder.hides_gradients,
+        largest_bytes=recorder.largest_bytes,
     )

@@ -14,6 +14,7 @@ from orthontk.kernels.shares import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
+COPIES_FORWARD = 3  # of the largest result, which a pass holds at a time
 FEWEST_ROWS = 128  # of a tile, before other examples are dropped to make room for a larger one
 
 
@@ -46,9 +47,13 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
     )
     resident = sum(held.values()) + plan.directions * z_bytes + functional + pulled_back
     in_flight = plan.directions if plan.batched else 1
-    passing = plan.saved_bytes + in_flight * plan.copies * plan.largest_bytes + (0 if plan.batched else z_bytes)
+    largest = max(in_flight * plan.copies * plan.largest_bytes, COPIES_FORWARD * plan.result_bytes)
+    passing = plan.saved_bytes + largest + (0 if plan.batched else z_bytes)
     if functional:  # torch.func repeats both passes for every direction, and copies what it returns
-        passing = max(passing, functional + plan.directions * (plan.saved_bytes + 2 * plan.largest_bytes))
+        own = itemsize * max(share.entries for share in plan.shares if share.path == TORCH_FUNC)
+        made = max(0, plan.shared_bytes - own)  # of parameters alone: its gradient, too, is every example's own
+        each = plan.saved_bytes + 2 * (plan.largest_bytes + made)
+        passing = max(passing, 2 * functional + plan.directions * each)
     factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != TORCH_FUNC]
     weights = [math.prod(use.shape) for share in plan.shares if share.path == PULLED_BACK for use in share.uses]
     weight = itemsize * max(weights, default=0)

@@ -20,6 +20,7 @@ from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.recorder import CannotRecord
 from orthontk.kernels.refusals import taking
+from orthontk.kernels.saved import Results, Saved, is_dense, noting
 from orthontk.kernels.shares import Share, recorded_in, shares_of
 from orthontk.kernels.uses import Use, kinds_of
 
@@ -38,6 +39,8 @@ class Plan:
         hides_gradients: as in `Recorder`; True for what cannot be recorded.
         saved_bytes: what autograd keeps for one example.
         largest_bytes: the largest tensor it keeps, for one example.
+        result_bytes: the largest result of an operation, whether autograd keeps it or not, for one example.
+        shared_bytes: the largest tensor it keeps that no example changes, and that is no parameter or buffer.
         buffer_bytes: of the copies of the network's buffers, of which every pass has its own.
         kinds: of the uses of each recorded parameter and function, in the order of the forward pass.
         functions: by name, the parameters that each depends on.
@@ -53,6 +56,8 @@ class Plan:
     hides_gradients: bool
     saved_bytes: int
     largest_bytes: int
+    result_bytes: int
+    shared_bytes: int
     buffer_bytes: int
     kinds: dict[str, list[tuple]]
     functions: dict[str, tuple[str, ...]]
@@ -86,11 +91,11 @@ def make_plan(
         InvalidValue: the network mixes examples, does not take the inputs, or one pass of it was refused.
     """
     probe = _few_of(x, tensors)
-    saved: dict[int, int] = {}
+    saved = Saved({}, {})
     with taking(net, inputs, x):
         recorded = _probe(net, tensors, probe, saved) if structured else None
         if recorded is None:
-            saved.clear()
+            saved = Saved({}, {})
             structured, recorded = False, _unstructured(net, tensors, probe, saved)
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)
@@ -111,9 +116,8 @@ def make_plan(
     if left:
         require_backward(net, tensors, probe)
     shares = shares_of(tensors, uses, functions, left, problem_of(directions))
-    for tensor in (*recorded.derived, *(tensor for _, tensor in tensors.named())):  # not kept for each example
-        saved.pop(tensor.data_ptr(), None)
-    sizes = [total // len(probe) for total in saved.values()] or [0]
+    saved.forget(recorded.derived, [tensor for _, tensor in tensors.named()])
+    sizes = [total // len(probe) for total in saved.of_examples.values()] or [0]
     batched = batches_well(recorded.outputs)
     parameters_of = {function.name: function.parameters for function in functions}
     return Plan(
@@ -126,7 +130,9 @@ def make_plan(
         hides_gradients=hides_gradients,
         saved_bytes=sum(sizes),
         largest_bytes=max(sizes),
-        buffer_bytes=sum(buffer.nbytes for buffer in tensors.buffers.values()),
+        result_bytes=recorded.largest_bytes // len(probe),
+        shared_bytes=max(saved.shared.values(), default=0),
+        buffer_bytes=sum(buffer.nbytes for buffer in tensors.buffers.values() if is_dense(buffer)),
         kinds=kinds_of(uses, [*recorded_in(shares), *parameters_of]),
         functions=parameters_of,
         batches=recorded.batches,
@@ -155,10 +161,10 @@ def _functions(
     return functions
 
 
-def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record | None:
-    """The record, or None for a network that cannot be recorded; notes the bytes that autograd keeps, by address."""
+def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: Saved) -> Record | None:
+    """The record, or None for a network that cannot be recorded; notes what autograd keeps."""
     try:
-        with _noting(saved, len(probe)):
+        with noting(saved, len(probe)):
             return record(net, tensors, probe)
     except CannotRecord:
         return None
@@ -167,21 +173,15 @@ def _probe(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, in
         return None
 
 
-def _unstructured(net: nn.Module, tensors: StandIns, probe: Tensor, saved: dict[int, int]) -> Record:
-    """A record without uses; notes the same, except of networks with transforms inside, where torch does not say it."""
+def _unstructured(net: nn.Module, tensors: StandIns, probe: Tensor, saved: Saved) -> Record:
+    """A record without uses; notes the same, or with transforms inside, where torch does not say it, all results."""
     try:
-        with _noting(saved, len(probe)):
+        with noting(saved, len(probe)):
             return record(net, tensors, probe, names=())
     except RuntimeError as error:
         raise_out_of_memory(error)
-        saved.clear()
-        return record(net, tensors, probe, names=())
-
-
-def _noting(saved: dict[int, int], examples: int) -> torch.autograd.graph.saved_tensors_hooks:
-    def note(tensor: Tensor) -> Tensor:
-        if any(axis % examples == 0 for axis in tensor.shape):  # examples, if need be with another axis
-            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
-    return torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with Results() as made:
+        recorded = record(net, tensors, probe, names=())
+    for tensor in made.tensors:
+        saved.note(tensor, len(probe))
+    return recorded

@@ -78,6 +78,7 @@ class Recorder(TorchFunctionMode):
         functions: the functions of parameters alone whose results may be used like parameters, by name.
         hides_gradients: whether something was made of tensors with gradients that has none, so that the outputs may
             depend on what gradients do not show.
+        largest_bytes: the largest result of an operation on the few examples, also where autograd keeps nothing.
 
     Raises:
         CannotRecord: from within the forward pass over a few, if it differentiates or may reorder examples.
@@ -94,6 +95,7 @@ class Recorder(TorchFunctionMode):
         self.trainable, self.examples, self.handlers, self.batches = trainable, examples, handlers, batches
         self.met: dict[str, list[bool]] = defaultdict(list)
         self.hides_gradients = False
+        self.largest_bytes = 0
         self.functions: dict[str, ParameterFunction] = {}
         self.of_parameters: dict[int, tuple[Tensor, int]] = {}  # by identity: computed from them alone; its version
         self.uses: list[Use] = []
@@ -115,9 +117,12 @@ class Recorder(TorchFunctionMode):
             if alone:
                 self._note_of_parameters(args[0] if result is None else result)  # as of `weight[0] = 0`
         self.hides_gradients = self.hides_gradients or _hides_gradient(func, args, kwargs, result)
-        if isinstance(result, Tensor) and result.dtype in HALF_PRECISION:
-            accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
-            raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
+        if isinstance(result, Tensor):
+            if result.dtype in HALF_PRECISION:
+                accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
+                raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
+            if self.batches is None and not result._is_view() and grows_with(self.examples, result):
+                self.largest_bytes = max(self.largest_bytes, result.numel() * result.element_size())
         return result
 
     def _may_reorder(self, func: Callable, args: tuple, kwargs: dict) -> bool:
@@ -243,6 +248,11 @@ def described(reference: Reference, z: Tensor, edge: int, scale: float = 1.0) ->
 def aligned(shape: torch.Size, z: Tensor) -> tuple[int, ...]:
     """`shape` as broadcasting sees it against one example of z."""
     return (1,) * (z.dim() - 1 - len(shape)) + tuple(shape[max(0, len(shape) - z.dim() + 1) :])
+
+
+def grows_with(examples: int, tensor: Tensor) -> bool:
+    """Whether an axis is the examples', if need be with another; for a number of them that is no other length."""
+    return any(axis % examples == 0 for axis in tensor.shape)
 
 
 def _hides_gradient(func: Callable, args: tuple, kwargs: dict, result: object) -> bool:

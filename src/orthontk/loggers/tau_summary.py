@@ -8,10 +8,9 @@ from typing import Any
 
 import yaml
 
-from orthontk.csv_rows import read_metrics, read_rows
+from orthontk.csv_rows import last_values, read_metrics, read_rows
+from orthontk.run.directory import CONFIG, METRICS, REPLICAS
 from orthontk.splits import TAU_SPLITS
-
-REPLICAS = "replicas.csv"
 
 
 def tau_summary(run_directory: Path) -> dict[str, float]:
@@ -26,11 +25,9 @@ def tau_summary(run_directory: Path) -> dict[str, float]:
     An ensemble of one initialization and learning rate has plain names, as a single run; one of several has
     `<name>/<init>/lr<rate>`. Empty for a run without the callback.
     """
-    limit = _step_limit(run_directory / "config.yaml")
+    limit = _step_limit(run_directory / CONFIG)
     if not (run_directory / REPLICAS).exists():
-        row: dict[str, Any] = {}
-        for measured in read_metrics(run_directory / "metrics.csv"):
-            row |= measured
+        row = last_values(read_metrics(run_directory / METRICS))
         diverged = not all(math.isfinite(row.get(name, 0.0)) for name in ("train/loss", "test/loss"))
         return _at_least([row | {"status": "diverged" if diverged else "finished", "steps": row.get("step")}], limit)
     kinds = by_kind(run_directory / REPLICAS)
@@ -48,7 +45,6 @@ def _step_limit(config: Path) -> int | None:
 
 def by_kind(replicas: Path) -> dict[tuple[str, float], list[dict[str, Any]]]:
     """The rows of a `replicas.csv` by initialization and learning rate."""
-
     kinds: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
     for row in read_rows(replicas):
         kinds[row["init"], row["learning_rate"]].append(row)

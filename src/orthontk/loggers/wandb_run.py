@@ -20,6 +20,7 @@ from orthontk.kernels import measures
 from orthontk.loggers.tau_summary import tau_summary
 from orthontk.loggers.wandb_ensemble import log_ensemble
 from orthontk.loggers.wandb_start import start_run
+from orthontk.run.directory import CONFIG, KERNELS, METRICS, REPLICAS
 
 RUN_ID, SWEEP_ID = "WANDB_RUN_ID", "WANDB_SWEEP_ID"  # what `wandb agent` tells the process of a run
 # W&B's job types, by which reports choose runs: one initialization and learning rate, or several.
@@ -119,7 +120,7 @@ class WandbRun(Logger):
 
     def run_config(self) -> dict[str, Any] | None:
         """The configuration that W&B shows: the run's, and a name that only seeds share."""
-        path = self.run_directory / "config.yaml"
+        path = self.run_directory / CONFIG
         if not path.exists():
             return None
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -129,7 +130,7 @@ class WandbRun(Logger):
         """Log again what the run's own files hold of these steps."""
         from orthontk.kernels.kernel_series import KernelSeries
 
-        metrics, kernels = self.run_directory / "metrics.csv", self.run_directory / "ntk.safetensors"
+        metrics, kernels = self.run_directory / METRICS, self.run_directory / KERNELS
         rows = {row["step"]: row for row in read_metrics(metrics)} if metrics.exists() else {}
         series = KernelSeries.read(kernels) if kernels.exists() else None
         stored = dict(zip(series.steps, series.kernels, strict=True)) if series else {}
@@ -171,7 +172,7 @@ class WandbRun(Logger):
     @rank_zero_only
     def log_directory(self) -> None:
         """Log a finished run from its own files, and end it."""
-        metrics, replicas = self.run_directory / "metrics.csv", self.run_directory / "replicas.csv"
+        metrics, replicas = self.run_directory / METRICS, self.run_directory / REPLICAS
         if replicas.exists():
             log_ensemble(self.experiment, metrics, replicas)
         else:

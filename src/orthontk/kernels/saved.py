@@ -1,0 +1,60 @@
+"""How many bytes a pass keeps, asked of one over a few examples."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from orthontk.kernels.recorder import grows_with
+
+
+@dataclass
+class Saved:
+    """Bytes of the tensors that autograd keeps, by address: those that grow with the examples, and all others."""
+
+    of_examples: dict[int, int]
+    shared: dict[int, int]
+
+    def note(self, tensor: Tensor, examples: int) -> None:
+        if is_dense(tensor):
+            kind = self.of_examples if grows_with(examples, tensor) else self.shared
+            kind[tensor.data_ptr()] = tensor.nbytes
+
+    def forget(self, made: Collection[Tensor], own: Collection[Tensor]) -> None:
+        """Leave out parameters and buffers; those and what is `made` of parameters is not there for each example."""
+        for tensor in filter(is_dense, (*made, *own)):
+            self.of_examples.pop(tensor.data_ptr(), None)
+        for tensor in filter(is_dense, own):
+            self.shared.pop(tensor.data_ptr(), None)
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether it has an address and a size, as a sparse adjacency matrix has not."""
+    return tensor.layout is torch.strided
+
+
+def noting(saved: Saved, examples: int) -> torch.autograd.graph.saved_tensors_hooks:
+    """Within it, a pass notes what autograd keeps; RuntimeError if it has transforms such as `torch.func.grad`."""
+
+    def note(tensor: Tensor) -> Tensor:
+        saved.note(tensor, examples)
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+
+
+class Results(TorchDispatchMode):
+    """Keeps what every operation makes, so that each has an address of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Tensor] = []
+
+    def __torch_dispatch__(self, func: Callable, types, args=(), kwargs=None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.tensors += [tensor for tensor in tree_leaves(result) if isinstance(tensor, Tensor)]
+        return result
