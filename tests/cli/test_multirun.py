@@ -70,6 +70,7 @@ def test_a_multirun_ends_with_its_runs_side_by_side(small, tmp_path, monkeypatch
     assert "2 runs: 2 finished" in table and f"{tmp_path}/outputs/default/*-RUN" in table
 
 
+@pytest.mark.slow
 def test_a_multirun_of_runs_begun_anew_ends_with_those(small, tmp_path):
     for suffix in ("", "-2", "-3"):
         launch = small("-m", "seed=7,8", "resume=never")

@@ -61,6 +61,7 @@ def test_a_name_whose_file_has_changed_is_another_run(own, tmp_path, name):
     assert "finished already" in again.out and "finished already" not in second.out
 
 
+@pytest.mark.slow
 def test_studies_tell_a_scheme_with_other_settings_apart(own, tmp_path):
     """As an axis of one ensemble, in ensembles of their own, and as single runs."""
     own(*SHORT, "ensemble.inits=[gaussian,half,full]", "name=axis")
@@ -115,6 +116,7 @@ def test_coupling_that_is_typed_decides_for_all(own):
         assert (together[0, "orthogonal", 2.0] == together[0, "derived", 2.0]) is bool(typed)
 
 
+@pytest.mark.slow
 def test_jobs_of_a_multirun_that_are_done_are_not_launched_again(own):
     jobs = "-m", "ensemble.inits=[gaussian,half]", "seed=1,2", "trainer.max_steps=1"
     assert own(*jobs).code == 0

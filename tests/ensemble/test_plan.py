@@ -110,6 +110,7 @@ def bytes_of_tensors():
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_within_the_limit(work, monkeypatch):
     """After each step: parameters, gradients, Adam's averages, and no stack of another kind."""
     template = FCN(30, 10, width=128, depth=4)

@@ -112,6 +112,7 @@ class Counting(nn.Tanh):
         return super().forward(z)
 
 
+@pytest.mark.slow
 def test_the_cost_grows_with_the_logarithm_of_the_variance():
     phi = Activation(Counting())
     counts = []

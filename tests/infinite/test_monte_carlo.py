@@ -55,6 +55,7 @@ def test_cnn(init, padding, readout, parameterization):
     check_convergence(make_net, init, (12, 192), 10)
 
 
+@pytest.mark.slow
 def test_delta_orthogonal_has_a_limit_of_its_own():
     def make_net(width):
         return CNN(2, (4, 3), 1, width, 3, 3, "circular", "flatten", "tanh", 1.5, 0.1)

@@ -107,9 +107,9 @@ PEAK = """
     [
         ("FCN", 400, 100, "full"),
         pytest.param("FCN", 400, 100, "trace", marks=pytest.mark.slow),
-        ("CNN", 60, 120, "full"),
+        pytest.param("CNN", 60, 120, "full", marks=pytest.mark.slow),
         pytest.param("grouped", 10, 100, "full", marks=pytest.mark.slow),
-        ("recurrent", 40, 100, "full"),
+        pytest.param("recurrent", 40, 100, "full", marks=pytest.mark.slow),
         pytest.param("LSTM", 128, 100, "full", marks=pytest.mark.slow),
         pytest.param("first token", 400, 30, "full", marks=pytest.mark.slow),
         pytest.param("deep", 190, 200, "trace", marks=pytest.mark.slow),

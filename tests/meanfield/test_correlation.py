@@ -82,6 +82,7 @@ def test_order_and_criticality():
         correlation_fixed_point("tanh", 0.5, 0.0)
 
 
+@pytest.mark.slow
 def test_phase_diagram_changes_sides_on_the_critical_line():
     weight_vars, bias_vars = np.linspace(0.8, 4, 9), np.linspace(0, 1, 6)
     diagram = phase_diagram("tanh", weight_vars, bias_vars)
@@ -93,6 +94,7 @@ def test_phase_diagram_changes_sides_on_the_critical_line():
     assert len(plot_phase_diagram(diagram).axes) == 2
 
 
+@pytest.mark.slow
 def test_every_critical_point_is_drawn():
     """Of gelu two at one σ_w², of which the folded line has one above the other; of relu one alone."""
     grids = {"tanh": ([0.5, 4], [0, 0.3]), "gelu": ([1.95, 1.98], [0, 1.2]), "relu": ([1.5, 2.5], [0, 0.1])}

@@ -45,6 +45,7 @@ def test_a_linear_network_is_predicted_exactly(small, loss, optimizer):
     assert rows(run)[10]["actual/train/loss"] == pytest.approx(rows(run)[10]["train/loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_wide_networks_are_lazy_and_narrow_ones_are_not(small):
     settings = ("optimizer.lr_fraction=0.3", "model.activation=erf", "model.weight_var=1.5", "model.bias_var=0.1")
     narrow, wide = (small(*LAZY, *settings, f"model.width={n}").run_directory for n in (16, 1024))

@@ -199,6 +199,7 @@ def _has_reached(directory, step):
     return any(int(path.stem.split("-")[1]) >= step for path in directory.glob("checkpoints/step-*.ckpt"))
 
 
+@pytest.mark.slow
 def test_wandb_has_the_steps_that_were_made_without_it(small, interrupt, tmp_path):
     """Begun with another logger, or continued from another run: what the offline run holds is that of one piece."""
     settings = (*LONGER, "checkpoint.keep=all")

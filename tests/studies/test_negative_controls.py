@@ -39,12 +39,14 @@ GROWTH = "fluctuations of Gaussian weights grow with depth/width"
 CONTROL = "control: without a tanh-like φ, fluctuations of orthogonal weights grow with depth/width as well"
 
 
+@pytest.mark.slow
 def test_without_nonlinearity_orthogonal_weights_do_not_fluctuate_at_all(fluctuations):
     claims = fluctuations("identity", 1.0)
     assert claims[ORTHOGONAL]["verdict"] == SUPPORTED and claims[ORTHOGONAL]["high"] < 1e-12
     assert claims[GAUSSIAN]["verdict"] == SUPPORTED and claims[GROWTH]["verdict"] == SUPPORTED
 
 
+@pytest.mark.slow
 def test_relu_fluctuates_with_orthogonal_weights_too(fluctuations):
     claims = fluctuations("relu", 2.0)
     assert claims.keys() == {GAUSSIAN, GROWTH, CONTROL}

@@ -180,6 +180,7 @@ def test_initializations_of_ones_own_are_told_apart_by_their_settings(build, tmp
     assert filters["kaiming"].endswith("""Config("init.value._target_") in ['mine.kaiming']""")
 
 
+@pytest.mark.slow
 def test_presets_are_judged_by_what_they_compose_to(build, tmp_path):
     """One that inherits its study is a study; empty ones, and ones that cannot be composed, are in nobody's way."""
     presets = tmp_path / "mine" / "experiment"

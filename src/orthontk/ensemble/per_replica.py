@@ -119,7 +119,9 @@ class PerReplica(pl.Callback):
         trainers = [self._call(hook, trainer, module, row, *arguments) for row in chosen]
         later = [(own, compute, step) for own in trainers for compute, step in own.later]
         if later:
-            computed = at_once([compute for _, compute, _ in later])
+            computes = [compute for _, compute, _ in later]
+            on_cpu = next(module.network.parameters()).device.type == "cpu"  # a GPU has one thing to do at a time
+            computed = at_once(computes) if on_cpu else [compute() for compute in computes]
             for (own, _, step), metrics in zip(later, computed, strict=True):
                 own.log_metrics(metrics, step)
 
