@@ -91,11 +91,11 @@ def make_plan(
         InvalidValue: the network mixes examples, does not take the inputs, or one pass of it was refused.
     """
     probe = _few_of(x, tensors)
-    saved = Saved({}, {})
+    saved = Saved()
     with taking(net, inputs, x):
         recorded = _probe(net, tensors, probe, saved) if structured else None
         if recorded is None:
-            saved = Saved({}, {})
+            saved.clear()
             structured, recorded = False, _unstructured(net, tensors, probe, saved)
     values = recorded.outputs.detach()
     require_same_in_another_batch(net, tensors, probe, values)
@@ -180,6 +180,7 @@ def _unstructured(net: nn.Module, tensors: StandIns, probe: Tensor, saved: Saved
             return record(net, tensors, probe, names=())
     except RuntimeError as error:
         raise_out_of_memory(error)
+    saved.clear()
     with Results() as made:
         recorded = record(net, tensors, probe, names=())
     for tensor in made.tensors:

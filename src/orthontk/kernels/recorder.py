@@ -27,6 +27,7 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels.graph import leaves_of
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.reordering import may_reorder
+from orthontk.kernels.saved import grows_with, is_dense
 from orthontk.kernels.uses import Use
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
@@ -121,7 +122,8 @@ class Recorder(TorchFunctionMode):
             if result.dtype in HALF_PRECISION:
                 accepted = "a network that keeps its precision; take torch.autocast and casts out of its forward"
                 raise InvalidValue("net", f"{result.dtype} inside the forward pass", accepted)
-            if self.batches is None and not result._is_view() and grows_with(self.examples, result):
+            is_new = self.batches is None and is_dense(result) and not result._is_view()
+            if is_new and grows_with(self.examples, result):
                 self.largest_bytes = max(self.largest_bytes, result.numel() * result.element_size())
         return result
 
@@ -248,11 +250,6 @@ def described(reference: Reference, z: Tensor, edge: int, scale: float = 1.0) ->
 def aligned(shape: torch.Size, z: Tensor) -> tuple[int, ...]:
     """`shape` as broadcasting sees it against one example of z."""
     return (1,) * (z.dim() - 1 - len(shape)) + tuple(shape[max(0, len(shape) - z.dim() + 1) :])
-
-
-def grows_with(examples: int, tensor: Tensor) -> bool:
-    """Whether an axis is the examples', if need be with another; for a number of them that is no other length."""
-    return any(axis % examples == 0 for axis in tensor.shape)
 
 
 def _hides_gradient(func: Callable, args: tuple, kwargs: dict, result: object) -> bool:

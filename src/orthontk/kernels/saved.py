@@ -1,7 +1,7 @@
 """How many bytes a pass keeps, asked of one over a few examples."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,20 +9,23 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from orthontk.kernels.recorder import grows_with
-
 
 @dataclass
 class Saved:
     """Bytes of the tensors that autograd keeps, by address: those that grow with the examples, and all others."""
 
-    of_examples: dict[int, int]
-    shared: dict[int, int]
+    of_examples: dict[int, int] = field(default_factory=dict)
+    shared: dict[int, int] = field(default_factory=dict)
 
     def note(self, tensor: Tensor, examples: int) -> None:
         if is_dense(tensor):
             kind = self.of_examples if grows_with(examples, tensor) else self.shared
             kind[tensor.data_ptr()] = tensor.nbytes
+
+    def clear(self) -> None:
+        """Begin anew: of a pass that has failed, other tensors may have taken the addresses."""
+        self.of_examples.clear()
+        self.shared.clear()
 
     def forget(self, made: Collection[Tensor], own: Collection[Tensor]) -> None:
         """Leave out parameters and buffers; those and what is `made` of parameters is not there for each example."""
@@ -30,6 +33,11 @@ class Saved:
             self.of_examples.pop(tensor.data_ptr(), None)
         for tensor in filter(is_dense, own):
             self.shared.pop(tensor.data_ptr(), None)
+
+
+def grows_with(examples: int, tensor: Tensor) -> bool:
+    """Whether an axis is the examples', if need be with another; for a number of them that is no other length."""
+    return any(axis % examples == 0 for axis in tensor.shape)
 
 
 def is_dense(tensor: Tensor) -> bool:
