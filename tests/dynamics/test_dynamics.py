@@ -189,6 +189,7 @@ def test_momentum_is_from_0_to_1(problem, momentum):
         lambda: MSETraining(*arguments).gradient_descent([1], 0.1, momentum),
         lambda: CrossEntropyTraining(*arguments).gradient_descent([1], 0.1, momentum),
         lambda: largest_stable_lr(arguments[0], momentum=momentum),
+        lambda: largest_stable_lr(torch.zeros(3, 3), momentum=momentum),
     ):
         with pytest.raises(InvalidValue, match=r"^momentum="):
             call()

@@ -25,10 +25,10 @@ class LargestStableRate(ScheduledCallback):
 
     def check_module(self, module: pl.LightningModule) -> None:
         """Refuse a training that has no largest stable rate."""
-        from orthontk.run.learning_rate import rate_factor  # which imports the callbacks
+        from orthontk.run.learning_rate import rate_factor_of  # which imports the callbacks
 
         try:
-            rate_factor(module.loss, module.optimizer_factory, module.network)
+            rate_factor_of(module.loss, module.optimizer_factory, module.network)
         except InvalidValue as error:
             raise self._refused("_target_", error) from error
 

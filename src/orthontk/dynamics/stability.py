@@ -34,12 +34,23 @@ def largest_stable_lr(kernel: Tensor, *, momentum: float = 0.0, optimizer: str =
     """
     if optimizer.lower() != "sgd":
         raise InvalidValue("optimizer", optimizer, "sgd: adaptive steps have no largest stable learning rate")
-    matrix, n = as_matrix(kernel), len(kernel)
+    matrix, n, factor = as_matrix(kernel), len(kernel), rate_factor(loss, momentum)
     if n == 0 or matrix.shape[0] != matrix.shape[1]:
         raise InvalidValue("kernel", tuple(kernel.shape), "(N, N) or (N, N, O, O) with N of at least 1")
     largest = float(torch.linalg.eigvalsh(matrix)[-1])
-    bound = (1 + check_momentum(momentum)) * n / largest if largest > 0 else math.inf
-    if one_of("loss", loss, ("mse", "cross_entropy")) == "cross_entropy":
-        accepted = f"mse: the range of cross-entropy depends on the state ({4 * bound:g} bounds it)"
-        raise InvalidValue("loss", loss, accepted)
+    bound = factor * n / largest if largest > 0 else math.inf
+    if loss == "cross_entropy":
+        raise InvalidValue("loss", loss, f"mse: the range of cross-entropy depends on the state ({bound:g} bounds it)")
     return bound
+
+
+def rate_factor(loss: str, momentum: float) -> float:
+    """What the largest stable rate is of N/λ_max(Θ): 1+β, and for cross-entropy, as a bound, four times that.
+
+    The curvature of cross-entropy in the outputs is at most 1/2, that of the summed squared error is 2.
+
+    Raises:
+        InvalidValue: a loss that is neither "mse" nor "cross_entropy", or β outside [0, 1).
+    """
+    multiple = {"mse": 1, "cross_entropy": 4}
+    return multiple[one_of("loss", loss, multiple)] * (1 + check_momentum(momentum))

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
+from orthontk.dynamics.stability import rate_factor
 from orthontk.inheritance import runs_as
 from orthontk.kernels import NTKOperator
 from orthontk.run.settings import naming
@@ -70,17 +71,17 @@ def largest_stable_lr_of(
     Raises:
         InvalidValue: an optimizer or a loss that none is known of.
     """
-    factor, top = rate_factor(loss, optimizer, network), mean_top_eigenvalue(network, inputs_of(data))
+    factor, top = rate_factor_of(loss, optimizer, network), mean_top_eigenvalue(network, inputs_of(data))
     return factor / top if top != 0 else math.inf
 
 
-def rate_factor(loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module) -> float:
-    """What the largest stable rate is of N/λ_max(Θ): 1+β, or four times that; refusals as in `largest_stable_lr_of`."""
+def rate_factor_of(loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module) -> float:
+    """The `rate_factor` of a run's loss and optimizer; refusals as in `largest_stable_lr_of`."""
     momentum = heavy_ball(optimizer(network.parameters())).momentum
     if runs_as(loss, OneHotMSE):
-        return 1 + momentum
+        return rate_factor("mse", momentum)
     if is_mean_cross_entropy(loss):
-        return (1 + momentum) * 4
+        return rate_factor("cross_entropy", momentum)
     raise InvalidValue("loss", type(loss).__name__, "mean squared error or cross-entropy")
 
 
