@@ -2,7 +2,7 @@
 
 import pytest
 
-from orthontk.csv_rows import read_rows
+from orthontk.csv_rows import DamagedTable, read_rows
 
 DAMAGES = {
     "too many fields": b"step,train/loss\n0,1\n1,0.5,7\n",
@@ -16,7 +16,7 @@ DAMAGES = {
 def test_a_damaged_table_is_named(tmp_path, damage):
     path = tmp_path / "metrics.csv"
     path.write_bytes(DAMAGES[damage])
-    with pytest.raises(ValueError, match=f"^{path}: "):
+    with pytest.raises(DamagedTable, match=f"^{path}: "):
         list(read_rows(path))
 
 

@@ -15,6 +15,10 @@ Row = dict[str, float]
 TEXTS = ("init", "status")
 
 
+class DamagedTable(ValueError):
+    """A file that is no table of numbers, with its path."""
+
+
 def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Replace the file whole."""
     text = io.StringIO()
@@ -28,7 +32,7 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of a table, each with what it holds only.
 
     Raises:
-        ValueError: the file is damaged; with its path.
+        DamagedTable: with the path.
     """
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
@@ -38,7 +42,7 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
                     raise ValueError(f"line {reader.line_num} has more fields than there are columns")
                 yield {name: _value(name, text) for name, text in row.items() if text}
         except (csv.Error, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise DamagedTable(f"{path}: {error}") from error
 
 
 def _value(name: str, text: str) -> Any:

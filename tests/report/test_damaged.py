@@ -37,7 +37,7 @@ def test_kernels_that_cannot_be_read_have_no_figures(tmp_path):
     assert figures_of(run) == {} and run_page(run, "run", Detail())["heatmap"] is None
 
 
-@pytest.mark.parametrize("error", [KeyError, TypeError])
+@pytest.mark.parametrize("error", [KeyError, TypeError, ValueError])
 def test_a_mistake_in_a_figure_is_not_hidden(tmp_path, monkeypatch, error):
     def mistaken(*_):
         raise error

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from orthontk.csv_rows import read_rows
+from orthontk.csv_rows import DamagedTable, read_rows
 from orthontk.files import modified, read_json
 from orthontk.identity import run_identity
 from orthontk.run.directory import CONFIG, FAILURES, METRICS, SUMMARY
@@ -176,7 +176,7 @@ def _read(directory: Path) -> Run | str:
             run.rows = []
     except (json.JSONDecodeError, OSError, UnicodeDecodeError, AttributeError, TypeError, KeyError):
         return f"{SUMMARY} or {METRICS} cannot be read"
-    except ValueError:
+    except DamagedTable:
         return f"{METRICS} cannot be read"
     return run
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 import orthontk
 from orthontk.counted import counted
+from orthontk.csv_rows import DamagedTable
 from orthontk.figures.ensemble import ensemble_figures
 from orthontk.figures.panels import PanelFigure
 from orthontk.figures.run import run_figures
@@ -87,7 +88,7 @@ def figures_of(run: Run) -> dict[str, PanelFigure]:
         if (run.directory / REPLICAS).exists():
             return ensemble_figures(run.directory)
         return run_figures(run.directory, run.rows)
-    except (OSError, ValueError, SafetensorError):  # a ValueError of a table
+    except (OSError, DamagedTable, SafetensorError):
         return {}
 
 

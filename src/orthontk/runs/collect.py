@@ -12,7 +12,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from orthontk.csv_rows import last_values, read_metrics
+from orthontk.csv_rows import DamagedTable, last_values, read_metrics
 from orthontk.files import finite_or_none, read_json
 from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
@@ -113,7 +113,7 @@ def entries_of(directory: Path) -> Iterator[Entry]:
         else:
             status = DIVERGED if summary["diverged"] else FINISHED
             yield Entry(directory, {"status": status, **settings, **summary["metrics"]})
-    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError, ValueError):
+    except (json.JSONDecodeError, OSError, UnicodeDecodeError, TypeError, KeyError, DamagedTable):
         yield Entry(directory, {"status": UNREADABLE}, f"{SUMMARY} or metrics.csv cannot be read")
 
 
