@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthontk.checks import InvalidValue, boolean, integer, number, one_of
+from orthontk.checks import InvalidValue, boolean, check_seed, integer, number, one_of
 
 
 @settings(deadline=None, derandomize=True)
@@ -35,6 +35,13 @@ def test_a_minimum_of_its_own():
     assert integer("steps", 0, minimum=0) == 0
     with pytest.raises(InvalidValue, match=r"^steps=-1: expected an integer of at least 0$"):
         integer("steps", -1, minimum=0)
+
+
+def test_seeds_are_those_of_torch():
+    assert check_seed("seed", 2**63 - 1) == 2**63 - 1 and check_seed("seed", 0) == 0
+    for value, accepted in ((-1, "of at least 0"), (2**63, r"below 2\^63"), (True, "of at least 0")):
+        with pytest.raises(InvalidValue, match=rf"^seed={value}: expected an integer {accepted}$"):
+            check_seed("seed", value)
 
 
 @settings(deadline=None, derandomize=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+SEEDS_END = 2**63  # torch's generators take less
+
 
 class InvalidValue(ValueError):
     """An argument outside what is accepted.
@@ -39,6 +41,13 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise InvalidValue(name, value, f"an integer of at least {minimum}")
     return int(value)
+
+
+def check_seed(name: str, value: Any) -> int:
+    """`value` as an int, if it is an integer from 0 to 2^63 − 1; otherwise InvalidValue."""
+    if (seed := integer(name, value, minimum=0)) >= SEEDS_END:
+        raise InvalidValue(name, value, "an integer below 2^63")
+    return seed
 
 
 def number(

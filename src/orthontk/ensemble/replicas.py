@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, integer, number
+from orthontk.checks import SEEDS_END, InvalidValue, check_seed, integer, number
 from orthontk.identity import ENSEMBLE_AXES
 
 IDENTITY = ("seed", "init", "learning_rate")  # what names a replica in every table
@@ -60,15 +60,11 @@ def _seeds(seeds: Any, first: int) -> list[int]:
         return [first]
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         end = first + integer("ensemble.seeds", seeds)
-        if end > 2**63:
-            raise InvalidValue(
-                "ensemble.seeds", seeds, f"at most {2**63 - first}, as seeds from {first} are below 2^63"
-            )
+        if end > SEEDS_END:
+            accepted = f"at most {SEEDS_END - first}, as seeds from {first} are below 2^63"
+            raise InvalidValue("ensemble.seeds", seeds, accepted)
         return list(range(first, end))
-    chosen = [integer("ensemble.seeds", seed, minimum=0) for seed in _listed("seeds", seeds, [])]
-    if max(chosen) >= 2**63:
-        raise InvalidValue("ensemble.seeds", max(chosen), "integers below 2^63")
-    return _distinct("seeds", chosen)
+    return _distinct("seeds", [check_seed("ensemble.seeds", seed) for seed in _listed("seeds", seeds, [])])
 
 
 def _listed(axis: str, values: Any, default: list[Any]) -> list[Any]:

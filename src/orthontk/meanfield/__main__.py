@@ -16,7 +16,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from rich.console import Console
 from rich.table import Table
 
-from orthontk.checks import InvalidValue, integer
+from orthontk.checks import InvalidValue, check_seed, integer
 from orthontk.files import write_text
 from orthontk.kernels.infinite import infinite_kernels
 from orthontk.kernels.infinite.gaussian import as_activation
@@ -108,9 +108,7 @@ def _draw_phase_diagram(activation: str, path: Path) -> None:
 def _print_setting(options: argparse.Namespace) -> None:
     inputs, features = integer("--inputs", options.inputs), integer("--features", options.features)
     weight_var, bias_var = _variances(options)
-    if integer("--seed", options.seed, minimum=0) >= 2**63:
-        raise InvalidValue("--seed", options.seed, "an integer below 2^63")
-    generator = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(check_seed("--seed", options.seed))
     x = torch.randn(inputs, features, generator=generator, dtype=torch.float64)
     x *= (features**0.5) / x.norm(dim=1, keepdim=True)
     # All networks are made before the first kernel is computed, and all kernels before anything is printed: what

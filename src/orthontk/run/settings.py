@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from orthontk.checks import InvalidValue, boolean, integer, number, one_of
+from orthontk.checks import InvalidValue, boolean, check_seed, integer, number, one_of
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
@@ -53,8 +53,7 @@ def check_settings(config: DictConfig) -> None:
         raise InvalidValue("resume", None, "auto, never, or the path of a checkpoint or a run directory with one")
     if config.scale is not None:
         one_of("scale", config.scale, SCALES)
-    if integer("seed", config.seed, minimum=0) >= 2**63:
-        raise InvalidValue("seed", config.seed, "an integer below 2^63")
+    check_seed("seed", config.seed)
     number("optimizer.lr", config.optimizer.get("lr"), above=0)
     for group in ("optimizer", "schedule"):
         for name in NUMBERS & set(config[group]):
