@@ -29,8 +29,8 @@ def test_a_sweep_over_nothing(small):
 
 def test_a_target_that_cannot_be_imported(small, modules):
     for target, why in [
-        ("nowhere.Act", "No module named 'nowhere'"),
-        ("torch.nn.Nowhere", "No module named 'torch.nn.Nowhere'"),
+        ("nowhere.Act", "No module named 'nowhere'; PYTHONPATH=FOLDER finds it if FOLDER has it, such as the one "),
+        ("torch.nn.Nowhere", "No module named 'torch.nn.Nowhere'\n"),
         ("no_syntax.Act", f"{modules}/no_syntax.py, line 2: invalid syntax"),
     ]:
         refused = small(f"model.activation={{_target_:{target}}}")

@@ -15,7 +15,7 @@ from orthontk.ensemble.replicas import is_ensemble
 from orthontk.ensemble.settings import check_ensemble, check_replaced
 from orthontk.grids import SCALES
 from orthontk.identity import ENSEMBLE_AXES
-from orthontk.own_code import in_own_code
+from orthontk.own_code import how_found, in_own_code
 from orthontk.run.known_keys import ENSEMBLE, check_added, check_known
 from orthontk.run.same_settings import DECIDES
 from orthontk.run.trainer_settings import check_trainer
@@ -134,7 +134,7 @@ def _not_importable(key: str, error: InstantiationException) -> InvalidValue | N
     reason: BaseException = error
     while reason.__cause__ is not None:
         reason = reason.__cause__
-    why = f"{type(reason).__name__}: {reason}".splitlines()[0]
+    why = f"{type(reason).__name__}: {reason}".splitlines()[0] + how_found(target, reason)
     if isinstance(reason, SyntaxError):
         why = f"{reason.filename}, line {reason.lineno}: {reason.msg}"
     return InvalidValue(".".join(path), target, f"the dotted name of something that can be imported; {why}")

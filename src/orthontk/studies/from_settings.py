@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orthontk.checks import InvalidValue
-from orthontk.own_code import in_own_code
+from orthontk.own_code import how_found, in_own_code
 from orthontk.run.settings import naming
 from orthontk.studies.study import Study
 
@@ -36,7 +36,7 @@ def study_class(target: Any) -> type[Study]:
         # With the colon an ImportError inside the module is raised, where without one the module is called missing.
         kind = pkgutil.resolve_name(":".join(str(target).rsplit(".", 1)))
     except Exception as error:  # whatever importing the user's module raises
-        accepted = f"a class that can be imported here ({error}{in_own_code(error)})"
+        accepted = f"a class that can be imported here ({error}{in_own_code(error)}{how_found(str(target), error)})"
         raise InvalidValue("study._target_", target, accepted) from error
     if not (isinstance(kind, type) and issubclass(kind, Study)):
         raise InvalidValue("study._target_", target, "a subclass of orthontk.studies.Study")
