@@ -126,3 +126,9 @@ def test_a_study_of_whose_claims_none_can_be_judged_says_what_it_needs(tmp_path,
     assert needs in (tmp_path / "report" / "claims.md").read_text()
     assert needs in (tmp_path / "report" / "index.html").read_text()
     assert needs[:10] in capsys.readouterr().out
+    other = {"init": {"scheme": "orthogonal"}, "optimizer": {"lr": 0.1, "momentum": 0.9}}
+    run = make_drift(tmp_path / "other", "FCN", 8, 0.1, study=lazy, name="lazy", **other)
+    (run / "metrics.csv").write_text("step,train/loss\n0,1.0\n9,0.5\n")
+    reporter.update()
+    (claim,) = reporter.judged[0].claims
+    assert claim.verdict.startswith(needs) and claim.verdict.endswith("; the runs are told apart by optimizer.momentum")

@@ -176,7 +176,7 @@ def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
     kept = {run.directory for run in runs}
     copies = [run.directory for run in found if run.directory not in kept]
     claims, compared = ([], []) if table.empty else (study.claims(table), study.comparison(table))
-    claims = claims or [not_judged(ALL_CLAIMS, "", study.NEEDS)]
+    claims = claims or [not_judged(ALL_CLAIMS, "", study.needs(table))]
     claims += [not_judged(f"what is judged by {metric}", "", f"{metric}, {text}") for metric, text in unmeasured(runs)]
     judged = Judged(name, scale, data, len(runs), claims, compared, copies=copies)
     out.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,13 @@ class Study(ABC):
     def claims(self, table: pd.DataFrame) -> list[Claim]:
         """What follows from the table."""
 
+    def needs(self, table: pd.DataFrame) -> str:
+        """`NEEDS`, and what tells the runs of the table apart, for want of which they may not be compared."""
+        columns = self._and_differing(table, [name for name in self.PANEL if name in table])
+        apart = [name for name in columns if table[name].nunique(dropna=False) > 1]
+        names = ", ".join(name.removesuffix("._target_") for name in apart)
+        return self.NEEDS + (f"; the runs are told apart by {names}" if names else "")
+
     def figure(self, table: pd.DataFrame) -> PanelFigure | None:
         """The study's figure as data, interactive in the report's page; None if it draws only."""
         return None
