@@ -136,9 +136,9 @@ def test_refusals(build, arguments, message):
 
 
 def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
-    """A preset elsewhere, whose study is known to no table here, gets the curves of its training."""
+    """A preset elsewhere, its runs' name another, whose study is in no table here, gets the curves of its training."""
     (tmp_path / "mi ne,3" / "experiment").mkdir(parents=True)
-    (tmp_path / "mi ne,3" / "experiment" / "moves.yaml").write_text(
+    (tmp_path / "mi ne,3" / "experiment" / "moving.yaml").write_text(
         "# @package _global_\ndefaults: [override /model: fcn]\nname: moves\nscale: quick\n"
         "study: {_target_: moves_study.Moves}\nhydra: {sweeper: {grids: {quick: [{init: 'gaussian,orthogonal',"
         " model.activation: 'erf,tanh'}]}}}\n"
@@ -146,10 +146,10 @@ def test_a_question_of_ones_own(build, tmp_path, monkeypatch):
     study = 'from orthontk.studies import Study\n\n\nclass Moves(Study):\n    """Look at it."""\n'
     (tmp_path / "moves_study.py").write_text(f'"""Claim: it moves."""\n\n{study}')
     monkeypatch.syspath_prepend(str(tmp_path))
-    code, printed, errors = build("study=moves", f"config_dir={tmp_path}/mi ne,3")
+    code, printed, errors = build("study=moving", f"config_dir={tmp_path}/mi ne,3")
     assert code == 0, errors
     blocks = read_back(tmp_path / "moves" / "wandb_report-quick.json")
-    command = f"python train.py '--config-dir={tmp_path}/mi ne,3' -m experiment=moves scale=quick logger=wandb\n"
+    command = f"python train.py '--config-dir={tmp_path}/mi ne,3' -m experiment=moving scale=quick logger=wandb\n"
     assert any(command in block.text for block in blocks if isinstance(block, wr.MarkdownBlock))
     (grid,) = grids_in(blocks)
     names = ["gaussian, erf", "gaussian, tanh", "orthogonal, erf", "orthogonal, tanh"]

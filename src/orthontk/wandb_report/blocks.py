@@ -58,8 +58,8 @@ def _filters(preset: Preset, job_type: str) -> list[expr.FilterExpr]:
 
 
 def _commands(preset: Preset) -> str:
-    options = [*searched(preset.folders), "-m", f"experiment={preset.name}", f"scale={preset.scale}", "logger=wandb"]
-    lines = [shlex.join(["python", "train.py", *options])]
+    settings = [f"experiment={preset.experiment}", f"scale={preset.scale}", "logger=wandb"]
+    lines = [shlex.join(["python", "train.py", *searched(preset.folders), "-m", *settings])]
     lines += ["python -m orthontk.sync outputs     # uploads what was run offline"]
     lines += ["python -m orthontk.report outputs   # judges the claim"]
     return "\n".join(["```bash", *lines, "```"])

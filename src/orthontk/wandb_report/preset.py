@@ -35,6 +35,8 @@ class Preset:
     """A study at one scale.
 
     Attributes:
+        experiment: what `train.py` calls it, by its file.
+        name: of its runs.
         inits: the initializations that it compares, by the names of their files, and for each the settings under
             `init` that tell its runs from those of the others.
         compared: the runs that go together, by the initialization and by those of the model's `_target_` and
@@ -43,6 +45,7 @@ class Preset:
         is_ensemble: whether its runs train several initializations or learning rates together.
     """
 
+    experiment: str
     name: str
     folders: list[Path]
     scale: str
@@ -99,7 +102,8 @@ def read_preset(name: str | None, scale: str | None, config_dir: str | None = No
     is_ensemble = any(axis is not None for axis in axes)
     compared = _compared([_inits([grid], config) or list(drawn) for grid in grids], networks)
     told = {init: _telling(own, drawn.values()) for init, own in drawn.items()}
-    return Preset(str(config.name), folders[1:], str(config.scale), kind, told, compared, is_ensemble, grids, settings)
+    named = str(name), str(config.name), folders[1:], str(config.scale)
+    return Preset(*named, kind, told, compared, is_ensemble, grids, settings)
 
 
 def _is_study(name: str, own: list[str]) -> bool:
