@@ -13,13 +13,12 @@ from orthontk.checks import InvalidValue
 from orthontk.files import sha256_of
 from orthontk.grids import at_scale
 from orthontk.run.checkpoint_files import whole_checkpoint
-from orthontk.run.initializations import own_inits
+from orthontk.run.initializations import OWN_INITS, own_inits
 
 # What cannot change a run's numbers, and so stays out of its hash. Everything else is in it.
 WITHOUT_EFFECT = ("hydra", "logger", "paths", "resume", "name", "figures", "study")
 ENSEMBLE_AXES = ("seeds", "inits", "learning_rates")
 EVALUATED = "ckpt_content"  # in the settings that a run of mode=test writes: the content of `ckpt_path` then
-OWN_INITS = "own_inits"  # in the settings that an ensemble writes: what names in `ensemble.inits` stood for then
 WITHOUT_EFFECT_IN_TRAINER = ("enable_progress_bar",)
 
 

@@ -1,5 +1,6 @@
 """`ensemble.inits` names what `init=NAME` does: options as Hydra composes them, whatever their settings are."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_each_is_what_it_is_in_a_single_run(own, coupled):
 
 
 SHORT = "trainer.max_steps=1", "ensemble.seeds=2"
+
+
+def test_it_runs_again_from_the_settings_that_it_has_written(own, train):
+    """Which have no file of an initialization beside them."""
+    run = own(*SHORT, "ensemble.inits=[half,orthogonal]").run_directory
+    before, settings = curves(run), (f"--config-path={run}", "--config-name=config.yaml")
+    shutil.rmtree(run / "chunks")
+    (run / "summary.json").unlink()
+    again = train(*settings, f"hydra.run.dir={run}")
+    assert again.code == 0, again.err
+    assert curves(run) == before
+    refused = train(*settings, f"hydra.run.dir={run}-other", "ensemble.inits=[half,nowhere]")
+    assert refused.err.startswith("error: ensemble.inits=nowhere: expected one of gaussian, ")
 
 
 @pytest.mark.parametrize("name", ["half", "named"])

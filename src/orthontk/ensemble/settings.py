@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from orthontk.checks import InvalidValue, boolean, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
-from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, first_difference, replaced_settings, run_identity
-from orthontk.run.initializations import init_settings
+from orthontk.identity import ENSEMBLE_AXES, first_difference, replaced_settings, run_identity
+from orthontk.run.initializations import OWN_INITS, init_settings
 
 STOPS = ("train_tau", "test_tau", "both")
 

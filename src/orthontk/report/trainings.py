@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orthontk.ensemble.replicas import IDENTITY, Replica
-from orthontk.identity import ENSEMBLE_AXES, OWN_INITS
+from orthontk.identity import ENSEMBLE_AXES
 from orthontk.report.gather import Run
+from orthontk.run.initializations import written_settings
 
 
 def trainings_of(runs: Iterable[Run]) -> list[Run]:
@@ -48,4 +49,4 @@ def _settings_alone(config: Mapping[str, Any], replica: Replica) -> dict[str, An
 def _init_alone(config: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     if (config.get("ensemble") or {}).get("inits") is None:
         return config.get("init")
-    return (config.get(OWN_INITS) or {}).get(name) or {**(config.get("init") or {}), "scheme": name}
+    return written_settings(config, name)

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.replicas import is_ensemble
 from orthontk.files import read_json, write_json, write_text
-from orthontk.identity import EVALUATED, OWN_INITS, absolute, content_of
+from orthontk.identity import EVALUATED, absolute, content_of
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
 from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
@@ -30,7 +30,7 @@ from orthontk.run.continuing import (
 )
 from orthontk.run.directory import CONFIG, PROVENANCE, RunDirectory, copy_history, is_finished
 from orthontk.run.failure import recording_failure
-from orthontk.run.initializations import own_inits
+from orthontk.run.initializations import OWN_INITS, own_inits
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
 from orthontk.run.same_settings import require_no_others_settings, require_same_settings

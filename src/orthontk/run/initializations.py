@@ -1,7 +1,7 @@
 """What an ensemble names in `ensemble.inits`: options of the group `init`, as Hydra composes them."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from orthontk.checks import InvalidValue
 from orthontk.overrides import quoted
 from orthontk.run.provenance import config_folders, searching
 
+OWN_INITS = "own_inits"  # in the settings that an ensemble writes: what names in `ensemble.inits` stood for then
 # What the options of this package say, beside the name of their scheme and whether it is coupled.
 OF_PACKAGE = {"_target_": "orthontk.init.initialize", "_partial_": True}
 
@@ -32,6 +33,8 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
         return config.init
     # A job that has not started has Hydra's settings among its own.
     hydra = config.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+    if hydra is not None and "init" not in hydra.runtime.choices:  # the primary configuration is a run's `config.yaml`
+        return OmegaConf.create(written_settings(config, name))
     folders = tuple(config_folders(hydra))
     settings = copy.deepcopy(_composed(GlobalHydra.instance().config_loader(), name, folders))
     if "coupled" in settings and "coupled" in config.init:
@@ -39,6 +42,15 @@ def init_settings(config: DictConfig, name: str) -> DictConfig:
         is_typed = any(override.lstrip("+").startswith("init.coupled=") for override in typed)
         settings.coupled = config.init.coupled if is_typed else settings.coupled or config.init.coupled
     return settings
+
+
+def written_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a name in `ensemble.inits` stands for in the settings that an ensemble has written."""
+    if own := (config.get(OWN_INITS) or {}).get(name):
+        return own
+    init = config.get("init") or {}
+    coupled = {"coupled": init["coupled"]} if "coupled" in init else {}
+    return OF_PACKAGE | {"scheme": name} | coupled
 
 
 def own_inits(config: DictConfig) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from hydra.errors import HydraException
 
 from orthontk.csv_rows import DamagedTable, last_values, read_metrics
 from orthontk.files import finite_or_none, read_json
-from orthontk.identity import ENSEMBLE_AXES, OWN_INITS, WITHOUT_EFFECT, replaced_settings
+from orthontk.identity import ENSEMBLE_AXES, WITHOUT_EFFECT, replaced_settings
 from orthontk.report.gather import run_directories
 from orthontk.run.directory import CHUNKS, CONFIG, METRICS, SUMMARY
+from orthontk.run.initializations import OWN_INITS
 from orthontk.splits import TAU_SPLITS
 from orthontk.sweep.overview import entries_under, sweeps_under
 from orthontk.sweep.state import DONE, FAILED, INTERRUPTED, MISSING, RUNNING, state_of
