@@ -62,18 +62,11 @@ def show_ensemble(directory: Path) -> None:
     for group in groups:
         cells = [group["init"], f"{group['learning_rate']:g}", str(group["replicas"]), str(group["diverged"])]
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
-    console = open_console()
-    heading = f"{directory.name}: {counted(summary['replicas'], 'replica')}"
-    console.print(heading, soft_wrap=True, highlight=False, markup=False)
-    console.print(table)
+    print(f"{directory.name}: {counted(summary['replicas'], 'replica')}")
+    open_console().print(table)
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
     seconds = summary["metrics"]["time/total"]
-    console.print(
-        f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    print(f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", flush=True)
 
 
 def _cell(value: dict[str, Any] | None) -> str:

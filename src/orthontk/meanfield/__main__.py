@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.backend_bases import FigureCanvasBase
-from rich.console import Console
 from rich.table import Table
 
 from orthontk.checks import InvalidValue, check_seed, integer
@@ -26,6 +25,7 @@ from orthontk.meanfield.critical import chi_1, critical_point
 from orthontk.meanfield.fixed_point import every_length_is_fixed, fixed_point
 from orthontk.meanfield.phase_diagram import phase_diagram, plot_phase_diagram
 from orthontk.networks import FCN
+from orthontk.terminal import console as open_console
 
 # Of what is refused under the name that a function has for it.
 OPTIONS = {"activation": "--activation", "weight_var": "--weight-var", "bias_var": "--bias-var"}
@@ -117,10 +117,9 @@ def _print_setting(options: argparse.Namespace) -> None:
     table = Table("depth", "NTK(x,x)", "largest", "median", "smallest eigenvalue", "condition number", "effective rank")
     for net in nets:
         table.add_row(str(net.depth), *_spectrum(_ntk(net, x, options.critical)))
-    console = Console()
-    console.print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
-    console.print(_fixed_points(options.activation, weight_var, bias_var))
-    console.print(table)
+    print(f"{options.activation}: weight_var {weight_var:.6g}, bias_var {bias_var:.6g}")
+    print(_fixed_points(options.activation, weight_var, bias_var))
+    open_console().print(table)
 
 
 def _variances(options: argparse.Namespace) -> tuple[float, float]:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from orthontk.counted import counted
 from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
 from orthontk.report.sweeps import Sweep
+from orthontk.terminal import console as open_console
 
 if TYPE_CHECKING:
     from orthontk.report.write import Judged
@@ -22,22 +22,21 @@ STYLES = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 
 def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Path) -> None:
     """Print the claims, the comparison with published figures, and what was skipped."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=200)
+    console = open_console()
     if any(study.claims for study in judged):
         table = Table(*COLUMNS, show_lines=False)
         for study in judged:
             for claim in study.claims:
                 table.add_row(*_cells(study, claim), style=STYLES.get(claim.verdict, "yellow"))
-        console.print(table, markup=False)
+        console.print(table)
     if rows := [row for study in judged for row in study.comparison]:
         beside = Table(*comparison.COLUMNS)
         for row in rows:
             beside.add_row(*comparison.cells(row))
-        console.print(beside, markup=False)
+        console.print(beside)
     for path, reason in skipped.items():
-        console.print(f"skipped {path}: {reason}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"Report: {out / 'index.html'}", soft_wrap=True, highlight=False, markup=False)
+        print(f"skipped {path}: {reason}")
+    print(f"Report: {out / 'index.html'}")
 
 
 def show_failed(sweeps: Sequence[Sweep], directory: Path) -> None:

@@ -23,14 +23,16 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
     It ends when every job of every sweep is done or has failed, and then prints what `report` does.
     """
     reporter, console = Reporter(directory, out), Console()
-    told = Told(console)
+    told = Told()
     with _terminated_as_interrupted(), console.status("") as status:
         try:
             while True:
                 start = time.monotonic()
                 sweeps = _write(reporter, every)
-                status.update(Text(_in_words(sweeps, reporter)))  # a path is no markup
-                told.tell(_in_words(sweeps, reporter))
+                words = _in_words(sweeps, reporter)
+                status.update(Text(words))  # a path is no markup
+                if not console.is_terminal:
+                    told.tell(words)
                 if sweeps and all(sweep.is_over for sweep in sweeps):
                     break
                 time.sleep(max(every, (time.monotonic() - start) / SHARE_OF_TIME))
@@ -43,13 +45,13 @@ def watch(directory: Path, out: Path, every: float) -> Reporter:
 class Told:
     """Lines of progress where there is no terminal to keep one up to date in: when something is new, once a minute."""
 
-    def __init__(self, console: Console) -> None:
-        self.console, self.last, self.next = console, "", 0.0
+    def __init__(self) -> None:
+        self.last, self.next = "", 0.0
 
     def tell(self, words: str) -> None:
-        if self.console.is_terminal or words == self.last or time.monotonic() < self.next:
+        if words == self.last or time.monotonic() < self.next:
             return
-        self.console.print(words, soft_wrap=True, highlight=False, markup=False)
+        print(words, flush=True)
         self.last, self.next = words, time.monotonic() + SECONDS_BETWEEN_LINES
 
 

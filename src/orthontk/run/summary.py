@@ -104,12 +104,11 @@ def show_summary(directory: Path) -> None:
         elif name.endswith("/tau") and summary["metrics"].get(f"{name.removesuffix('tau')}censored"):
             table.add_row(label, "not reached")
     console = open_console()
-    heading = f"{directory.name}: {counted(summary['steps'], 'step')}"
-    console.print(heading, soft_wrap=True, highlight=False, markup=False)
+    print(f"{directory.name}: {counted(summary['steps'], 'step')}")
     console.print(table)
     if (directory / KERNEL_REGRESSION).exists():
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
-    console.print(f"Results: {directory}\n         {places}", soft_wrap=True, highlight=False, markup=False)
+    print(f"Results: {directory}\n         {places}", flush=True)

@@ -50,15 +50,15 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
     for entry in entries:
         cells = [names[entry.directory], _status(entry), *(_cell(entry, key) for key in columns)]
         table.add_row(*cells, style=STYLES[entry.status])
-    console.print(table, markup=False)
+    console.print(table)
     for entry in entries:
         if entry.status in EXPLAINED:
-            _print(console, f"{entry.status} {names[entry.directory]}: {entry.note}")
-    _print(console, _counted(entries))
+            print(f"{entry.status} {names[entry.directory]}: {entry.note}")
+    print(_counted(entries))
     if hidden:
-        _print(console, f"Too narrow for {', '.join(hidden)}; --csv has every column.")
+        print(f"Too narrow for {', '.join(hidden)}; --csv has every column.")
     if any(name != directory.name for directory, name in names.items()):
-        _print(console, f"The folder of a run: {_folder_pattern(entries, root)}")
+        print(f"The folder of a run: {_folder_pattern(entries, root)}")
 
 
 def write_csv(entries: Sequence[Entry], extra: Sequence[str] = ()) -> None:
@@ -145,7 +145,3 @@ def _counted(entries: Sequence[Entry]) -> str:
     counts = Counter(runs.values())
     each = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     return f"{counted(len(runs), 'run')}: {each}" if runs else "No such run."
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
