@@ -18,11 +18,12 @@ from orthontk.figures.draw_panels import print_panels
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report import gather as gathering
 from orthontk.report import run_page
+from orthontk.report.judge import Judged
 from orthontk.report.page import write_page
 from orthontk.report.prints import write_prints
 from orthontk.report.rerun import rerun_command
 from orthontk.report.thin import places
-from orthontk.report.write import Judged, Reporter, report
+from orthontk.report.write import Reporter, report
 
 EVIL = "<img src=x onerror=alert(1)>"
 

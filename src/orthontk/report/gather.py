@@ -15,6 +15,7 @@ from orthontk.files import modified, read_json
 from orthontk.identity import run_identity
 from orthontk.run.directory import CONFIG, FAILURES, METRICS, SUMMARY
 from orthontk.run.failure import read_failure
+from orthontk.runs.texts import named
 
 NOT_FINISHED = "not finished"
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -165,7 +166,7 @@ def _read(directory: Path) -> Run | str:
     if not isinstance(config, dict):
         return f"{CONFIG} holds no settings"
     try:
-        summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else {"status": "not finished"}
+        summary = read_json(directory / SUMMARY) if (directory / SUMMARY).exists() else {"status": NOT_FINISHED}
         _require_parts(summary.get("groups", []))
         finished = summary["status"] == "finished"
         failure = None if finished else read_failure(directory)
@@ -186,18 +187,3 @@ def _require_parts(groups: list[dict[str, Any]]) -> None:
     for group in groups:
         for name in ("init", "learning_rate", "replicas", "diverged"):
             group[name]
-
-
-def named(value: Any) -> str:
-    """A name; of a `_target_` its last word, with the arguments that it is given.
-
-    >>> named({"_target_": "mine.spectrum.spectrum", "_partial_": True, "spread": 0.3})
-    'spectrum(spread=0.3)'
-    """
-    arguments = {}
-    if isinstance(value, dict):
-        arguments = {name: argument for name, argument in value.items() if not name.startswith("_")}
-        value = value.get("_target_", "")
-    word = str(value).rpartition(".")[2]
-    given = ", ".join(f"{name}={argument}" for name, argument in arguments.items())
-    return f"{word}({given})" if given else word

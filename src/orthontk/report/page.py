@@ -14,6 +14,7 @@ from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED
 from orthontk.report.figure_data import figure_data
 from orthontk.report.gather import NOT_FINISHED
+from orthontk.report.judge import Judged
 from orthontk.report.pack import packed_json, packed_plotly
 from orthontk.report.run_page import forget_others, packed_run
 from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
@@ -22,7 +23,7 @@ from orthontk.report.thin import Detail
 from orthontk.runs.texts import number, plain
 
 if TYPE_CHECKING:
-    from orthontk.report.write import Judged, Reporter
+    from orthontk.report.write import Reporter
 
 MARKS = {SUPPORTED: ("yes", "✓"), NOT_SUPPORTED: ("no", "✗")}  # a sign beside the colour
 KEPT = ".runs"  # under the report's folder: what was computed of each run, to be used again
@@ -63,14 +64,14 @@ def _progress(sweep: Sweep) -> dict[str, Any]:
     return {"name": sweep.name, "done": sweep.done, "jobs": sweep.jobs, "words": sweep.in_words()}
 
 
-def _studies(judged: Sequence["Judged"], detail: Detail) -> list[dict[str, Any]]:
+def _studies(judged: Sequence[Judged], detail: Detail) -> list[dict[str, Any]]:
     """Called by their names alone where that tells them apart."""
     names = [one.name for one in judged]
     shorts = [one.name if names.count(one.name) == 1 else f"{one.name} {one.scale}" for one in judged]
     return [_study(one, detail) | {"short": short} for one, short in zip(judged, shorts, strict=True)]
 
 
-def _study(judged: "Judged", detail: Detail) -> dict[str, Any]:
+def _study(judged: Judged, detail: Detail) -> dict[str, Any]:
     content: dict[str, Any] = {"title": f"{judged.name}, scale {judged.scale}", "image": None, "figure": None}
     if judged.figure is not None:
         content["figure"] = packed_json(figure_data(judged.figure, detail.points))

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orthontk.figures.draw_panels import print_panels
 from orthontk.report.gather import Run
+from orthontk.report.judge import Judged
 from orthontk.report.run_page import figures_of
 
-if TYPE_CHECKING:
-    from orthontk.report.write import Judged
 
-
-def write_prints(studies: Sequence["Judged"], runs: Sequence[Run], labels: Sequence[str], out: Path) -> None:
+def write_prints(studies: Sequence[Judged], runs: Sequence[Run], labels: Sequence[str], out: Path) -> None:
     """Write the figures of studies that give them as data, and of the given runs."""
     for study in studies:
         if study.figure is not None:

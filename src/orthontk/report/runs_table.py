@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthontk.csv_rows import last_values
-from orthontk.report.gather import Run, named
+from orthontk.report.gather import Run
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import differing, headings
-from orthontk.runs.texts import number, plain, tau
+from orthontk.runs.texts import named, number, plain, tau
 from orthontk.splits import TAU_SPLITS
 
 # Of the configuration, first what a reader looks for first.

@@ -3,24 +3,21 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from orthontk.counted import counted
 from orthontk.report import comparison
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, Claim
+from orthontk.report.judge import Judged
 from orthontk.report.sweeps import Sweep
 from orthontk.terminal import console as open_console
-
-if TYPE_CHECKING:
-    from orthontk.report.write import Judged
 
 COLUMNS = ("study", "claim", "where", "statistic", "estimate [95 %]", "expected", "seeds", "verdict")
 STYLES = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 
 
-def show(judged: Sequence["Judged"], skipped: Mapping[Path | str, str], out: Path) -> None:
+def show(judged: Sequence[Judged], skipped: Mapping[Path | str, str], out: Path) -> None:
     """Print the claims, the comparison with published figures, and what was skipped."""
     console = open_console()
     if any(study.claims for study in judged):
@@ -46,7 +43,7 @@ def show_failed(sweeps: Sequence[Sweep], directory: Path) -> None:
         print(*failed, f"python -m orthontk.sweep status {shlex.quote(str(directory))} says why", sep="\n")
 
 
-def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> str:
+def markdown(judged: Sequence[Judged], skipped: Mapping[Path | str, str]) -> str:
     """The same, with the reasons of the margins."""
     lines = ["# Claims", ""]
     lines += [f"- {s.name} ({s.scale}): {counted(s.runs, 'finished run')} on {s.data}" for s in judged]
@@ -60,7 +57,7 @@ def markdown(judged: Sequence["Judged"], skipped: Mapping[Path | str, str]) -> s
     return "\n".join(lines) + "\n"
 
 
-def _cells(study: "Judged", claim: Claim) -> list[str]:
+def _cells(study: Judged, claim: Claim) -> list[str]:
     interval = claim.interval.in_words()
     seeds = str(claim.interval.seeds)
     name = f"{study.name} ({study.scale})"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from orthontk.files import replacing
-from orthontk.report.gather import Run, named
+from orthontk.report.gather import Run
 from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
+from orthontk.runs.texts import named
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 

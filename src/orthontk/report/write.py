@@ -3,44 +3,17 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from orthontk.checks import InvalidValue
 from orthontk.counted import counted
-from orthontk.figures.panels import PanelFigure
-from orthontk.files import finite_or_none, write_json, write_text
-from orthontk.identity import first_difference
+from orthontk.files import write_json, write_text
 from orthontk.own_code import in_own_code
-from orthontk.report.apart import name_differences, newest_of_each
-from orthontk.report.claims import ALL_CLAIMS, Claim, not_judged
 from orthontk.report.gather import Gathered, Known, Run, gather
+from orthontk.report.judge import Judged, judge
 from orthontk.report.show import markdown, show, show_failed
 from orthontk.report.sweeps import sweeps_in
-from orthontk.report.trainings import trainings_of
 from orthontk.report.unmeasured import unmeasured
-
-EMBEDDED = {"mnist_5k": "5,000 embedded digits", "gaussian": "Gaussian inputs"}
-OTHER_IMAGES = ", not the paper's images"  # of the paper's studies
-
-
-class Judged(NamedTuple):
-    """A study of one scale on one data set.
-
-    Args:
-        figure: as data, if the study gives it.
-        image: the drawn figure, if it is there.
-        copies: directories of runs that are left out, as a newer one has the same settings.
-    """
-
-    name: str
-    scale: str
-    data: str
-    runs: int
-    claims: list[Claim]
-    comparison: list[dict[str, Any]]
-    figure: PanelFigure | None = None
-    image: Path | None = None
-    copies: Sequence[Path] = ()
 
 
 def report(directory: Path, out: Path) -> "Reporter":
@@ -97,7 +70,7 @@ class Reporter:
         if all(run.diverged for run in runs):
             return f"not judged, as all of its {counted(len(runs), 'run')} diverged"
         try:
-            return _judge(name, scale, runs, self.out / f"{name}-{scale}")
+            return judge(name, scale, runs, self.out / f"{name}-{scale}")
         except Exception as error:  # whatever a user's study raises, the others are judged
             lacking = "".join(f"; it asks for {metric}, {text}" for metric, text in unmeasured(runs))
             return f"cannot be judged ({type(error).__name__}: {error}{in_own_code(error)}{lacking})"
@@ -115,7 +88,7 @@ class Reporter:
         self.out.mkdir(parents=True, exist_ok=True)
         if studies_in(self.found):
             write_text(self.out / "claims.md", markdown(self.judged, self.skipped))
-            write_json(self.out / "verdict.json", [_plain(study) for study in self.judged])
+            write_json(self.out / "verdict.json", [study.plain() for study in self.judged])
         write_page(self, reload_after)
 
     def write_files(self, pdf: str | None, csv: bool) -> list[Path]:
@@ -148,55 +121,3 @@ def studies_in(found: Gathered) -> dict[tuple[str, str], list[Run]]:
         if isinstance(run.get("study"), dict):
             studies[str(run.get("name")), str(run.get("scale"))].append(run)
     return dict(studies)
-
-
-def _require_one_study(runs: Sequence[Run]) -> None:
-    """Margins change no measurement, so runs with different ones can be of one name and scale."""
-    first, *others = runs
-    for other in others:
-        if found := first_difference(first.get("study"), other.get("study"), "study"):
-            key, one, another = found
-            places = f"{key} is {one} in {first.directory.name} and {another} in {other.directory.name}"
-            raise ValueError(f"{places}, but one value judges all runs of a name and scale")
-
-
-def _judge(name: str, scale: str, runs: list[Run], out: Path) -> Judged:
-    from orthontk.studies.from_settings import study_from  # which imports this package
-
-    found, runs = runs, newest_of_each(runs)
-    _require_one_study(runs)
-    study = study_from(runs[0].get("study"))
-    trainings = newest_of_each(trainings_of(runs))
-    name_differences(trainings, study.AXES)
-    table = study.table_with_axes(trainings)
-    sources = sorted({str(run.get("data.source")) for run in runs})
-    data = ", ".join(EMBEDDED.get(source, source) for source in sources)
-    if "mnist_5k" in sources and type(study).__module__.startswith("orthontk."):
-        data += OTHER_IMAGES
-    kept = {run.directory for run in runs}
-    copies = [run.directory for run in found if run.directory not in kept]
-    claims, compared = ([], []) if table.empty else (study.claims(table), study.comparison(table))
-    claims = claims or [not_judged(ALL_CLAIMS, "", study.needs(table))]
-    claims += [not_judged(f"what is judged by {metric}", "", f"{metric}, {text}") for metric, text in unmeasured(runs)]
-    judged = Judged(name, scale, data, len(runs), claims, compared, copies=copies)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "results.csv", table.to_csv(index=False))
-    write_json(out / "verdict.json", _plain(judged))
-    image = out / f"{name}.png"
-    image.unlink(missing_ok=True)  # of other runs, which a study that draws nothing now would leave
-    if table.empty:
-        return judged
-    networks = "" if len(trainings) == len(runs) else f" of {counted(len(trainings), 'network')}"
-    study.draw(table, image, f"{name}, scale {scale}; {data}; {counted(len(runs), 'run')}{networks}")
-    return judged._replace(figure=study.figure(table), image=image if image.exists() else None)
-
-
-def _plain(judged: Judged) -> dict[str, Any]:
-    return {
-        "study": judged.name,
-        "scale": judged.scale,
-        "data": judged.data,
-        "runs": judged.runs,
-        "claims": [claim.plain() for claim in judged.claims],
-        "comparison": [finite_or_none(row) for row in judged.comparison],
-    }

@@ -16,6 +16,21 @@ def plain(value: Any) -> str:
     return f"[{','.join(map(plain, value))}]" if isinstance(value, list) else str(value)
 
 
+def named(value: Any) -> str:
+    """A name; of a `_target_` its last word, with the arguments that it is given.
+
+    >>> named({"_target_": "mine.spectrum.spectrum", "_partial_": True, "spread": 0.3})
+    'spectrum(spread=0.3)'
+    """
+    arguments = {}
+    if isinstance(value, dict):
+        arguments = {name: argument for name, argument in value.items() if not name.startswith("_")}
+        value = value.get("_target_", "")
+    word = str(value).rpartition(".")[2]
+    given = ", ".join(f"{name}={argument}" for name, argument in arguments.items())
+    return f"{word}({given})" if given else word
+
+
 def number(value: Any) -> str:
     """Four digits of a number, nothing for None, and any other value in full.
 
