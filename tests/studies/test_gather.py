@@ -37,9 +37,9 @@ def broken_copies(run):
 def test_what_is_broken_is_skipped_and_named(folder):
     runs = sorted(path.parent for path in folder.glob("*/*/summary.json"))
     names = broken_copies(runs[0])
-    own = runs[0] / "wandb" / "run-20260101_000000-ab" / "files"  # where W&B writes
-    own.mkdir(parents=True)
-    (own / "config.yaml").write_text("a: 1")
+    for place in ("wandb/run-20260101_000000-ab/files", ".hydra"):  # where W&B writes, and Hydra unless told otherwise
+        (runs[0] / place).mkdir(parents=True)
+        (runs[0] / place / "config.yaml").write_text("a: 1")
     found = gather(folder)
     assert sorted(run.directory for run in found.runs) == runs
     assert {path.name for path in found.skipped} == names and all(found.skipped.values())

@@ -150,10 +150,11 @@ def _stat(file: Path) -> os.stat_result | None:
 
 
 def run_directories(root: Path) -> Iterator[Path]:
-    """Folders with a run's composed configuration; W&B keeps files of that name, too."""
+    """Folders with a run's composed configuration; W&B and Hydra keep files of that name, too."""
     for path in sorted(root.rglob(CONFIG)):
         parts = path.relative_to(root).parts
-        if ("wandb", "files") not in zip(parts, parts[2:], strict=False):  # `wandb/offline-run-…/files/config.yaml`
+        is_of_wandb = ("wandb", "files") in zip(parts, parts[2:], strict=False)  # wandb/offline-run-…/files/config.yaml
+        if not is_of_wandb and path.parent.name != ".hydra":
             yield path.parent
 
 
