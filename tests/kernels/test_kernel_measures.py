@@ -104,9 +104,10 @@ def test_offdiagonal_is_zero_for_independent_outputs():
     gram = kernel_with_spectrum([1.0, 2.0, 3.0])
     independent = gram[:, :, None, None] * torch.eye(4)
     assert measures.offdiagonal(independent) == 0
-    assert measures.offdiagonal(gram) == 0
     equal = gram[:, :, None, None] * torch.ones(4, 4)
     assert measures.offdiagonal(equal) == pytest.approx(math.sqrt(3 / 4))
+    with pytest.raises(InvalidValue, match="theta"):  # which has no pairs of outputs
+        measures.offdiagonal(gram)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def test_metrics_are_those_of_the_recorded_kernels(small, outputs):
     for step, theta in zip(series.steps, series.kernels, strict=True):
         row = rows(run)[step]
         assert row["ntk/distance_to_infinite"] == pytest.approx(distance(theta, limit), rel=1e-6)
-        assert row["ntk/offdiagonal"] == pytest.approx(measures.offdiagonal(theta), rel=1e-6)
+        offdiagonal = pytest.approx(measures.offdiagonal(theta), rel=1e-6) if outputs == "full" else None
+        assert row.get("ntk/offdiagonal") == offdiagonal
         shares = [row[f"ntk/share/layer{i}"] for i in (1, 2, 3)]
         assert min(shares) > 0 and sum(shares) == pytest.approx(1)
     expanded = limit[..., None, None] * torch.eye(10)

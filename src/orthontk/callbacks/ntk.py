@@ -22,8 +22,15 @@ from orthontk.run.directory import KERNELS
 from orthontk.training.metrics import log_computed
 from orthontk.training.module import evaluating
 
-MEASURES = ("change", "alignment", "top_eigenvalue", "condition_number", "effective_rank", "offdiagonal")
-METRICS = tuple(f"ntk/{name}" for name in MEASURES)
+# The last of a kernel with all pairs of outputs alone.
+METRICS = (
+    "ntk/change",
+    "ntk/alignment",
+    "ntk/top_eigenvalue",
+    "ntk/condition_number",
+    "ntk/effective_rank",
+    "ntk/offdiagonal",
+)
 
 
 class NTKRecorder(RecordingCallback):
@@ -88,7 +95,7 @@ class NTKRecorder(RecordingCallback):
         start = time.perf_counter()
         with evaluating(module.network):
             diverged = not outputs_of(module.network, self.x).isfinite().all()
-            metrics_of_kernel = _not_a_number if diverged else self._record(trainer, module, step)
+            metrics_of_kernel = self._not_a_number if diverged else self._record(trainer, module, step)
         seconds = time.perf_counter() - start
 
         def compute() -> dict[str, float]:
@@ -110,7 +117,7 @@ class NTKRecorder(RecordingCallback):
         except InvalidValue as error:  # such as a memory limit too small for one pair of inputs
             raise error.within("callbacks.ntk") from error
         if not theta.isfinite().all():  # a kernel overflows before the outputs do
-            return _not_a_number
+            return self._not_a_number
         self.series.add(step, theta)
         self.last_recorded = step
         if trainer.is_global_zero:
@@ -127,10 +134,9 @@ class NTKRecorder(RecordingCallback):
             metrics["ntk/distance_to_infinite"] = infinite_limit.distance(theta, self.series.probe["infinite"])
         return metrics
 
-
-def _not_a_number() -> dict[str, float]:
-    """The metrics of a network that has diverged."""
-    return dict.fromkeys(METRICS, math.nan)
+    def _not_a_number(self) -> dict[str, float]:
+        """The metrics of a network that has diverged."""
+        return dict.fromkeys(METRICS if self.outputs == "full" else METRICS[:-1], math.nan)
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
@@ -143,5 +149,5 @@ def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, 
         "ntk/top_eigenvalue": spectrum[-1].item(),
         "ntk/condition_number": measures.condition_number(spectrum, theta),
         "ntk/effective_rank": measures.effective_rank(spectrum),
-        "ntk/offdiagonal": measures.offdiagonal(theta),
+        **({"ntk/offdiagonal": measures.offdiagonal(theta)} if theta.dim() == 4 else {}),
     }

@@ -13,8 +13,7 @@ class Endings(pl.Callback):
     """Removes the replicas whose ending the step has brought. It comes after the callbacks that bring it.
 
     A replica that ends is measured as a single run that stops there: on the validation and the test set, and by the
-    callbacks that measure the end. Its last minibatch is logged whatever `log_every_n_steps` is, since nobody knows
-    beforehand which one that is.
+    callbacks that measure the end. Its last minibatch is logged, too, which nobody knows beforehand.
 
     Args:
         keeps_weights: of what is stopped, for kernels to be computed after the fact.

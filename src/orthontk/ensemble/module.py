@@ -66,7 +66,7 @@ class EnsembleModule(TrainingModule):
         outputs, losses, self.gradients = self.network.gradients(x, y, self.loss, shared)
         self.minibatch, self.losses = (outputs, y), losses
         self._note_finite(losses)
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self._logs_minibatch_of(self.global_step):
             self.log_minibatch(range(len(self.replicas)), self.global_step)
         if self._looks_at_losses(self.global_step):
             self._end_diverged()

@@ -53,7 +53,7 @@ def show_ensemble(directory: Path) -> None:
     shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
     caption = "mean ± standard error over seeds"
     if "train/loss" in shown:
-        caption += "; train loss: of the last minibatch logged"
+        caption += "; train loss: of the last minibatch"
     if any(name.endswith("/tau") for name in shown):
         caption += "; +k: k runs never reached τ and are in no mean"
     table = Table(caption=caption)

@@ -111,13 +111,16 @@ def effective_rank(spectrum: Tensor) -> float:
 
 
 def offdiagonal(theta: Tensor) -> float:
-    """‖blocks between different outputs‖_F / ‖Θ‖_F, in [0, 1]; 0 for an (N, N) kernel.
+    """‖blocks between different outputs‖_F / ‖Θ‖_F, in [0, 1], of an (N, N, O, O) kernel.
+
+    Raises:
+        InvalidValue: a kernel without pairs of outputs.
 
     >>> round(offdiagonal(torch.ones(3, 3, 2, 2)), 4)  # √½: half of the entries
     0.7071
     """
-    if theta.dim() == 2:
-        return 0.0
+    if theta.dim() != 4:
+        raise InvalidValue("theta", tuple(theta.shape), "a kernel of shape (N, N, O, O)")
     total = theta.double().square().sum()
     same_output = theta.diagonal(dim1=2, dim2=3).double().square().sum()
     return ((total - same_output).clamp(min=0) / total).sqrt().item()

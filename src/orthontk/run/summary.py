@@ -17,7 +17,7 @@ from orthontk.terminal import console as open_console
 SHOWN = {
     "train/tau": "τ on minibatches (updates)",
     "test/tau": "τ on the test set (updates)",
-    "train/loss": "train loss (last minibatch logged)",
+    "train/loss": "train loss (last minibatch)",
     "train/accuracy": "train accuracy (same)",
     "val/loss": "validation loss",
     "val/accuracy": "validation accuracy",

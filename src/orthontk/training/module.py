@@ -77,7 +77,7 @@ class TrainingModule(pl.LightningModule):
             return loss
         self.minibatch = outputs.detach(), y
         self._note_finite(loss.detach())
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # reading a metric back costs, so not every step
+        if self._logs_minibatch_of(self.global_step):
             self._log_minibatch(loss.detach())
         if self._looks_at_losses(self.global_step):
             self._end_diverged()
@@ -90,6 +90,10 @@ class TrainingModule(pl.LightningModule):
 
     def _note_finite(self, losses: Tensor) -> None:
         self.finite = losses.isfinite() if self.finite is None else self.finite.to(losses.device) & losses.isfinite()
+
+    def _logs_minibatch_of(self, step: int) -> bool:
+        """Not of every step, as reading a metric back costs; of the last one, which closing tables show."""
+        return step % self.trainer.log_every_n_steps == 0 or step == self.trainer.max_steps - 1
 
     def _looks_at_losses(self, step: int) -> bool:
         return step % min(self.trainer.log_every_n_steps, LOOK_EVERY) == 0
