@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from function_network import Net, parameter
 from torch import nn
 
 from orthontk.kernels import explain_ntk
@@ -62,3 +63,15 @@ def test_jacobians_by_torch_func_are_counted(kind):
 def test_the_networks_own_parameters_have_their_names():
     names = {(row.layer, row.parameters) for row in explain_ntk(Attention("fused"), torch.randn(6, 32, 8)).rows}
     assert ("token", "token") in names and ("network", "token") not in names
+
+
+def test_weights_that_torch_func_takes_no_gradient_of_need_no_memory_there():
+    """A weight made of a recorded parameter, W/√n, in a network of which another parameter is left to `torch.func`."""
+
+    def function(net, x):
+        h = torch.tanh(F.linear(x, net.weight / 512**0.5))
+        return F.bilinear(h[:, :8], h[:, 8:16], net.form)
+
+    net = Net(function, weight=parameter(512, 512), form=parameter(4, 8, 8))
+    table = explain_ntk(net, torch.randn(60, 512), memory_limit=64 * 2**20)
+    assert table.rows[-1].path == TORCH_FUNC and table.tiles == 1

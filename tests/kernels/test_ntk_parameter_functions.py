@@ -10,6 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
+from orthontk.kernels.pulling_back import COPIES
 from orthontk.kernels.shares import PULLED_BACK, TORCH_FUNC
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -73,6 +74,12 @@ STRUCTURED = {
     "a low-rank update": (
         lambda net, x: net.readout(torch.tanh(F.linear(x, net.theta + 0.5 * net.other[:, :1] @ net.other[1:2]))),
         dict,
+        (4,),
+    ),
+    "rows of length one": (through_tanh(lambda net: F.normalize(net.theta)), dict, (4,)),
+    "one of a stack": (
+        through_tanh(lambda net: net.stack.unbind(0)[1] / net.stack.std()),
+        lambda: {"stack": parameter(3, 4, 4)},
         (4,),
     ),
     "symmetric": (through_tanh(lambda net: (net.theta + net.theta.T) / 2), dict, (4,)),
@@ -142,6 +149,15 @@ def _fits(net, x, limit):
     except InvalidValue:
         return False
     return True
+
+
+@pytest.mark.parametrize("name", ["weight norm", "made by a network", "one of several results"])
+def test_blocks_that_are_pulled_back_together_do_not_matter(name, monkeypatch):
+    net, shape = structured(name)
+    x = torch.randn(5, *shape, dtype=torch.float64)
+    copies = 3 * COPIES * 16 * 8  # of the gradients of one example's outputs
+    monkeypatch.setattr("orthontk.kernels.pulling_back.MOST_TOGETHER", 2 * copies)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-9, atol=1e-10)
 
 
 def partly_unknown(net, x):

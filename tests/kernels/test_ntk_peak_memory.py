@@ -67,7 +67,18 @@ PEAK = """
             h, kernel = self.enter(x).mT, modes.sum(1)
             product = torch.fft.rfft(h, n=2 * length) * torch.fft.rfft(kernel, n=2 * length)
             return self.readout(torch.tanh(torch.fft.irfft(product, n=2 * length)[..., :length]).mean(-1))
+    class Unrolled(nn.Module):  # one dense layer, many times
+        def __init__(self):
+            super().__init__()
+            self.layer, self.readout = nn.Linear(100, 100), nn.Linear(100, 8)
+        def forward(self, x):
+            h = torch.zeros_like(x)
+            for _ in range(40):
+                h = torch.tanh(self.layer(h) + x)
+            return self.readout(h)
     nets = {
+        "narrow": (FCN(20, 10, width=64, depth=2), (20,)),
+        "unrolled": (Unrolled(), (100,)),
         "frozen": (Frozen(), (3, 48, 48)),
         "forces": (Forces(), (3, 24, 24)),
         "long convolution": (LongConvolution(), (256, 1)),
@@ -107,6 +118,8 @@ PEAK = """
     [
         ("FCN", 400, 100, "full"),
         pytest.param("FCN", 400, 100, "trace", marks=pytest.mark.slow),
+        pytest.param("narrow", 400, 55, "full", marks=pytest.mark.slow),
+        pytest.param("unrolled", 100, 60, "full", marks=pytest.mark.slow),
         pytest.param("CNN", 60, 120, "full", marks=pytest.mark.slow),
         pytest.param("grouped", 10, 100, "full", marks=pytest.mark.slow),
         pytest.param("recurrent", 40, 100, "full", marks=pytest.mark.slow),

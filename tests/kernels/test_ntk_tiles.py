@@ -75,7 +75,7 @@ def test_any_tiling_gives_the_same_kernel(kind, outputs, n1, n2, size1, size2, h
         assert torch.equal(tiled, tiled.transpose(0, 1).transpose(2, 3) if outputs == "full" else tiled.T)
 
 
-GRAINS = [Grain(leaf_rows=1, tile_rows=1, chunk_bytes=1), Grain(7, 50, 2000), grain_of(torch.device("cuda"), 2**31)]
+GRAINS = [Grain(1, 1, 1, 1), Grain(7, 50, 2000, 300), grain_of(torch.device("cuda"), 2**31)]
 
 
 @pytest.mark.parametrize("grain", GRAINS)

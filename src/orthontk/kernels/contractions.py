@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from orthontk.kernels.grain import Grain
 from orthontk.kernels.shares import INPUT_GRAM, PULLED_BACK, TORCH_FUNC, Share
 from orthontk.kernels.side import Side
 from orthontk.kernels.tile import Tile
-from orthontk.kernels.uses import Use
+from orthontk.kernels.uses import Use, called_alike
 
+Formed = tuple[Use, Tensor, Tensor | None]  # a use, its δ, and what this is contracted with
 CHUNK_COLUMNS = 4096  # of a parameter's entries, at least: adding a product to the sums costs as much as a few hundred
 
 
@@ -48,17 +51,26 @@ def _terms(side: Side, name: str) -> list[tuple[Tensor, Use, Tensor, int]]:
 def _add_by_gradients(tile: Tile, share: Share, side1: Side, side2: Side) -> None:
     """Forms ∂fₐ(xᵢ)/∂θ some rows of θ at a time, summed over all uses, and takes inner products."""
     name = share.parameters[0]
-    uses1, uses2 = side1.uses[name], side2.uses[name]
-    factors1 = [use.factor() for use in uses1]
-    factors2 = factors1 if side1 is side2 else [use.factor() for use in uses2]
-    for rows in _row_chunks(uses1, side1.deltas, tile.grain):
-        gradients1 = _gradients(uses1, factors1, side1.deltas, rows)
-        gradients2 = gradients1 if side1 is side2 else _gradients(uses2, factors2, side2.deltas, rows)
-        tile.add(gradients1, gradients2)
+    formed1 = _formed_of(side1, name)
+    formed2 = formed1 if side1 is side2 else _formed_of(side2, name)
+    for rows in _row_chunks(side1.uses[name], side1.deltas, tile.grain):
+        gradients1 = _gradients(formed1, rows)
+        tile.add(gradients1, gradients1 if side1 is side2 else _gradients(formed2, rows))
 
 
-def _gradients(uses: list[Use], factors: list[Tensor | None], deltas: list[Tensor | None], rows: slice) -> Tensor:
-    parts = (use.gradients(deltas[use.edge], f, rows) for use, f in zip(uses, factors, strict=True))
+def _formed_of(side: Side, name: str) -> list[Formed]:
+    """Each use of a parameter with its δ and its factor; of a dense layer called many times, one of all positions."""
+    uses = side.uses[name]
+    deltas = [side.deltas[use.edge] for use in uses]
+    if called_alike(uses):
+        deltas = [torch.cat([use.left(delta) for use, delta in zip(uses, deltas, strict=True)], 2)]
+        inputs = torch.cat([use.factor() for use in uses], 1)
+        uses = [replace(uses[0], inputs=inputs, z_shape=deltas[0].shape[2:])]
+    return [(use, delta, use.factor()) for use, delta in zip(uses, deltas, strict=True)]
+
+
+def _gradients(formed: list[Formed], rows: slice) -> Tensor:
+    parts = (use.gradients(delta, factor, rows) for use, delta, factor in formed)
     total = next(parts)
     for part in parts:  # uses of one parameter add up before the product: their cross terms count
         total = total + part

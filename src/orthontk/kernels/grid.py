@@ -11,7 +11,7 @@ from orthontk.kernels.grain import Grain
 from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import COPIES, MOST_TOGETHER
 from orthontk.kernels.shares import PER_EXAMPLE, PULLED_BACK, TORCH_FUNC, Share
-from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use
+from orthontk.kernels.uses import ConvolutionUse, ProductUse, Use, called_alike
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30  # fixed, since tile sizes change the last bits of a kernel
 COPIES_FORWARD = 3  # of the largest result, which a pass holds at a time
@@ -26,12 +26,14 @@ class Memory:
         resident: kept for as long as the example's tiles are computed: h, δ, gradients by `torch.func`.
         passing: needed besides while the passes run.
         factors: what the uses of one parameter are contracted with: patches, normalized inputs; the most of any.
-        fixed: needed by the passes for any number of examples: the buffers' copies, and what pulling back takes.
+        pulling: needed by the passes besides to pull gradients back to parameters, up to `MOST_TOGETHER` in all.
+        fixed: needed by the passes for any number of examples: the buffers' copies, and to pull one gradient back.
     """
 
     resident: int
     passing: int
     factors: int
+    pulling: int
     fixed: int
 
 
@@ -54,14 +56,21 @@ def memory_of(plan: Plan, itemsize: int) -> Memory:
         made = max(0, plan.shared_bytes - own)  # of parameters alone: its gradient, too, is every example's own
         each = plan.saved_bytes + 2 * (plan.largest_bytes + made)
         passing = max(passing, 2 * functional + plan.directions * each)
-    factors = [sum(map(_factor_entries, share.uses)) for share in plan.shares if share.path != TORCH_FUNC]
+    factors = [_factor_entries(share, plan.directions) for share in plan.shares if share.path != TORCH_FUNC]
     weights = [math.prod(use.shape) for share in plan.shares if share.path == PULLED_BACK for use in share.uses]
     weight = itemsize * max(weights, default=0)
-    pulling = (plan.directions + COPIES) * weight + min(MOST_TOGETHER, plan.directions * COPIES * weight)
-    return Memory(resident, passing, itemsize * max(factors, default=0), plan.buffer_bytes + pulling)
+    fixed = plan.buffer_bytes + (plan.directions + COPIES) * weight
+    return Memory(resident, passing, itemsize * max(factors, default=0), plan.directions * COPIES * weight, fixed)
 
 
-def _factor_entries(use: Use) -> int:
+def _factor_entries(share: Share, directions: int) -> int:
+    """Numbers that are made for one example to contract with: of δ, too, where several calls are taken together."""
+    if share.path == PER_EXAMPLE and called_alike(share.uses):
+        return sum(use.inputs[0].numel() + directions * math.prod(use.z_shape) for use in share.uses)
+    return sum(map(_own_factor_entries, share.uses))
+
+
+def _own_factor_entries(use: Use) -> int:
     """Numbers in `use.factor()` for one example, where it is no view; a product with δ is formed besides."""
     if isinstance(use, ConvolutionUse):
         return use.positions * use.groups * math.prod(use.shape[1:])
@@ -117,7 +126,7 @@ def make_grid(
         return int(sums * 8 + (products + grams) * itemsize + sides * (2 * gradients + size * memory.factors))
 
     def peak(size: int, examples_held: int) -> int:
-        during_passes = size * memory.passing + memory.fixed
+        during_passes = size * memory.passing + min(size * memory.pulling, MOST_TOGETHER) + memory.fixed
         return examples_held * memory.resident + max(during_passes, tile_bytes(size))
 
     cap = max(1, min(longest, grain.tile_rows // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from orthontk.kernels.backward import batches_well, copies_of
 from orthontk.kernels.forward import Record, record
+from orthontk.kernels.graph import leaves_of
 from orthontk.kernels.independence import (
     gradients_by_example,
     require_backward,
@@ -116,7 +117,7 @@ def make_plan(
     if left:
         require_backward(net, tensors, probe)
     shares = shares_of(tensors, uses, functions, left, problem_of(directions))
-    saved.forget(recorded.derived, [tensor for _, tensor in tensors.named()])
+    saved.forget(recorded.derived, [*(tensor for _, tensor in tensors.named()), *_constant(recorded, tensors, shares)])
     sizes = [total // len(probe) for total in saved.of_examples.values()] or [0]
     batched = batches_well(recorded.outputs)
     parameters_of = {function.name: function.parameters for function in functions}
@@ -137,6 +138,13 @@ def make_plan(
         functions=parameters_of,
         batches=recorded.batches,
     )
+
+
+def _constant(recorded: Record, tensors: StandIns, shares: list[Share]) -> list[Tensor]:
+    """What is made of parameters whose gradients `torch.func` does not take."""
+    names = recorded_in(shares)
+    varying = {id(p) for name, p in tensors.trainable.items() if name not in names}
+    return [tensor for tensor in recorded.derived if varying.isdisjoint(leaves_of(tensor.grad_fn))]
 
 
 def _few_of(x: Tensor, tensors: StandIns) -> Tensor:

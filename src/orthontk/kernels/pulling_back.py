@@ -1,7 +1,7 @@
 """Gradients of parameters from those of the weights that are computed from them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -12,9 +12,10 @@ from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.uses import Use
 
 COPIES = 24  # of a weight, while one gradient is pulled back through a matrix exponential, which takes most
-MOST_TOGETHER = 8 * 2**20  # bytes of the copies, for all directions to be pulled back together
-# Autograd nodes that take all directions of a small weight faster together than in turn; of a large one none does.
-_NAMES = "Dot LinalgHouseholderProduct LinalgMatrixExp Mv Reciprocal Tril Triu Vdot WeightNormInterface"
+MOST_TOGETHER = 8 * 2**20  # bytes of the copies of what is pulled back together
+# Autograd nodes that take all gradients of a small weight faster together than in turn; of a large one none does.
+_NAMES = """Abs Cat ClampMin Cos Dot Index LinalgHouseholderProduct LinalgMatrixExp LinalgVectorNorm Maximum Mv Norm
+Reciprocal Sin Split SplitWithSizes Sqrt Std Tril Triu Unbind Var Vdot WeightNormInterface"""
 TOGETHER = BATCHED_WELL | {f"{name}Backward" for name in _NAMES.split()}
 
 
@@ -27,8 +28,8 @@ def pulled_back(
 ) -> dict[str, Tensor]:  # each (N, A, *shape)
     """∂fₐ(xᵢ)/∂θ for each named parameter θ that acts through `functions`, and perhaps by recorded uses besides.
 
-    One example at a time, and of a large weight one direction: the products with (∂g/∂θ)ᵀ that take longest (matrix
-    exponentials, Householder products) are no faster together, and take as many times the memory.
+    Of a small weight many examples at a time, of a large one a single direction: the products with (∂g/∂θ)ᵀ that take
+    longest (matrix exponentials, Householder products) are no faster together, and take as many times the memory.
     """
     found: dict[str, Tensor] = {}
     for name in names:
@@ -39,20 +40,26 @@ def pulled_back(
     for function in functions:
         parameters = [tensors.trainable[name] for name in function.parameters]
         factors = [use.factor() for use in uses[function.name]]
-        for i, targets in enumerate(zip(*(found[name] for name in function.parameters), strict=True)):
-            example = slice(i, i + 1)
+        for block in _blocks(function, parameters, *found[function.parameters[0]].shape[:2]):
             gradients = sum(
-                use.gradients(deltas[use.edge][example], None if factor is None else factor[example], slice(None))
+                use.gradients(deltas[use.edge][block], None if factor is None else factor[block], slice(None))
                 for use, factor in zip(uses[function.name], factors, strict=True)
             )
-            products = _products(function, parameters, gradients[0].reshape(-1, *function.shape))
-            for target, addend in zip(targets, products, strict=True):
-                target += addend
+            products = _products(function, parameters, gradients.reshape(-1, *function.shape))
+            for name, product in zip(function.parameters, products, strict=True):
+                found[name][block] += product.unflatten(0, found[name][block].shape[:2])
     return found
 
 
+def _blocks(function: ParameterFunction, parameters: list[Tensor], n: int, directions: int) -> Iterator[slice]:
+    """Examples whose gradients are pulled back together."""
+    largest = max(math.prod(function.shape), *(p.numel() for p in parameters)) * parameters[0].element_size()
+    size = max(1, MOST_TOGETHER // (directions * COPIES * largest))
+    yield from (slice(start, start + size) for start in range(0, n, size))
+
+
 def _products(function: ParameterFunction, parameters: list[Tensor], gradients: Tensor) -> list[Tensor]:
-    """(∂g/∂θ)ᵀ v for each parameter θ and each of the A gradients v, (A, *shape of θ)."""
+    """(∂g/∂θ)ᵀ v for each parameter θ and each of the gradients v, (their number, *shape of θ)."""
 
     def product(v: Tensor) -> tuple[Tensor, ...]:
         return torch.autograd.grad([function.edge], parameters, v, retain_graph=True, materialize_grads=True)
@@ -62,7 +69,7 @@ def _products(function: ParameterFunction, parameters: list[Tensor], gradients: 
     return [torch.stack(of_parameter) for of_parameter in zip(*map(product, gradients), strict=True)]
 
 
-def together(function: ParameterFunction, directions: int, itemsize: int) -> bool:
-    """Whether all directions are pulled back at once."""
-    copies = directions * COPIES * math.prod(function.shape) * itemsize
+def together(function: ParameterFunction, gradients: int, itemsize: int) -> bool:
+    """Whether as many gradients are pulled back at once."""
+    copies = gradients * COPIES * math.prod(function.shape) * itemsize
     return copies <= MOST_TOGETHER and node_names(function.edge.node) <= TOGETHER

@@ -27,11 +27,14 @@ class Saved:
         self.of_examples.clear()
         self.shared.clear()
 
-    def forget(self, made: Collection[Tensor], own: Collection[Tensor]) -> None:
-        """Leave out parameters and buffers; those and what is `made` of parameters is not there for each example."""
-        for tensor in filter(is_dense, (*made, *own)):
+    def forget(self, made: Collection[Tensor], constant: Collection[Tensor]) -> None:
+        """Leave out what is not there for each example: what is `made` of parameters, and what is `constant`.
+
+        The former is counted once, for `torch.func` to take its gradient; the latter, which has none there, not at all.
+        """
+        for tensor in filter(is_dense, (*made, *constant)):
             self.of_examples.pop(tensor.data_ptr(), None)
-        for tensor in filter(is_dense, own):
+        for tensor in filter(is_dense, constant):
             self.shared.pop(tensor.data_ptr(), None)
 
 

@@ -126,7 +126,9 @@ class Tile:
             factors = factors.permute(-1, -3, -2, 0) if factors.dim() == 4 else factors.permute(2, 0, 1).unsqueeze(-1)
             by_example = product.view(*part.shape[:2], self.directions, part.shape[2], self.directions)
             by_example.mul_(factors.unsqueeze(2))
-        total += product
+        together = self.grain.added_entries
+        for sums, addends in zip(total.view(-1).split(together), product.view(-1).split(together), strict=True):
+            sums += addends
 
     def trace(self) -> Tensor:
         """Σᵢₐ of the sums so far, for a tile of one set of examples."""

@@ -10,7 +10,7 @@ parameter needs no large memory. N is the number of examples, A of directions in
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -93,6 +93,12 @@ class DenseUse(Use):
 
     def input_gram(self, factor1: Tensor, p: int, factor2: Tensor, q: int) -> Tensor:  # (N1, N2)
         return factor1[:, p] @ factor2[:, q].mT
+
+
+def called_alike(uses: Sequence[Use]) -> bool:
+    """Whether these are several calls of one dense layer, whose gradient is one sum over the positions of all."""
+    ways = {(type(use), use.scale, getattr(use, "transposed", None)) for use in uses}
+    return len(uses) > 1 and len(ways) == 1 and isinstance(uses[0], DenseUse)
 
 
 @dataclass(kw_only=True)
