@@ -70,6 +70,7 @@ LAYERS = {
     "LayerNorm over an image": (between(nn.LayerNorm([4, 4, 4])), IMAGE),
     "RMSNorm": (nn.Sequential(nn.Linear(4, 5), nn.RMSNorm(5), nn.Tanh(), nn.Linear(5, 2)), (4,)),
     "GroupNorm": (between(nn.GroupNorm(2, 4)), IMAGE),
+    "InstanceNorm": (between(nn.InstanceNorm2d(4, affine=True)), IMAGE),
     "BatchNorm in eval mode": (between(nn.BatchNorm2d(4)), IMAGE),
     "elementwise affine": (nn.Sequential(nn.Linear(4, 5), Affine(5), nn.Tanh(), Affine(1, 5), nn.Linear(5, 2)), (4,)),
     "elementwise affine of an image": (between(Affine(4, 1, 1)), IMAGE),

@@ -68,6 +68,23 @@ def _group_norm(recorder, func, input, num_groups, weight=None, bias=None, eps=1
     )
 
 
+def _instance_norm(
+    recorder,
+    func,
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+):
+    if running_mean is not None or not use_input_stats:
+        return NotImplemented
+    return _group_norm(recorder, F.group_norm, input, input.shape[1], weight, bias, eps)
+
+
 def _batch_norm(
     recorder, func, input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ):
@@ -89,5 +106,6 @@ HANDLERS: dict[Callable, Callable] = {
     F.layer_norm: _layer_norm,
     F.rms_norm: _rms_norm,
     F.group_norm: _group_norm,
+    F.instance_norm: _instance_norm,
     F.batch_norm: _batch_norm,
 }
