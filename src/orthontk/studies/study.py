@@ -125,7 +125,12 @@ class Study(ABC):
         columns = self._and_differing(table, names, axes)
         groups = table.groupby(columns, sort=True, dropna=False) if columns else [((), table)]
         for values, part in groups:
-            described = (self._described(name, value) for name, value in zip(columns, values, strict=True))
+            described = (
+                self._described(name, value)
+                for name, value in zip(columns, values, strict=True)
+                # Of a group whose choice is named, what that choice does not have says nothing.
+                if value != "none" or f"{name.rpartition('.')[0]}._target_" not in columns
+            )
             yield " ".join(filter(None, described)), part
 
     def _described(self, name: str, value: Any) -> str:
