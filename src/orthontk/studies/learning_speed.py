@@ -9,7 +9,7 @@ import pandas as pd
 
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
-from orthontk.report.claims import Claim, difference, of_each_panel
+from orthontk.report.claims import ALL_CLAIMS, Claim, difference, not_judged, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
@@ -67,13 +67,14 @@ class LearningSpeed(Study):
         return found + [claim for split, own in by(table, "split") for claim in self._with_depth(own, split)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> list[Claim]:
-        pairs = (
+        pairs = [
             (f"{where} {init}, {split} τ", own[own.init.isin((init, BASELINE))])
             for split, own in by(part, "split")
             for init in others(own)
-        )
+        ]
         needs = f"a learning rate at which at most {self.most_censored:.0%} of the runs of each are censored"
-        return of_each_panel(pairs, self._faster, needs)
+        judged = of_each_panel(pairs, self._faster, needs)
+        return judged or [not_judged(ALL_CLAIMS, at, needs) for at, pair in pairs if _are_comparable(pair)]
 
     def _faster(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         (init,) = others(part)
@@ -175,6 +176,11 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
         if f"{split}/censored" in last:
             tau, censored = last.get(f"{split}/tau", np.nan), bool(last[f"{split}/censored"])
             yield settings | {"split": split, "tau": tau, "censored": censored}
+
+
+def _are_comparable(pair: pd.DataFrame) -> bool:
+    """Whether any seed was trained from both initializations at one learning rate, if only to be censored."""
+    return pair.groupby(["seed", "learning_rate"]).init.nunique().max() > 1
 
 
 def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str = "a run at every learning rate") -> str:
