@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import number
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.report.claims import ALL_CLAIMS, Claim, difference, not_judged, of_each_panel
@@ -44,7 +45,8 @@ class LearningSpeed(Study):
     NEEDS = "τ (callbacks=tau) of Gaussian weights and another initialization, of the same seeds and learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
-        self.ratio_above, self.most_censored = ratio_above, most_censored
+        self.ratio_above = number("ratio_above", ratio_above, above=0)
+        self.most_censored = number("most_censored", most_censored, minimum=0, below=1)
 
     @staticmethod
     def describe(name: str, value: object) -> str:

@@ -29,7 +29,8 @@ class Study(ABC):
 
     A subclass gives `table`, `claims`, and of its figure either the data (`figure`) or a drawing (`draw`).
 
-    The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes.
+    The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes. It
+    refuses with InvalidValue (`orthontk.checks`) those that no claim can be held to, before anything is computed.
     """
 
     # Columns that tell one set of networks, judged by itself, from another.
