@@ -97,7 +97,8 @@ class LearningSpeed(Study):
         each = pd.concat([ratios.usable_rates(own, self.most_censored) for _, own in by(part, "init")])
         best = ratios.best_rates(each, init)
         if best is not None:
-            statistic, of_best = f"log(τ Gaussian/other), each at its best {unit}", _note(part, each, best.seeds)
+            statistic = f"log(mean τ Gaussian/mean τ other), each at its best {unit}"
+            of_best = _note(part, each, best.seeds)
             of_best += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, statistic, best, threshold, reason=reason, note=of_best)
         slopes = ratios.slopes(same, np.sort(usable.learning_rate.unique())) if same.size else ()
@@ -191,6 +192,8 @@ def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str =
     notes = ["censored: " + ", ".join(f"{count} {init}" for init, count in counts.items())]
     if count := int(compared.censored.sum()):
         notes.append(f"{count} of the {len(compared)} τ compared, which are in no ratio")
+    if count := int((compared.tau == 0).sum()):
+        notes.append(f"{count} τ of 0, which count as 1")
     if left_out := part.seed.nunique() - seeds:
         notes.append(f"{counted(left_out, 'seed')} left out, without {lacking}")
     return "; ".join(notes)
