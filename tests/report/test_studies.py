@@ -5,9 +5,11 @@ import json
 import pytest
 
 from made_runs import DRIFT, make_drift
+from orthontk.checks import InvalidValue
 from orthontk.report.show import show
 from orthontk.report.write import Reporter
 from orthontk.studies import KernelDrift
+from orthontk.studies.from_settings import study_from
 
 
 @pytest.fixture
@@ -113,6 +115,33 @@ def test_a_study_whose_runs_measured_nothing_says_what_measures_it(tmp_path, rep
     assert reporter.skipped == {}
     (claim,) = reporter.judged[0].claims
     assert claim.verdict.startswith("not judged: needs ") and measured_by in claim.verdict
+
+
+@pytest.mark.parametrize(
+    "name, key, value, accepted",
+    [
+        ("LazyTraining", "loss_margin", -0.1, "a finite number above 0"),
+        ("LearningSpeed", "ratio_above", -1, "a finite number above 0"),
+        ("LearningSpeed", "most_censored", 2, "a finite number of at least 0 and below 1"),
+        ("DepthFluctuation", "gaussian_above", -1, "a finite number of at least 0"),
+        ("DepthFluctuation", "orthogonal_below", 0, "a finite number above 0"),
+        ("DynamicalIsometry", "spread_ratio_above", 0, "a finite number above 0"),
+        ("DynamicalIsometry", "prediction_margin", None, "a finite number above 0"),
+        ("KernelConvergence", "slope", "steep", "a finite number"),
+        ("KernelConvergence", "slope_margin", float("inf"), "a finite number above 0"),
+        ("KernelConvergence", "bias_margin", -0.1, "a finite number above 0"),
+        ("KernelConvergence", "largest_width", 0, "an integer of at least 1"),
+        ("KernelDrift", "ntk_slope_above", float("nan"), "a finite number"),
+        ("KernelDrift", "change_margin", -0.1, "a finite number above 0"),
+        ("KernelDrift", "smallest_width", 0.5, "an integer of at least 1"),
+        ("KernelDrift", "smallest_channels", 0, "an integer of at least 1"),
+    ],
+)
+def test_a_threshold_that_no_claim_can_be_held_to_is_refused(name, key, value, accepted):
+    settings = STUDIES[name][0] | {"_target_": f"orthontk.studies.{name}", key: value}
+    with pytest.raises(InvalidValue) as refusal:
+        study_from(settings)
+    assert str(refusal.value) == f"study.{key}={value}: expected {accepted}"
 
 
 def test_a_study_of_whose_claims_none_can_be_judged_says_what_it_needs(tmp_path, reporter, capsys):

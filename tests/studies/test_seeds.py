@@ -128,6 +128,29 @@ def test_all_that_differs_beside_its_group_is_named(composed):
     ]
 
 
+OPTIMIZERS = ("optimizer=sgd", "optimizer=momentum", "optimizer=adam", "optimizer=momentum optimizer.momentum=0.5")
+
+
+@pytest.mark.parametrize(
+    "compared, labels",
+    [(3, {"adam", "momentum", "sgd"}), (4, {"adam", "momentum momentum=0.5", "momentum momentum=0.9", "sgd"})],
+)
+def test_optimizers_are_named_by_their_choice_and_by_settings_that_they_have(composed, compared, labels):
+    study = OfAnyPanel()
+    study.AXES = ("optimizer.lr",)
+    runs = [Run(None, composed(*choice.split(" ")), {}) for choice in OPTIMIZERS[:compared]]
+    name_differences(runs, study.AXES)
+    assert {where.partition("optimizer=")[2] for where, _ in study.panels(study.table(runs))} == labels
+
+
+def test_momenta_that_a_study_compares_are_one_panel(composed):
+    study = OfAnyPanel()
+    study.AXES = ("optimizer.lr", "optimizer.momentum")
+    runs = [Run(None, composed(choice), {}) for choice in OPTIMIZERS[:2]]
+    name_differences(runs, study.AXES)
+    assert [len(part) for _, part in study.panels(study.table(runs))] == [2]
+
+
 def test_a_setting_that_is_an_axis_has_a_column_though_it_is_the_same_in_all_runs(composed):
     runs = [Run(None, composed(f"seed={seed}", "optimizer.lr=3"), {}) for seed in range(2)]
     study = OfAnyPanel()

@@ -6,6 +6,7 @@ from typing import Any
 
 from orthontk.checks import InvalidValue
 from orthontk.report.gather import Run
+from orthontk.runs.collect import flatten
 
 # What every table has columns for already.
 IN_COLUMNS = {"run.seed", "init.scheme", "model.depth", "model.width", "data.source"}
@@ -44,6 +45,8 @@ def name_differences(runs: Sequence[Run], axes: Iterable[str] = ()) -> None:
         if axis.partition(".")[0] not in groups:
             raise InvalidValue("AXES", axis, f"a key in one of {', '.join(groups)}")
     settings = [_settings(run) | _own_batches(run) for run in runs]
+    if "optimizer.momentum" not in axes:  # else it is no other optimizer
+        settings = [own | _momentum(run) for run, own in zip(runs, settings, strict=True)]
     keys = {key for one in settings for key in one if not key.endswith("._partial_")} - IN_COLUMNS
     differing = [key for key in keys if len({one.get(key, "none") for one in settings}) > 1]
     # Callbacks last, which often repeat another setting; of each group its choice first.
@@ -56,6 +59,12 @@ def name_differences(runs: Sequence[Run], axes: Iterable[str] = ()) -> None:
 def _own_batches(run: Run) -> dict[str, str]:
     """Each seed's own, for those replicas whose data.seed is their seed."""
     return {"data.seed": OWN} if run.get("ensemble.shared_batches") is False else {}
+
+
+def _momentum(run: Run) -> dict[str, str]:
+    """The choice that shares its class with another, under its own name."""
+    choice = flatten({"optimizer": run.get("optimizer")}).get("optimizer")
+    return {"optimizer._target_": choice} if choice == "momentum" else {}
 
 
 def _settings(run: Run) -> dict[str, str]:

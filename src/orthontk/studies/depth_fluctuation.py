@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import number
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.report.claims import Claim, below, difference, of_each_panel
 from orthontk.report.gather import Run
@@ -38,7 +39,8 @@ class DepthFluctuation(Study):
     )
 
     def __init__(self, gaussian_above: float, orthogonal_below: float) -> None:
-        self.gaussian_above, self.orthogonal_below = gaussian_above, orthogonal_below
+        self.gaussian_above = number("gaussian_above", gaussian_above, minimum=0)
+        self.orthogonal_below = number("orthogonal_below", orthogonal_below, above=0)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each draw."""

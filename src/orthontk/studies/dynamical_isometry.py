@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import number
 from orthontk.figures.panels import Axis, Panel, PanelFigure, Series
 from orthontk.figures.style import STEPS
 from orthontk.report.claims import Claim, difference, of_each_panel, sameness
@@ -36,7 +37,8 @@ class DynamicalIsometry(Study):
     )
 
     def __init__(self, spread_ratio_above: float, prediction_margin: float) -> None:
-        self.spread_ratio_above, self.prediction_margin = spread_ratio_above, prediction_margin
+        self.spread_ratio_above = number("spread_ratio_above", spread_ratio_above, above=0)
+        self.prediction_margin = number("prediction_margin", prediction_margin, above=0)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each run and step at which the spectrum was measured."""

@@ -14,7 +14,7 @@ def study_from(settings: Mapping[str, Any]) -> Study:
     """The object that judges runs whose `study` is `settings`: the class under `_target_` and its arguments.
 
     Raises:
-        InvalidValue: `_target_` is no class of studies.
+        InvalidValue: `_target_` is no class of studies, or the class refuses what a key is.
         InvalidSetting: the class does not take the other keys.
     """
     if not isinstance(settings, Mapping):

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from orthontk.checks import integer, number
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.figures.style import GREY
 from orthontk.report.claims import Claim, below, difference, not_judged, sameness
@@ -38,8 +39,9 @@ class KernelConvergence(Study):
     NEEDS = "kernels of several draws at three widths (callbacks=kernel_convergence)"
 
     def __init__(self, slope: float, slope_margin: float, bias_margin: float, largest_width: int) -> None:
-        self.slope, self.slope_margin, self.bias_margin = slope, slope_margin, bias_margin
-        self.largest_width = largest_width
+        self.slope, self.slope_margin = number("slope", slope), number("slope_margin", slope_margin, above=0)
+        self.bias_margin = number("bias_margin", bias_margin, above=0)
+        self.largest_width = integer("largest_width", largest_width)
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each draw and each mean of M draws; `product` and `product_gaussian` belong to pairs of draws."""

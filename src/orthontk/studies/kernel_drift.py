@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import integer, number
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, axis_of_settings
 from orthontk.report.claims import Claim, Shrinking, below, difference, not_judged, of_each_panel, of_those_left
 from orthontk.report.gather import Run
@@ -46,8 +47,12 @@ class KernelDrift(Study):
     def __init__(
         self, ntk_slope_above: float, change_margin: float, smallest_width: int, smallest_channels: int
     ) -> None:
-        self.ntk_slope_above, self.change_margin = ntk_slope_above, change_margin
-        self.smallest = {"FCN": smallest_width, "CNN": smallest_channels}
+        self.ntk_slope_above = number("ntk_slope_above", ntk_slope_above)
+        self.change_margin = number("change_margin", change_margin, above=0)
+        self.smallest = {
+            "FCN": integer("smallest_width", smallest_width),
+            "CNN": integer("smallest_channels", smallest_channels),
+        }
 
     def table(self, runs: Sequence[Run]) -> pd.DataFrame:
         """A row for each run and quantity; the change over the whole training."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import number
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Panel, PanelFigure
 from orthontk.figures.style import STEPS
@@ -42,7 +43,7 @@ class LazyTraining(Study):
     NEEDS = "losses after an update of Gaussian weights and of another initialization, of the same seeds"
 
     def __init__(self, loss_margin: float, margin_reason: str) -> None:
-        self.loss_margin, self.margin_reason = loss_margin, margin_reason
+        self.loss_margin, self.margin_reason = number("loss_margin", loss_margin, above=0), margin_reason
 
     @staticmethod
     def describe(name: str, value: object) -> str:

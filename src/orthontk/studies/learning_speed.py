@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orthontk.checks import number
 from orthontk.counted import counted
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
-from orthontk.report.claims import Claim, difference, of_each_panel
+from orthontk.report.claims import ALL_CLAIMS, Claim, difference, not_judged, of_each_panel
 from orthontk.report.gather import Run
 from orthontk.report.statistics import bootstrap, difference_of
 from orthontk.splits import TAU_SPLITS
@@ -44,7 +45,8 @@ class LearningSpeed(Study):
     NEEDS = "τ (callbacks=tau) of Gaussian weights and another initialization, of the same seeds and learning rate"
 
     def __init__(self, ratio_above: float, most_censored: float) -> None:
-        self.ratio_above, self.most_censored = ratio_above, most_censored
+        self.ratio_above = number("ratio_above", ratio_above, above=0)
+        self.most_censored = number("most_censored", most_censored, minimum=0, below=1)
 
     @staticmethod
     def describe(name: str, value: object) -> str:
@@ -67,13 +69,14 @@ class LearningSpeed(Study):
         return found + [claim for split, own in by(table, "split") for claim in self._with_depth(own, split)]
 
     def _judge(self, where: str, part: pd.DataFrame) -> list[Claim]:
-        pairs = (
+        pairs = [
             (f"{where} {init}, {split} τ", own[own.init.isin((init, BASELINE))])
             for split, own in by(part, "split")
             for init in others(own)
-        )
+        ]
         needs = f"a learning rate at which at most {self.most_censored:.0%} of the runs of each are censored"
-        return of_each_panel(pairs, self._faster, needs)
+        judged = of_each_panel(pairs, self._faster, needs)
+        return judged or [not_judged(ALL_CLAIMS, at, needs) for at, pair in pairs if _are_comparable(pair)]
 
     def _faster(self, where: str, part: pd.DataFrame) -> Iterator[Claim]:
         (init,) = others(part)
@@ -94,7 +97,8 @@ class LearningSpeed(Study):
         each = pd.concat([ratios.usable_rates(own, self.most_censored) for _, own in by(part, "init")])
         best = ratios.best_rates(each, init)
         if best is not None:
-            statistic, of_best = f"log(τ Gaussian/other), each at its best {unit}", _note(part, each, best.seeds)
+            statistic = f"log(mean τ Gaussian/mean τ other), each at its best {unit}"
+            of_best = _note(part, each, best.seeds)
             of_best += "; the least of noisy means favours the initialization whose τ varies more"
             yield difference(faster, where, statistic, best, threshold, reason=reason, note=of_best)
         slopes = ratios.slopes(same, np.sort(usable.learning_rate.unique())) if same.size else ()
@@ -177,12 +181,19 @@ def _taus(run: Run) -> Iterator[dict[str, Any]]:
             yield settings | {"split": split, "tau": tau, "censored": censored}
 
 
+def _are_comparable(pair: pd.DataFrame) -> bool:
+    """Whether any seed was trained from both initializations at one learning rate, if only to be censored."""
+    return pair.groupby(["seed", "learning_rate"]).init.nunique().max() > 1
+
+
 def _note(part: pd.DataFrame, compared: pd.DataFrame, seeds: int, lacking: str = "a run at every learning rate") -> str:
     """How many runs are censored, what of them is compared, and how many of its seeds are not."""
     counts = part.groupby("init").censored.sum().astype(int)
     notes = ["censored: " + ", ".join(f"{count} {init}" for init, count in counts.items())]
     if count := int(compared.censored.sum()):
         notes.append(f"{count} of the {len(compared)} τ compared, which are in no ratio")
+    if count := int((compared.tau == 0).sum()):
+        notes.append(f"{count} τ of 0, which count as 1")
     if left_out := part.seed.nunique() - seeds:
         notes.append(f"{counted(left_out, 'seed')} left out, without {lacking}")
     return "; ".join(notes)

@@ -29,7 +29,8 @@ class Study(ABC):
 
     A subclass gives `table`, `claims`, and of its figure either the data (`figure`) or a drawing (`draw`).
 
-    The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes.
+    The other keys under `study` are the constructor's arguments: the margins and thresholds that a preset fixes. It
+    refuses with InvalidValue (`orthontk.checks`) those that no claim can be held to, before anything is computed.
     """
 
     # Columns that tell one set of networks, judged by itself, from another.
@@ -125,7 +126,12 @@ class Study(ABC):
         columns = self._and_differing(table, names, axes)
         groups = table.groupby(columns, sort=True, dropna=False) if columns else [((), table)]
         for values, part in groups:
-            described = (self._described(name, value) for name, value in zip(columns, values, strict=True))
+            described = (
+                self._described(name, value)
+                for name, value in zip(columns, values, strict=True)
+                # Of a group whose choice is named, what that choice does not have says nothing.
+                if value != "none" or f"{name.rpartition('.')[0]}._target_" not in columns
+            )
             yield " ".join(filter(None, described)), part
 
     def _described(self, name: str, value: Any) -> str:
