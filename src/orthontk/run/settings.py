@@ -147,16 +147,17 @@ def _raise_named(key: str, error: BaseException, given: Collection[str] | None, 
     if match and (given is None or match[2] in given):
         taker, name = match.groups()
         taken = _arguments(taker, target)
-        others = (f"; it takes {', '.join(taken)}" if taken else "") + _source(key, name)
+        others = (f"; it takes {', '.join(taken)}" if taken else "") + _source(key, name, given or ())
         raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it{others}") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     raise InvalidSetting(f"{key}: {' '.join(lines[:2])}{in_own_code(error)}") from error
 
 
-def _source(key: str, name: str) -> str:
+def _source(key: str, name: str, given: Collection[str]) -> str:
     """The choice that a key comes from which was not typed, where another `_target_` was, and how to do without it.
 
-    Of a choice that is left out as a whole nothing can be replaced: what else was typed has to be added.
+    Of a choice that is left out as a whole nothing can be replaced: what else was typed has to be added, and that its
+    object is made later, as an optimizer is when there are parameters.
     """
     if not HydraConfig.initialized():
         return ""
@@ -164,7 +165,8 @@ def _source(key: str, name: str) -> str:
     choice, target = HydraConfig.get().runtime.choices.get(key), typed.get(f"{key}._target_")
     if None in (choice, target) or f"{key}.{name}" in typed:
         return ""
-    added = " ".join(f"+{each}={value}" for each, value in typed.items() if each.startswith(f"{key}."))
+    needed = ({f"{key}._partial_": "true"} if "_partial_" in given else {}) | typed
+    added = " ".join(f"+{each}={value}" for each, value in needed.items() if each.startswith(f"{key}."))
     return f"; {key}={choice} has it: ~{key}.{name} leaves it out, ~{key} {added} all that it has"
 
 
