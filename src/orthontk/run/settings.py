@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -61,6 +62,8 @@ def check_settings(config: DictConfig) -> None:
             is_length_of_training = (name, value) == ("T_max", None)
             if not is_length_of_training and not OmegaConf.is_list(value):  # such as Adafactor's two eps
                 number(f"{group}.{name}", value, **BOUNDS.get(name, {}))
+    if "betas" in config.optimizer and str(config.optimizer.get("_target_")).startswith("torch."):
+        _check_betas(config.optimizer.betas)
     if "step_size" in config.schedule:
         integer("schedule.step_size", config.schedule.step_size)
     if str(config.loss.get("_target_")).startswith("torch."):  # whose losses look at these when they are first used
@@ -72,6 +75,13 @@ def check_settings(config: DictConfig) -> None:
     check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)
+
+
+def _check_betas(betas: Any) -> None:
+    if not OmegaConf.is_list(betas) or len(betas) != 2:
+        raise InvalidValue("optimizer.betas", betas, "two numbers, as in [0.9,0.999]")
+    for place, beta in enumerate(betas):
+        number(f"optimizer.betas[{place}]", beta, minimum=0, below=1)
 
 
 def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collection[str] = ()) -> None:
