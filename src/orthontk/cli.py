@@ -63,8 +63,9 @@ def flags_first(main: Callable[[], Any]) -> Callable[[], Any]:
 def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
     """Wrap what Hydra runs for each job: alone, its error ends the command here, before Hydra adds lines of its own.
 
-    In a multirun the error goes on to the sweeper, which runs the other jobs and names the failed ones at the end. In a
-    SLURM job the run survives interruptions, whoever submitted it.
+    In a multirun it is told at once, as launchers say nothing of a job before all have ended, and goes on to the
+    sweeper, which names the failed jobs at the end. In a SLURM job the run survives interruptions, whoever has
+    submitted it.
     """
 
     @functools.wraps(task)
@@ -72,14 +73,17 @@ def job(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from orthontk.run.lock import InUse
         from orthontk.slurm.interruption import surviving
 
         try:
             surviving(lambda: task(config))
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
-            _exit_with(error)
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                _exit_with(error)
+            if not isinstance(error, InUse):  # which is no failure: another launch runs it
+                print(f"{Path(HydraConfig.get().runtime.output_dir).name}: failed; {describe(error)}", flush=True)
+            raise
 
     return wrapped
 

@@ -45,7 +45,7 @@ SINGLE = {
     ),
     "optimizer=adam optimizer._target_=torch.optim.SGD optimizer.lr=0.1": (
         "optimizer.betas: no such key, as SGD does not take it; optimizer=adam has it: ~optimizer.betas leaves it out, "
-        "~optimizer +optimizer._target_=torch.optim.SGD +optimizer.lr=0.1 all that it has"
+        "~optimizer +optimizer._partial_=true +optimizer._target_=torch.optim.SGD +optimizer.lr=0.1 all that it has"
     ),
     "+schedule.foo=1": "schedule._target_=null: expected a class, as schedule=NAME brings with it",
     "+loss.reduction=foo loss._target_=torch.nn.CrossEntropyLoss": "loss.reduction=foo: expected one of mean, sum",

@@ -21,7 +21,7 @@ from small_run import SMALL
 
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_grid_with_a_failing_job(tmp_path, request, launcher):
-    """The other jobs finish, the failed one is named at the end with its reason, and the exit code is 1."""
+    """The other jobs finish, the failed one is named at once and at the end with its reason, and the exit code is 1."""
     overrides = [*SMALL, "logger=wandb", "model=fcn", "init=gaussian,orthogonal", "model.depth=2,0"]
     command = [sys.executable, "train.py", "-m", *overrides, f"hydra/launcher={launcher}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -33,6 +33,8 @@ def test_grid_with_a_failing_job(tmp_path, request, launcher):
         text=True,
     )
     assert done.returncode == 1
+    at_once = re.findall(r"^fcn-(\w+)-tanh-L0-.*: failed; model\.depth=0: expected", done.stdout, re.MULTILINE)
+    assert sorted(at_once) == ["gaussian", "orthogonal"]
     end = done.stderr[done.stderr.rindex("error: ") :].splitlines()
     assert end[0] == "error: 2 of 4 jobs failed; the results of the others stand"
     assert len(end) == 3 and all("model.depth=0: expected" in line for line in end[1:])

@@ -54,6 +54,15 @@ def test_a_network_whose_training_its_kernel_does_not_tell(model, small, monkeyp
     assert_says(rate, "callbacks.largest_stable_rate._target_=LargestStableRate: expected another callback, as ")
 
 
+@pytest.mark.parametrize("flags", [(), ("-m",)])
+def test_a_training_without_a_largest_stable_rate(flags, small, tmp_path):
+    """Refused once, not in every job."""
+    refused = small(*flags, "callbacks=[ntk,largest_stable_rate]", "optimizer=adam")
+    key = "callbacks.largest_stable_rate"
+    assert_says(refused, f"{key}._target_=LargestStableRate: ", "optimizer=adam has no", f"; ~{key} leaves it out")
+    assert "Launching" not in refused.out and not list(tmp_path.glob("outputs/*/*"))
+
+
 def test_a_name_that_is_no_folder(small):
     assert_says(small("name=a/b"), "name=a/b: expected a folder's name")
 

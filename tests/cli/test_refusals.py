@@ -75,7 +75,7 @@ PAIRS = [
         "loss._target_=torch.nn.MultiMarginLoss",
     ),
     ("optimizer=momentum optimizer.momentum=-1", "optimizer", "optimizer=momentum optimizer.momentum=0"),
-    ("optimizer=adam optimizer.betas=[2,0.9]", "optimizer", "optimizer=adam optimizer.betas=[0.5,0.9]"),
+    ("optimizer=adam optimizer.betas=[2,0.9]", "optimizer.betas[0]=2", "optimizer=adam optimizer.betas=[0.5,0.9]"),
     ("schedule=step schedule.gamma=fast", "schedule.gamma=fast", "schedule=step schedule.gamma=0.1"),
     (f"{ONE_CYCLE} +schedule.total_steps=5", "schedule: Tried to step", f"{ONE_CYCLE} +schedule.total_steps=6"),
     ("schedule=step schedule.step_size=0", "schedule", "schedule=step schedule.step_size=1"),

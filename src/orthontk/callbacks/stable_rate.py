@@ -1,14 +1,39 @@
 """The largest stable learning rate of a network at initialization."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
 
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue
 from orthontk.training.metrics import log_metrics
 
 DECIDING = ("model", "init", "seed", "data", "loss", "optimizer")  # settings, less the learning rate
+
+
+def check_stable_rate(config: DictConfig, name: str) -> None:
+    """Refuse `callbacks.name`, a LargestStableRate, where the settings alone tell that there is no such rate.
+
+    Raises:
+        InvalidValue: naming the callback.
+    """
+    from orthontk.run.optimization import optimizer_of  # which imports the callbacks
+    from orthontk.run.settings import InvalidSetting, naming
+
+    with suppress(InvalidSetting):  # which its own run refuses
+        with naming("optimizer", config.optimizer):
+            optimizer = optimizer_of(config)
+        with naming("loss", config.loss):
+            loss = instantiate(config.loss, _convert_="all")
+        with naming(f"callbacks.{name}"):
+            LargestStableRate().check_training(loss, optimizer, nn.Linear(1, 1))
 
 
 class LargestStableRate(ScheduledCallback):
@@ -25,10 +50,14 @@ class LargestStableRate(ScheduledCallback):
 
     def check_module(self, module: pl.LightningModule) -> None:
         """Refuse a training that has no largest stable rate."""
+        self.check_training(module.loss, module.optimizer_factory, module.network)
+
+    def check_training(self, loss: nn.Module, optimizer: Callable[[Any], Optimizer], network: nn.Module) -> None:
+        """The same, given what the training is made of; the optimizer is made of the network's parameters."""
         from orthontk.run.learning_rate import rate_factor_of  # which imports the callbacks
 
         try:
-            rate_factor_of(module.loss, module.optimizer_factory, module.network)
+            rate_factor_of(loss, optimizer, network)
         except InvalidValue as error:
             raise self._refused("_target_", error) from error
 
@@ -49,4 +78,5 @@ class LargestStableRate(ScheduledCallback):
 
     def _refused(self, key: str, error: InvalidValue) -> InvalidValue:
         accepted = f"another callback, as {error.name}={error.value} has no largest stable learning rate"
+        accepted += "; ~callbacks.largest_stable_rate leaves it out"
         return InvalidValue(key, type(self).__name__, accepted)

@@ -49,7 +49,7 @@ def _try_loss(loss: nn.Module, config: DictConfig, classes: int) -> None:
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
     """What makes the optimizer, and the schedule or None; both are tried here, where a refusal can name its key."""
     with naming("optimizer", config.optimizer):
-        optimizer = _optimizer_of(config)
+        optimizer = optimizer_of(config)
         _try_optimizer(optimizer, network)
     if not config.schedule:
         return optimizer, None
@@ -68,7 +68,7 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
     return optimizer, schedule
 
 
-def _optimizer_of(config: DictConfig) -> Any:
+def optimizer_of(config: DictConfig) -> Any:
     """From parameters to the optimizer, whose checkpoints have plain lists."""
     return instantiate(without_fraction(config.optimizer), _convert_="all")
 
@@ -112,7 +112,7 @@ def _with_another_rate(config: DictConfig, schedule: Any, data: TensorDataModule
     other.optimizer.lr = 2 * config.optimizer.lr
     if config.ensemble.learning_rates is None:
         schedule = instantiate(resolved_schedule(other, data), _convert_="all")
-    return _optimizer_of(other), schedule
+    return optimizer_of(other), schedule
 
 
 def resolved_schedule(config: DictConfig, data: TensorDataModule) -> DictConfig:

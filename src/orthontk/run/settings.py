@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -61,6 +62,8 @@ def check_settings(config: DictConfig) -> None:
             is_length_of_training = (name, value) == ("T_max", None)
             if not is_length_of_training and not OmegaConf.is_list(value):  # such as Adafactor's two eps
                 number(f"{group}.{name}", value, **BOUNDS.get(name, {}))
+    if "betas" in config.optimizer and str(config.optimizer.get("_target_")).startswith("torch."):
+        _check_betas(config.optimizer.betas)
     if "step_size" in config.schedule:
         integer("schedule.step_size", config.schedule.step_size)
     if str(config.loss.get("_target_")).startswith("torch."):  # whose losses look at these when they are first used
@@ -72,6 +75,13 @@ def check_settings(config: DictConfig) -> None:
     check_trainer(config.trainer)
     if is_ensemble(config):
         check_ensemble(config)
+
+
+def _check_betas(betas: Any) -> None:
+    if not OmegaConf.is_list(betas) or len(betas) != 2:
+        raise InvalidValue("optimizer.betas", betas, "two numbers, as in [0.9,0.999]")
+    for place, beta in enumerate(betas):
+        number(f"optimizer.betas[{place}]", beta, minimum=0, below=1)
 
 
 def check_overrides(config: DictConfig, overrides: Iterable[str], groups: Collection[str] = ()) -> None:
@@ -147,16 +157,17 @@ def _raise_named(key: str, error: BaseException, given: Collection[str] | None, 
     if match and (given is None or match[2] in given):
         taker, name = match.groups()
         taken = _arguments(taker, target)
-        others = (f"; it takes {', '.join(taken)}" if taken else "") + _source(key, name)
+        others = (f"; it takes {', '.join(taken)}" if taken else "") + _source(key, name, given or ())
         raise InvalidSetting(f"{key}.{name}: no such key, as {taker} does not take it{others}") from error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     raise InvalidSetting(f"{key}: {' '.join(lines[:2])}{in_own_code(error)}") from error
 
 
-def _source(key: str, name: str) -> str:
+def _source(key: str, name: str, given: Collection[str]) -> str:
     """The choice that a key comes from which was not typed, where another `_target_` was, and how to do without it.
 
-    Of a choice that is left out as a whole nothing can be replaced: what else was typed has to be added.
+    Of a choice that is left out as a whole nothing can be replaced: what else was typed has to be added, and that its
+    object is made later, as an optimizer is when there are parameters.
     """
     if not HydraConfig.initialized():
         return ""
@@ -164,7 +175,8 @@ def _source(key: str, name: str) -> str:
     choice, target = HydraConfig.get().runtime.choices.get(key), typed.get(f"{key}._target_")
     if None in (choice, target) or f"{key}.{name}" in typed:
         return ""
-    added = " ".join(f"+{each}={value}" for each, value in typed.items() if each.startswith(f"{key}."))
+    needed = ({f"{key}._partial_": "true"} if "_partial_" in given else {}) | typed
+    added = " ".join(f"+{each}={value}" for each, value in needed.items() if each.startswith(f"{key}."))
     return f"; {key}={choice} has it: ~{key}.{name} leaves it out, ~{key} {added} all that it has"
 
 

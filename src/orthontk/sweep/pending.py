@@ -61,11 +61,13 @@ def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
 
     Raises:
         ConfigCompositionException: the overrides do not compose.
+        InvalidValue: a callback that has nothing to measure, as the settings tell.
     """
     composed = loader.load_sweep_config(config, list(overrides))
     before = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(composed)
+        _check_stable_rates(composed)
         places = [OmegaConf.select(composed, f"hydra.sweep.{key}", throw_on_missing=True) for key in ("dir", "subdir")]
     except (MissingMandatoryValue, InterpolationToMissingValueError):  # hydra.job.num is given by the launcher
         return Place(None, study=study_settings(composed))
@@ -75,6 +77,14 @@ def place_of(overrides: Overrides, loader: Any, config: DictConfig) -> Place:
     by_hand = not directory.name.endswith(run_hash(composed))
     again = str(composed.get("resume")) == "never"
     return Place(directory, again, composed if by_hand else None, study_settings(composed))
+
+
+def _check_stable_rates(config: DictConfig) -> None:
+    for name, node in (config.get("callbacks") or {}).items():
+        if OmegaConf.is_dict(node) and str(node.get("_target_")).endswith(".LargestStableRate"):
+            from orthontk.callbacks.stable_rate import check_stable_rate  # torch takes seconds to import
+
+            check_stable_rate(config, name)
 
 
 def refuse_other_settings(places: Iterable[Place]) -> None:
