@@ -115,6 +115,34 @@ class InPlace(OutsideItsModule):
         return self.readout(nn.functional.relu(self.layer(h).mul_(2.0), inplace=True))
 
 
+class OtherAffine(OutsideItsModule):
+    """Shifts and scales in other spellings than h * a + b, and a view that is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift, self.scale = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.ones(1, 4))
+
+    def forward(self, h):
+        h = torch.tanh(self.shift - torch.sub(self.layer(h), 2 * self.shift, alpha=3) - self.scale)
+        h = torch.add(self.shift, h, alpha=2).sub(self.shift).sin()
+        for _ in range(2):
+            h *= self.scale
+            h -= self.shift
+            h = torch.add(h.sin(), self.scale, alpha=0.5)
+        h[:, 1:3].mul_(self.scale[0, 0]).add_(0.3)
+        h.view(-1, 1, 4).add_(self.shift, alpha=2)
+        return self.readout(h.sub_(self.shift).cos())
+
+
+class WrittenToFirst(OutsideItsModule):
+    """The input itself is written to, and read after."""
+
+    def forward(self, h):
+        h.mul_(self.layer.bias)
+        h += self.layer.bias
+        return self.readout(torch.tanh(h))
+
+
 class Masked(OutsideItsModule):
     """A pruned layer: its weight is not the parameter, its bias is."""
 
@@ -161,6 +189,8 @@ MODULES = [
     (MergedAndDoubled, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
     (OfGPT2, inputs(4, 3, 2, 4), set()),
     (InPlace, inputs(4, 4), set()),
+    (OtherAffine, inputs(4, 4), set()),
+    (WrittenToFirst, inputs(4, 4), set()),
     (Masked, inputs(4, 4), set()),
 ]
 

@@ -40,12 +40,31 @@ def _multiply(recorder, func, input, other):
 
 
 def _add(recorder, func, input, other, *, alpha=1):
-    if alpha != 1 or (found := _elementwise_operands(recorder, input, other)) is None:
+    if (found := _elementwise_operands(recorder, input, other)) is None:
         return NotImplemented
     h, tensor, reference = found
-    z, edge = recorder.record(h + tensor.detach())
-    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(tensor.shape, z)))
+    if tensor is other:
+        return _record_sum(recorder, torch.add(h, tensor.detach(), alpha=alpha), tensor, reference, alpha)
+    return _record_sum(recorder, torch.add(tensor.detach(), h, alpha=alpha), tensor, reference)
+
+
+def _subtract(recorder, func, input, other, *, alpha=1):
+    return _add(recorder, func, input, other, alpha=-alpha)
+
+
+def _record_sum(recorder, z, tensor, reference, scale=1.0):
+    z, edge = recorder.record(z)
+    recorder.uses.append(SumUse(**described(reference, z, edge, scale), broadcast=aligned(tensor.shape, z)))
     return z
+
+
+def _write(recorder, func, input, other, **options):
+    """θ is laid out for each example: autograd goes on from there, and keeps what a product writes over."""
+    found = _elementwise_operands(recorder, input, other)
+    if found is None or found[0] is not input:
+        return NotImplemented
+    h, tensor, reference = found
+    return func(h, _record_sum(recorder, tensor.detach().expand_as(h), tensor, reference), **options)
 
 
 def _expand(recorder, func, input, *sizes):
@@ -58,9 +77,7 @@ def _expand(recorder, func, input, *sizes):
     for_each = z.dim() > input.dim() or input.shape[:1] == (1,)
     if z.dim() < 2 or not (broadcasts and for_each and recorder.is_batch(z, reference)):
         return NotImplemented
-    z, edge = recorder.record(z)
-    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(input.shape, z)))
-    return z
+    return _record_sum(recorder, z, input, reference)
 
 
 def _prelu(recorder, func, input, weight):
@@ -106,6 +123,9 @@ def _reshape(recorder, func, input, *args, **kwargs):
 HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
+    **dict.fromkeys((torch.sub, Tensor.sub, Tensor.__sub__), _subtract),
+    **dict.fromkeys((Tensor.add_, Tensor.__iadd__, Tensor.sub_, Tensor.__isub__), _write),
+    **dict.fromkeys((Tensor.mul_, Tensor.__imul__), _write),
     **dict.fromkeys((Tensor.expand, Tensor.expand_as, Tensor.broadcast_to, torch.broadcast_to, Tensor.repeat), _expand),
     torch.prelu: _prelu,
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
