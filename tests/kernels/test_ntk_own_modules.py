@@ -115,6 +115,23 @@ class InPlace(OutsideItsModule):
         return self.readout(nn.functional.relu(self.layer(h).mul_(2.0), inplace=True))
 
 
+class OtherProducts(OutsideItsModule):
+    def forward(self, h):  # (N, T, 4)
+        weight = self.layer.weight
+        h = torch.einsum("nti, ij -> ntj", h, weight).tanh() + torch.einsum("...i,oi->...o", h, weight).tanh()
+        h = torch.tensordot(torch.inner(h, weight).tanh(), 0.5 * weight.T, dims=1).tanh()
+        return self.readout(torch.einsum("nti,oi->nto", h, weight).tanh() + self.layer.bias).flatten(1)
+
+
+class OtherEquations(OutsideItsModule):
+    """Sums and products that are no dense layer of examples."""
+
+    def forward(self, h):
+        weight = self.layer.weight
+        h = torch.einsum("ni,ij->jn", h, weight).T.tanh() + torch.einsum("ni,ij->ni", h, weight).tanh()
+        return self.readout((h + torch.einsum("ni,ij->nj", h[:, :1], weight)).tanh())
+
+
 class OtherAffine(OutsideItsModule):
     """Shifts and scales in other spellings than h * a + b, and a view that is written to."""
 
@@ -189,6 +206,8 @@ MODULES = [
     (MergedAndDoubled, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
     (OfGPT2, inputs(4, 3, 2, 4), set()),
     (InPlace, inputs(4, 4), set()),
+    (OtherProducts, inputs(4, 3, 4), set()),
+    (OtherEquations, inputs(4, 4), {"layer.weight"}),
     (OtherAffine, inputs(4, 4), set()),
     (WrittenToFirst, inputs(4, 4), set()),
     (Masked, inputs(4, 4), set()),
