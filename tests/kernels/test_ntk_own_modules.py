@@ -78,7 +78,9 @@ class SequenceFirst(nn.Module):
 
 class MergedPositions(SequenceFirst):
     def forward(self, h):  # (N, T, 4)
-        return self.readout(torch.tanh(self.layer(h.flatten(0, 1))).unflatten(0, h.shape[:2]).sum(1))
+        merged = torch.tanh(self.layer(h.flatten(0, 1)))
+        merged = nn.functional.relu(self.layer(merged), inplace=True)
+        return self.readout(torch.tanh(self.layer(merged)).unflatten(0, h.shape[:2]).sum(1))
 
 
 class MergedBehindPositions(SequenceFirst):

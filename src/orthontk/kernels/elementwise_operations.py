@@ -4,10 +4,16 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.kernels.recorder import aligned, described
 from orthontk.kernels.uses import ProductUse, SumUse
+
+ACTIVATIONS = (
+    *(torch.tanh, Tensor.tanh, torch.sigmoid, Tensor.sigmoid, torch.erf, Tensor.erf, torch.relu, Tensor.relu),
+    *(F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus),
+)
 
 
 def _elementwise_operands(recorder, input, other):
@@ -120,6 +126,15 @@ def _reshape(recorder, func, input, *args, **kwargs):
     return result
 
 
+def _activate(recorder, func, input, *args, **kwargs):
+    """Row by row: what was merged still is."""
+    if not isinstance(input, Tensor) or (unmerged := recorder.unmerged(input)) is None:
+        return NotImplemented
+    result = func(input, *args, **kwargs)
+    recorder.note_merged(result, unmerged)
+    return result
+
+
 HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
@@ -133,4 +148,5 @@ HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.transpose, Tensor.transpose), _transpose),
     **dict.fromkeys((Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten), _reshape),
     **dict.fromkeys((Tensor.unsqueeze, torch.unsqueeze), _reshape),
+    **dict.fromkeys(ACTIVATIONS, _activate),
 }

@@ -19,7 +19,11 @@ def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
     """z = alpha·h Wᵀ + beta·b, where `weight` is W, or Wᵀ if `transposed`; call(h, weight, bias) computes it."""
     if (unmerged := recorder.unmerged(h)) is not None:
         z = _dense(recorder, _of_merged(call), unmerged, weight, bias, transposed, alpha, beta)
-        return z if z is NotImplemented else z.flatten(0, 1)
+        if z is NotImplemented:
+            return z
+        merged = z.flatten(0, 1)
+        recorder.note_merged(merged, z)
+        return merged
     w, b = recorder.reference(weight), recorder.reference(bias)
     if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h, w or b):
         return NotImplemented
