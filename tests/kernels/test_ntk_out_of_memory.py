@@ -38,7 +38,7 @@ def in_its_first_pass(net, x):
 def under_transforms(net, x):
     if torch._C._functorch.is_functorch_wrapped_tensor(net.first.weight):
         exhaust()
-    return net.readout(torch.einsum("ni,oi->no", x, net.first.weight))
+    return net.readout(torch.einsum("oi,ni->no", net.first.weight, x))
 
 
 def in_second_derivatives(net, x):

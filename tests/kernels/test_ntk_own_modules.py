@@ -78,7 +78,9 @@ class SequenceFirst(nn.Module):
 
 class MergedPositions(SequenceFirst):
     def forward(self, h):  # (N, T, 4)
-        return self.readout(torch.tanh(self.layer(h.flatten(0, 1))).unflatten(0, h.shape[:2]).sum(1))
+        merged = torch.tanh(self.layer(h.flatten(0, 1)))
+        merged = nn.functional.relu(self.layer(merged), inplace=True)
+        return self.readout(torch.tanh(self.layer(merged)).unflatten(0, h.shape[:2]).sum(1))
 
 
 class MergedBehindPositions(SequenceFirst):
@@ -113,6 +115,51 @@ class OfGPT2(nn.Module):
 class InPlace(OutsideItsModule):
     def forward(self, h):
         return self.readout(nn.functional.relu(self.layer(h).mul_(2.0), inplace=True))
+
+
+class OtherProducts(OutsideItsModule):
+    def forward(self, h):  # (N, T, 4)
+        weight = self.layer.weight
+        h = torch.einsum("nti, ij -> ntj", h, weight).tanh() + torch.einsum("...i,oi->...o", h, weight).tanh()
+        h = torch.tensordot(torch.inner(h, weight).tanh(), 0.5 * weight.T, dims=1).tanh()
+        return self.readout(torch.einsum("nti,oi->nto", h, weight).tanh() + self.layer.bias).flatten(1)
+
+
+class OtherEquations(OutsideItsModule):
+    """Sums and products that are no dense layer of examples."""
+
+    def forward(self, h):
+        weight = self.layer.weight
+        h = torch.einsum("ni,ij->jn", h, weight).T.tanh() + torch.einsum("ni,ij->ni", h, weight).tanh()
+        return self.readout((h + torch.einsum("ni,ij->nj", h[:, :1], weight)).tanh())
+
+
+class OtherAffine(OutsideItsModule):
+    """Shifts and scales in other spellings than h * a + b, and a view that is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift, self.scale = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.ones(1, 4))
+
+    def forward(self, h):
+        h = torch.tanh(self.shift - torch.sub(self.layer(h), 2 * self.shift, alpha=3) - self.scale)
+        h = torch.add(self.shift, h, alpha=2).sub(self.shift).sin()
+        for _ in range(2):
+            h *= self.scale
+            h -= self.shift
+            h = torch.add(h.sin(), self.scale, alpha=0.5)
+        h[:, 1:3].mul_(self.scale[0, 0]).add_(0.3)
+        h.view(-1, 1, 4).add_(self.shift, alpha=2)
+        return self.readout(h.sub_(self.shift).cos())
+
+
+class WrittenToFirst(OutsideItsModule):
+    """The input itself is written to, and read after."""
+
+    def forward(self, h):
+        h.mul_(self.layer.bias)
+        h += self.layer.bias
+        return self.readout(torch.tanh(h))
 
 
 class Masked(OutsideItsModule):
@@ -161,6 +208,10 @@ MODULES = [
     (MergedAndDoubled, inputs(4, 3, 4), {"layer.weight", "layer.bias"}),
     (OfGPT2, inputs(4, 3, 2, 4), set()),
     (InPlace, inputs(4, 4), set()),
+    (OtherProducts, inputs(4, 3, 4), set()),
+    (OtherEquations, inputs(4, 4), {"layer.weight"}),
+    (OtherAffine, inputs(4, 4), set()),
+    (WrittenToFirst, inputs(4, 4), set()),
     (Masked, inputs(4, 4), set()),
 ]
 

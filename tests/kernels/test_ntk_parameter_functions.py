@@ -162,12 +162,12 @@ def test_blocks_that_are_pulled_back_together_do_not_matter(name, monkeypatch):
 
 def partly_unknown(net, x):
     """θ₁ also acts where nothing is known of its use; so θ₂, which shares a function with it, is left as well."""
-    return net.readout(torch.tanh(F.linear(x, net.theta @ net.other)) + torch.einsum("ni,oi->no", x, net.theta))
+    return net.readout(torch.tanh(F.linear(x, net.theta @ net.other)) + torch.einsum("oi,ni->no", net.theta, x))
 
 
 def chained_to_unknown(net, x):
     product = net.first.weight @ net.other
-    return F.linear(x, product) + F.linear(x, net.other @ net.theta) + torch.einsum("ni,oi->no", x, net.theta)
+    return F.linear(x, product) + F.linear(x, net.other @ net.theta) + torch.einsum("oi,ni->no", net.theta, x)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_functions_that_are_left_to_the_fallback_do_not_take_others_with_them(wr
 
     def function(net, x):
         first = torch.tanh(net.first(x))
-        return net.readout(torch.tanh(net.second(first) + torch.einsum("ni,oi->no", first, net.first.weight)))
+        return net.readout(torch.tanh(net.second(first) + torch.einsum("oi,ni->no", net.first.weight, first)))
 
     parts = two_layers()
     net = Net(function, **parts | {"first": wrap(parts["first"]), "second": wrap(nn.Linear(4, 4))}).double()

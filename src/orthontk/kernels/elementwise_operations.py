@@ -4,10 +4,16 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orthontk.kernels.recorder import aligned, described
 from orthontk.kernels.uses import ProductUse, SumUse
+
+ACTIVATIONS = (
+    *(torch.tanh, Tensor.tanh, torch.sigmoid, Tensor.sigmoid, torch.erf, Tensor.erf, torch.relu, Tensor.relu),
+    *(F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus),
+)
 
 
 def _elementwise_operands(recorder, input, other):
@@ -40,12 +46,31 @@ def _multiply(recorder, func, input, other):
 
 
 def _add(recorder, func, input, other, *, alpha=1):
-    if alpha != 1 or (found := _elementwise_operands(recorder, input, other)) is None:
+    if (found := _elementwise_operands(recorder, input, other)) is None:
         return NotImplemented
     h, tensor, reference = found
-    z, edge = recorder.record(h + tensor.detach())
-    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(tensor.shape, z)))
+    if tensor is other:
+        return _record_sum(recorder, torch.add(h, tensor.detach(), alpha=alpha), tensor, reference, alpha)
+    return _record_sum(recorder, torch.add(tensor.detach(), h, alpha=alpha), tensor, reference)
+
+
+def _subtract(recorder, func, input, other, *, alpha=1):
+    return _add(recorder, func, input, other, alpha=-alpha)
+
+
+def _record_sum(recorder, z, tensor, reference, scale=1.0):
+    z, edge = recorder.record(z)
+    recorder.uses.append(SumUse(**described(reference, z, edge, scale), broadcast=aligned(tensor.shape, z)))
     return z
+
+
+def _write(recorder, func, input, other, **options):
+    """θ is laid out for each example: autograd goes on from there, and keeps what a product writes over."""
+    found = _elementwise_operands(recorder, input, other)
+    if found is None or found[0] is not input:
+        return NotImplemented
+    h, tensor, reference = found
+    return func(h, _record_sum(recorder, tensor.detach().expand_as(h), tensor, reference), **options)
 
 
 def _expand(recorder, func, input, *sizes):
@@ -58,9 +83,7 @@ def _expand(recorder, func, input, *sizes):
     for_each = z.dim() > input.dim() or input.shape[:1] == (1,)
     if z.dim() < 2 or not (broadcasts and for_each and recorder.is_batch(z, reference)):
         return NotImplemented
-    z, edge = recorder.record(z)
-    recorder.uses.append(SumUse(**described(reference, z, edge), broadcast=aligned(input.shape, z)))
-    return z
+    return _record_sum(recorder, z, input, reference)
 
 
 def _prelu(recorder, func, input, weight):
@@ -103,9 +126,21 @@ def _reshape(recorder, func, input, *args, **kwargs):
     return result
 
 
+def _activate(recorder, func, input, *args, **kwargs):
+    """Row by row: what was merged still is."""
+    if not isinstance(input, Tensor) or (unmerged := recorder.unmerged(input)) is None:
+        return NotImplemented
+    result = func(input, *args, **kwargs)
+    recorder.note_merged(result, unmerged)
+    return result
+
+
 HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__), _multiply),
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__), _add),
+    **dict.fromkeys((torch.sub, Tensor.sub, Tensor.__sub__), _subtract),
+    **dict.fromkeys((Tensor.add_, Tensor.__iadd__, Tensor.sub_, Tensor.__isub__), _write),
+    **dict.fromkeys((Tensor.mul_, Tensor.__imul__), _write),
     **dict.fromkeys((Tensor.expand, Tensor.expand_as, Tensor.broadcast_to, torch.broadcast_to, Tensor.repeat), _expand),
     torch.prelu: _prelu,
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _divide),
@@ -113,4 +148,5 @@ HANDLERS: dict[Callable, Callable] = {
     **dict.fromkeys((torch.transpose, Tensor.transpose), _transpose),
     **dict.fromkeys((Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten), _reshape),
     **dict.fromkeys((Tensor.unsqueeze, torch.unsqueeze), _reshape),
+    **dict.fromkeys(ACTIVATIONS, _activate),
 }

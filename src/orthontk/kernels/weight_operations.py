@@ -1,5 +1,6 @@
 """Dense layers, convolutions and embeddings, as the torch functions that compute them."""
 
+import re
 from collections.abc import Callable
 
 import torch
@@ -11,12 +12,18 @@ from orthontk.kernels.padding import CircularPad
 from orthontk.kernels.recorder import aligned, described, detached
 from orthontk.kernels.uses import ConvolutionUse, DenseUse, EmbeddingUse, SumUse
 
+DENSE_EQUATION = re.compile(r"([a-zA-Z.]*)([a-zA-Z]),([a-zA-Z])([a-zA-Z])->(.*)")
+
 
 def _dense(recorder, call, h, weight, bias, transposed, alpha=1.0, beta=1.0):
     """z = alpha·h Wᵀ + beta·b, where `weight` is W, or Wᵀ if `transposed`; call(h, weight, bias) computes it."""
     if (unmerged := recorder.unmerged(h)) is not None:
         z = _dense(recorder, _of_merged(call), unmerged, weight, bias, transposed, alpha, beta)
-        return z if z is NotImplemented else z.flatten(0, 1)
+        if z is NotImplemented:
+            return z
+        merged = z.flatten(0, 1)
+        recorder.note_merged(merged, z)
+        return merged
     w, b = recorder.reference(weight), recorder.reference(bias)
     if (w is None and b is None) or (w and not w.is_matrix) or h.dim() < 2 or not recorder.is_batch(h, w or b):
         return NotImplemented
@@ -51,6 +58,33 @@ def _matmul(recorder, func, input, other):
     if not isinstance(other, Tensor) or other.dim() != 2:
         return NotImplemented
     return _dense(recorder, lambda h, weight, _: func(h, weight), input, other, None, transposed=True)
+
+
+def _inner(recorder, func, input, other):
+    if not isinstance(other, Tensor) or other.dim() != 2:
+        return NotImplemented
+    return _dense(recorder, lambda h, weight, _: func(h, weight), input, other, None, transposed=False)
+
+
+def _tensordot(recorder, func, a, b, dims=2, out=None):  # which torch passes on
+    if not isinstance(dims, int) or dims != 1 or b.dim() != 2 or out is not None:
+        return NotImplemented
+    return _dense(recorder, lambda h, weight, _: func(h, weight, dims), a, b, None, transposed=True)
+
+
+def _einsum(recorder, func, equation, *operands):
+    """h Wᵀ or h W in the form "...i,oi->...o" or "ni,io->no", spaces aside; no other."""
+    names = isinstance(equation, str) and DENSE_EQUATION.fullmatch(equation.replace(" ", ""))
+    if not names or len(operands) != 2:
+        return NotImplemented
+    h, weight = operands
+    others, summed, rows, columns, result = names.groups()
+    transposed = rows == summed
+    kept = columns if transposed else rows
+    known = summed in (rows, columns) and kept != summed and summed not in others and result == others + kept
+    if not known or h.shape[-1] != weight.shape[0 if transposed else 1]:  # it broadcasts axes of one entry
+        return NotImplemented
+    return _dense(recorder, lambda h, weight, _: func(equation, h, weight), h, weight, None, transposed=transposed)
 
 
 def _convolution(recorder, func, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -122,6 +156,9 @@ HANDLERS: dict[Callable, Callable] = {
     F.linear: _linear,
     torch.addmm: _addmm,
     **dict.fromkeys((torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__), _matmul),
+    **dict.fromkeys((torch.inner, Tensor.inner), _inner),
+    torch.tensordot: _tensordot,
+    torch.einsum: _einsum,
     **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
     F.pad: _pad,
     F.embedding: _embedding,
