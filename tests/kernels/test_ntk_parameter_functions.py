@@ -151,6 +151,21 @@ def _fits(net, x, limit):
     return True
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        lambda theta: torch.cat([theta[:2].sin(), theta[2:].cos()]).abs(),
+        lambda theta: torch.maximum(theta, theta.T)[torch.tensor([0, 2, 2, 1])],
+        lambda theta: theta.clamp_min(0.1) / (theta.norm() + theta.std() + theta.var(1, keepdim=True)),
+        lambda theta: theta.split([1, 3])[1].split(1)[2] + (theta.square() + 1).sqrt(),
+    ],
+)
+def test_operations_that_take_all_gradients_together(weight):
+    net = Net(through_tanh(lambda net: weight(net.theta)), **two_layers(), theta=parameter(4, 4)).double()
+    x = torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close(empirical_ntk(net, x), naive_ntk(net, x), rtol=1e-9, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", ["weight norm", "made by a network", "one of several results"])
 def test_blocks_that_are_pulled_back_together_do_not_matter(name, monkeypatch):
     net, shape = structured(name)

@@ -22,15 +22,8 @@ from orthontk.run.directory import KERNELS
 from orthontk.training.metrics import log_computed
 from orthontk.training.module import evaluating
 
-# The last of a kernel with all pairs of outputs alone.
-METRICS = (
-    "ntk/change",
-    "ntk/alignment",
-    "ntk/top_eigenvalue",
-    "ntk/condition_number",
-    "ntk/effective_rank",
-    "ntk/offdiagonal",
-)
+METRICS = ("ntk/change", "ntk/alignment", "ntk/top_eigenvalue", "ntk/condition_number", "ntk/effective_rank")
+OFFDIAGONAL = "ntk/offdiagonal"  # of a kernel with all pairs of outputs alone
 
 
 class NTKRecorder(RecordingCallback):
@@ -136,7 +129,7 @@ class NTKRecorder(RecordingCallback):
 
     def _not_a_number(self) -> dict[str, float]:
         """The metrics of a network that has diverged."""
-        return dict.fromkeys(METRICS if self.outputs == "full" else METRICS[:-1], math.nan)
+        return dict.fromkeys((*METRICS, OFFDIAGONAL) if self.outputs == "full" else METRICS, math.nan)
 
 
 def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, float]:
@@ -149,5 +142,5 @@ def kernel_metrics(theta: Tensor, initial: Tensor, labels: Tensor) -> dict[str, 
         "ntk/top_eigenvalue": spectrum[-1].item(),
         "ntk/condition_number": measures.condition_number(spectrum, theta),
         "ntk/effective_rank": measures.effective_rank(spectrum),
-        **({"ntk/offdiagonal": measures.offdiagonal(theta)} if theta.dim() == 4 else {}),
+        **({OFFDIAGONAL: measures.offdiagonal(theta)} if theta.dim() == 4 else {}),
     }

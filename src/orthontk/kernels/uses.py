@@ -97,8 +97,9 @@ class DenseUse(Use):
 
 def called_alike(uses: Sequence[Use]) -> bool:
     """Whether these are several calls of one dense layer, whose gradient is one sum over the positions of all."""
-    ways = {(type(use), use.scale, getattr(use, "transposed", None)) for use in uses}
-    return len(uses) > 1 and len(ways) == 1 and isinstance(uses[0], DenseUse)
+    if len(uses) < 2 or not all(isinstance(use, DenseUse) for use in uses):
+        return False
+    return len({(use.transposed, use.scale) for use in uses}) == 1
 
 
 @dataclass(kw_only=True)
