@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from orthontk.run.arithmetic import without_tf32
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 from orthontk.slurm.interruption import leave_if_requested
 
@@ -27,7 +27,7 @@ class Processes:
     def __init__(self, settings: DictConfig) -> None:
         with naming("trainer"):
             self.trainer: pl.Trainer = instantiate(
-                without_tf32(settings), logger=False, enable_checkpointing=False, max_steps=0, max_epochs=None
+                resolved(settings, "tf32"), logger=False, enable_checkpointing=False, max_steps=0, max_epochs=None
             )  # it trains nothing
         strategy = self.trainer.strategy
         self.count = self.trainer.num_devices * self.trainer.num_nodes

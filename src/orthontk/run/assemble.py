@@ -18,11 +18,11 @@ from orthontk.callbacks import Checkpoints, Progress
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
-from orthontk.run.arithmetic import without_tf32
 from orthontk.run.directory import RunDirectory
 from orthontk.run.isolation import SeededSteps, seed_global_generators
 from orthontk.run.learning_rate import lr_of_fraction
 from orthontk.run.optimization import build_loss, build_optimization, resolved_schedule, total_steps
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
 
@@ -89,7 +89,7 @@ def resolved_model(model: DictConfig) -> DictConfig:
     Raises:
         InvalidValue: naming `model.critical`, if the activation has no critical line there.
     """
-    model = OmegaConf.create(OmegaConf.to_container(model, resolve=True))
+    model = resolved(model)
     if model.get("critical") is None:
         return model
     from orthontk.meanfield import critical_point
@@ -195,7 +195,7 @@ def make_trainer(
     """Lightning's Trainer as this project uses it; `own` replaces settings of `trainer`."""
     with naming("trainer"):
         return instantiate(
-            without_tf32(config.trainer),
+            resolved(config.trainer, "tf32"),  # which is none of Lightning's
             max_steps=total_steps(config.trainer, data),
             max_epochs=-1,  # steps alone end a training
             check_val_every_n_epoch=None,  # val_check_interval counts steps
