@@ -4,15 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.table import Table
 
 from orthontk.counted import counted
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
+from orthontk.run.assemble import build_loggers
 from orthontk.run.directory import METRICS, REPLICAS
-from orthontk.run.settings import naming
 from orthontk.run.summary import read_summary
 from orthontk.terminal import console as open_console
 
@@ -28,9 +27,7 @@ SHOWN = {
 def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds: float) -> None:
     """Gather what the chunks left, draw, log, and make the run a finished one."""
     results = gather_tables(directory, chunks)
-    for name, node in (config.logger or {}).items():
-        with naming(f"logger.{name}"):
-            logger = instantiate(node, directory, 0)
+    for logger in build_loggers(config, directory):
         if hasattr(logger, "log_ensemble"):
             failed = True  # left open, this run would take what the next job of a multirun logs
             try:

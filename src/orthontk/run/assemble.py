@@ -182,11 +182,18 @@ def build_trainer(
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
     callbacks.append(SeededSteps(config.seed))  # last, when all others have drawn
-    loggers: list[Any] = [MetricsCSV(directory.path, first_step, directory.origin)]
+    csv = MetricsCSV(directory.path, first_step, directory.origin)
+    loggers = [csv, *build_loggers(config, directory.path, first_step)]
+    return make_trainer(config, directory.path, data, callbacks, loggers)
+
+
+def build_loggers(config: DictConfig, path: Path, first_step: int = 0) -> list[Any]:
+    """Those of `logger`, for the run in a directory that trains from `first_step` on."""
+    loggers = []
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
-            loggers.append(instantiate(node, directory.path, first_step))
-    return make_trainer(config, directory.path, data, callbacks, loggers)
+            loggers.append(instantiate(node, path, first_step))
+    return loggers
 
 
 def make_trainer(
