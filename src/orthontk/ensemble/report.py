@@ -12,7 +12,7 @@ from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
 from orthontk.run.assemble import build_loggers
 from orthontk.run.directory import METRICS, REPLICAS
-from orthontk.run.summary import read_summary
+from orthontk.run.summary import read_summary, show_places
 from orthontk.terminal import console as open_console
 
 SHOWN = {
@@ -61,9 +61,8 @@ def show_ensemble(directory: Path) -> None:
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
     print(f"{directory.name}: {counted(summary['replicas'], 'replica')}")
     open_console().print(table)
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
-    seconds = summary["metrics"]["time/total"]
-    print(f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", flush=True)
+    print(f"Seconds in all: {summary['metrics']['time/total']:.4g}")
+    show_places(directory)
 
 
 def _cell(value: dict[str, Any] | None) -> str:
