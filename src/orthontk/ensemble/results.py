@@ -18,8 +18,12 @@ from orthontk.splits import TAU_SPLITS
 Result = dict[str, Any]
 
 
+def chunk_folder(directory: Path, number: int) -> Path:
+    return directory / CHUNKS / f"{number:04d}"
+
+
 def chunk_is_done(directory: Path, number: int) -> bool:
-    return (directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT).exists()
+    return (chunk_folder(directory, number) / CHUNK_RESULT).exists()
 
 
 def require_rows(directory: Path, number: int) -> None:
@@ -28,7 +32,7 @@ def require_rows(directory: Path, number: int) -> None:
     Raises:
         InvalidValue: its `metrics.csv` is gone or empty.
     """
-    path = directory / CHUNKS / f"{number:04d}" / METRICS
+    path = chunk_folder(directory, number) / METRICS
     if not path.exists() or path.stat().st_size == 0:
         raise lost_history(path, max(result["steps"] for result in read_json(path.with_name(CHUNK_RESULT))))
 
@@ -60,19 +64,14 @@ def _plain(result: Result) -> Result:
     return plain
 
 
-def read_results(directory: Path, chunks: int) -> list[Result]:
-    """The results of all replicas, in the grid's order."""
-    paths = [directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT for number in range(chunks)]
-    return [result for path in paths for result in read_json(path)]
-
-
 def gather_tables(directory: Path, chunks: int) -> list[Result]:
     """Write `metrics.csv` and `replicas.csv` from the chunks' files, and return the replicas' results."""
-    results = read_results(directory, chunks)
+    folders = [chunk_folder(directory, number) for number in range(chunks)]
+    results = [result for folder in folders for result in read_json(folder / CHUNK_RESULT)]  # in the grid's order
     names = sorted({name for result in results for name in result} - {*IDENTITY, "status", "steps"})
     numbers = ({name: int(value) if isinstance(value, bool) else value for name, value in r.items()} for r in results)
     write_rows(directory / REPLICAS, numbers, [*IDENTITY, "status", "steps", *names])
-    _concatenate([directory / CHUNKS / f"{number:04d}" / METRICS for number in range(chunks)], directory / METRICS)
+    _concatenate([folder / METRICS for folder in folders], directory / METRICS)
     return results
 
 

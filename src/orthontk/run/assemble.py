@@ -169,7 +169,7 @@ def build_module(config: DictConfig, network: nn.Module, data: TensorDataModule)
 def build_trainer(
     config: DictConfig, directory: RunDirectory, data: TensorDataModule, module: TrainingModule
 ) -> pl.Trainer:
-    first_step = _steps_in(directory)
+    first_step = steps_in(directory.checkpoint)
     with naming("checkpoint"):
         callbacks = [Checkpoints(**config.checkpoint)]
     for name, node in (config.get("callbacks") or {}).items():
@@ -226,11 +226,9 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _steps_in(directory: RunDirectory) -> int:
-    """The step of the checkpoint that the run continues from; 0 for a new run."""
-    if directory.checkpoint is None:
-        return 0
-    return read_checkpoint(directory.checkpoint, "resume")["global_step"]
+def steps_in(checkpoint: Path | None) -> int:
+    """The step of the checkpoint that a run continues from; 0 for a new run."""
+    return 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
 
 
 def read_checkpoint(path: Any, key: str) -> dict[str, Any]:
