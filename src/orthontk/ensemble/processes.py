@@ -31,9 +31,8 @@ class Processes:
             )  # it trains nothing
         strategy = self.trainer.strategy
         self.count = self.trainer.num_devices * self.trainer.num_nodes
-        environment = getattr(strategy, "cluster_environment", None)
-        self.local_rank = environment.local_rank() if environment is not None and self.count > 1 else 0
-        node = environment.node_rank() if environment is not None and self.count > 1 else 0
+        environment = getattr(strategy, "cluster_environment", None) if self.count > 1 else None
+        self.local_rank, node = (environment.local_rank(), environment.node_rank()) if environment else (0, 0)
         self.rank = node * self.trainer.num_devices + self.local_rank
 
     @property
