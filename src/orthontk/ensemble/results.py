@@ -2,7 +2,8 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.files import finite_or_none, read_json, replacing, write_json
+from orthontk.files import finite_or_none, read_json, write_json
 from orthontk.run.directory import CHUNK_RESULT, CHUNKS, METRICS, REPLICAS, SUMMARY, lost_history
 from orthontk.splits import TAU_SPLITS
 
@@ -76,18 +77,18 @@ def gather_tables(directory: Path, chunks: int) -> list[Result]:
 
 
 def _concatenate(parts: Sequence[Path], path: Path) -> None:
-    """One table of several, whose columns need not be the same; a row at a time, as there may be millions."""
+    """One table of several, whose columns need not be the same."""
     columns: dict[str, None] = dict.fromkeys(COLUMNS)
     for part in parts:
         with open(part, newline="", encoding="utf-8") as file:
             columns |= dict.fromkeys(next(csv.reader(file)))
     ordered = [*COLUMNS, *sorted(set(columns) - {*COLUMNS})]
-    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, ordered, lineterminator="\n")
-        writer.writeheader()
-        for part in parts:
-            with open(part, newline="", encoding="utf-8") as file:
-                writer.writerows(csv.DictReader(file))
+    write_rows(path, chain.from_iterable(map(_texts, parts)), ordered)
+
+
+def _texts(path: Path) -> Iterator[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
 
 
 def summarize(results: Sequence[Result]) -> list[Result]:
