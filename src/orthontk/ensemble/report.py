@@ -13,15 +13,8 @@ from orthontk.ensemble.results import gather_tables, write_ensemble_summary
 from orthontk.run.assemble import build_loggers
 from orthontk.run.directory import METRICS, REPLICAS
 from orthontk.run.summary import read_summary, show_places
+from orthontk.runs.texts import RESULTS
 from orthontk.terminal import console as open_console
-
-SHOWN = {
-    "train/tau": "train τ",
-    "test/tau": "test τ",
-    "train/loss": "train loss",
-    "test/accuracy": "test accuracy",
-    "ntk/change": "NTK change",
-}
 
 
 def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds: float) -> None:
@@ -47,7 +40,7 @@ def show_ensemble(directory: Path) -> None:
     """Print a row for each initialization and learning rate, and where everything is."""
     summary = read_summary(directory, "groups", "replicas", "metrics")
     groups = summary["groups"]
-    shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
+    shown = {name: label for name, label in RESULTS.items() if any(name in group for group in groups)}
     caption = "mean ± standard error over seeds"
     if "train/loss" in shown:
         caption += "; train loss: of the last minibatch"

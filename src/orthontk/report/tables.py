@@ -6,8 +6,8 @@ from typing import Any
 
 from orthontk.csv_rows import write_rows
 from orthontk.report.gather import Run
-from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
-from orthontk.runs.texts import named
+from orthontk.report.runs_table import CENSORED, Row, columns_of, runs_table
+from orthontk.runs.texts import RESULTS, named
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 
