@@ -72,6 +72,20 @@ def small(train):
 
 
 @pytest.fixture
+def composed():
+    """`composed("model=fcn", …)` gives the settings of `python train.py model=fcn …`."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from orthontk.identity import register_resolvers
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *overrides, **options: compose("config", list(overrides), **options)
+
+
+@pytest.fixture
 def run_module(monkeypatch, capsys):
     """`run_module(NAME, …)` is `python -m NAME …` in this process; returns its exit code and what it printed."""
 

@@ -16,16 +16,8 @@ from orthontk.loggers import WandbRun
 from orthontk.loggers.wandb_run import ALL_BUT_SEED
 from orthontk.wandb_report import __main__ as cli
 from orthontk.wandb_report.figures import FIGURES, Curve, ensemble_panels_of, figures_of
+from presets import STUDIES
 
-STUDIES = [
-    "depth_fluctuation",
-    "dynamical_isometry",
-    "kernel_convergence",
-    "kernel_drift",
-    "lazy_full_batch",
-    "lazy_sgd",
-    "learning_speed",
-]
 INITS = {"FCN": ("gaussian", "orthogonal"), "CNN": ("gaussian", "orthogonal", "delta_orthogonal")}
 COMPARED = {  # by the settings of the networks in which a study's grids differ
     "depth_fluctuation": {"tanh": INITS["FCN"], "relu": INITS["FCN"]},
