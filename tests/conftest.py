@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from orthontk.flags import flags_and_settings
 from small_run import SMALL
 
 settings.register_profile("any machine", deadline=None)  # a slow example is no failure: machines are shared
@@ -48,11 +49,9 @@ def train(monkeypatch, capsys, tmp_path):
     def command(*arguments: str) -> Result:
         for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT", "ORTHONTK_RUN_PROCESS"):
             monkeypatch.delenv(variable, raising=False)
-        flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
-        overrides = [argument for argument in arguments if not argument.startswith("-")]
-        monkeypatch.setattr(
-            sys, "argv", [str(ROOT / "train.py"), *flags, *overrides, f"paths.output_dir={tmp_path}/outputs"]
-        )
+        flags, settings = flags_and_settings(arguments)  # of which Hydra wants the flags first
+        command = [str(ROOT / "train.py"), *flags, *settings, f"paths.output_dir={tmp_path}/outputs"]
+        monkeypatch.setattr(sys, "argv", command)
         capsys.readouterr()
         code = 0
         try:
