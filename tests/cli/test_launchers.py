@@ -10,6 +10,7 @@ from launched import launched
 from orthontk.checks import InvalidValue
 from orthontk.loggers import read_metrics
 from orthontk.slurm.executor import Executor
+from run_files import without_times
 from small_run import SMALL
 
 RANDOM = "callbacks=none", "+callbacks.draws._target_=random_draws.RandomDraws"
@@ -22,11 +23,8 @@ def train(*arguments):
 
 def results(directory):
     """All that a run measured and learned, but for wall-clock times."""
-    rows = [
-        {name: value for name, value in row.items() if not name.startswith("time/")}
-        for row in read_metrics(directory / "metrics.csv")
-    ]
     (checkpoint,) = (directory / "checkpoints").iterdir()
+    rows = without_times(read_metrics(directory / "metrics.csv"))
     return rows, torch.load(checkpoint, weights_only=True)["state_dict"]
 
 

@@ -13,16 +13,13 @@ import torch
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from run_files import assert_same_run as assert_same_whole_run
-from run_files import wandb_history
+from run_files import wandb_history, without_times
 from small_run import LONGER
 
 
 def rows(directory):
     """The metrics that a resumed run must repeat: all but wall-clock times."""
-    return [
-        {name: value for name, value in row.items() if not name.startswith("time/")}
-        for row in read_metrics(directory / "metrics.csv")
-    ]
+    return without_times(read_metrics(directory / "metrics.csv"))
 
 
 def final_state(directory):
