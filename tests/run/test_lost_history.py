@@ -77,7 +77,7 @@ def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file, step
     assert small(*settings).code == 0
 
 
-def test_the_rows_of_a_chunk_that_is_done_are_missed(small, stop_after, tmp_path):
+def test_the_rows_of_a_chunk_that_is_done_are_missed(small, tmp_path):
     settings = (*SETTINGS, *ENSEMBLE, "ensemble.chunk=1", f"hydra.run.dir={tmp_path}/run")
     directory = small(*settings).run_directory
     (directory / "summary.json").unlink()  # as if killed before its end

@@ -87,7 +87,7 @@ def test_a_requeued_job_goes_on_where_never_began(small, interrupt, monkeypatch,
     assert small(*settings).run_directory.name == f"{whole.name}-4"
 
 
-def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
+def test_resume_from_a_path_takes_the_history_along(small):
     """Train longer from half of a run: the steps before it are the old run's, and the kernels' beginning is too."""
     old = small(*LONGER, "checkpoint.keep=all").run_directory
     (old / "ntk-recomputed.safetensors").write_bytes(b"of `python -m orthontk.ntk`, and so of the old run alone")
