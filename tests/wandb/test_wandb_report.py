@@ -14,7 +14,6 @@ from wandb_workspaces.reports.v2 import internal
 
 from orthontk.loggers import WandbRun
 from orthontk.loggers.wandb_run import ALL_BUT_SEED
-from orthontk.wandb_report import __main__ as cli
 from orthontk.wandb_report.figures import FIGURES, Curve, ensemble_panels_of, figures_of
 from presets import STUDIES
 
@@ -32,19 +31,12 @@ ENSEMBLES = ("lazy_full_batch", "lazy_sgd", "learning_speed")
 
 
 @pytest.fixture
-def build(monkeypatch, capsys, tmp_path):
+def build(run_module, tmp_path):
     """`build("study=…")` is the command in this process; returns its exit code, what it printed, and its errors."""
 
     def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["wandb_report", *arguments, f"paths.output_dir={tmp_path}"])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        code, printed = run_module("orthontk.wandb_report", *arguments, f"paths.output_dir={tmp_path}")
+        return code, printed.out, printed.err
 
     return command
 
