@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from orthontk.flags import flags_and_settings
 from small_run import SMALL
 
 settings.register_profile("any machine", deadline=None)  # a slow example is no failure: machines are shared
@@ -48,11 +49,9 @@ def train(monkeypatch, capsys, tmp_path):
     def command(*arguments: str) -> Result:
         for variable in ("ORTHONTK_RUN_DIRECTORY", "ORTHONTK_RUN_CHECKPOINT", "ORTHONTK_RUN_PROCESS"):
             monkeypatch.delenv(variable, raising=False)
-        flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra wants them first
-        overrides = [argument for argument in arguments if not argument.startswith("-")]
-        monkeypatch.setattr(
-            sys, "argv", [str(ROOT / "train.py"), *flags, *overrides, f"paths.output_dir={tmp_path}/outputs"]
-        )
+        flags, settings = flags_and_settings(arguments)  # of which Hydra wants the flags first
+        command = [str(ROOT / "train.py"), *flags, *settings, f"paths.output_dir={tmp_path}/outputs"]
+        monkeypatch.setattr(sys, "argv", command)
         capsys.readouterr()
         code = 0
         try:
@@ -69,6 +68,20 @@ def train(monkeypatch, capsys, tmp_path):
 def small(train):
     """`train` with the settings of a job of a second, which the test's own come after."""
     return lambda *arguments: train("model=fcn", *SMALL, *arguments)
+
+
+@pytest.fixture
+def composed():
+    """`composed("model=fcn", …)` gives the settings of `python train.py model=fcn …`."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from orthontk.identity import register_resolvers
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *overrides, **options: compose("config", list(overrides), **options)
 
 
 @pytest.fixture

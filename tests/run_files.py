@@ -44,21 +44,22 @@ def _files(directory: Path) -> list[Path]:
 
 def _content(path: Path) -> Any:
     if path.name in TABLES:
-        return [_without_times(row) for row in read_rows(path)]
+        return [without_times(row) for row in read_rows(path)]
     if path.name == "provenance.json":
         return read_json(path)["packages"]  # not the command, nor the commit of a checkout that is being worked on
     if path.suffix == ".json":
-        return _without_times(read_json(path))
+        return without_times(read_json(path))
     if path.suffix == ".ckpt":
         return torch.load(path, weights_only=True)
     return path.read_bytes()
 
 
-def _without_times(value: Any) -> Any:
+def without_times(value: Any) -> Any:
+    """A row, or whatever has some, less its wall-clock times, which no other run repeats."""
     if isinstance(value, list):
-        return [_without_times(one) for one in value]
+        return [without_times(one) for one in value]
     if isinstance(value, dict):
-        return {name: _without_times(one) for name, one in value.items() if not name.startswith("time/")}
+        return {name: without_times(one) for name, one in value.items() if not name.startswith("time/")}
     return value
 
 

@@ -4,12 +4,11 @@ A field that is empty was not measured.
 """
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orthontk.files import write_text
+from orthontk.files import replacing
 
 Row = dict[str, float]
 TEXTS = ("init", "status")
@@ -20,12 +19,11 @@ class DamagedTable(ValueError):
 
 
 def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Replace the file whole."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Replace the file whole; a row at a time, as there may be millions."""
+    with replacing(Path(path)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:

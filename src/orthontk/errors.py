@@ -66,13 +66,13 @@ def describe(error: BaseException) -> str:
         return str(InvalidValue(group or "--config-name", name, "one of " + ", ".join(options)))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE; quote a value with special characters, 'KEY=\"VALUE\"'"
-    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
-        return _describe_key(error.__cause__)
-    if isinstance(error, ConfigCompositionException) and (match := WITHOUT_PACKAGE.match(str(error))):
-        from orthontk.run.known_keys import OF_PRESET
-
-        return str(InvalidValue("experiment", match[1], OF_PRESET))
     if isinstance(error, ConfigCompositionException):
+        if isinstance(error.__cause__, OmegaConfBaseException):
+            return _describe_key(error.__cause__)
+        if match := WITHOUT_PACKAGE.match(str(error)):
+            from orthontk.run.known_keys import OF_PRESET
+
+            return str(InvalidValue("experiment", match[1], OF_PRESET))
         return _one_line(error).replace("Ambiguous value for argument", "several values need -m (--multirun):")
     if isinstance(error, OmegaConfBaseException):
         return _describe_key(error)

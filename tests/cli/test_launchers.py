@@ -1,40 +1,30 @@
 """Jobs that share a process or a cluster end as they do alone."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 import torch
 
+from launched import launched
 from orthontk.checks import InvalidValue
 from orthontk.loggers import read_metrics
 from orthontk.slurm.executor import Executor
+from run_files import without_times
 from small_run import SMALL
 
 RANDOM = "callbacks=none", "+callbacks.draws._target_=random_draws.RandomDraws"
 
 
-def train(root, *arguments):
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
+def train(*arguments):
     small = [override for override in SMALL if not override.startswith("callbacks.")]
-    return subprocess.run(
-        [sys.executable, "train.py", *flags, "model=fcn", *small, *overrides],
-        cwd=root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
+    return launched("model=fcn", *small, *arguments, PYTHONPATH=os.pathsep.join(sys.path))
 
 
 def results(directory):
     """All that a run measured and learned, but for wall-clock times."""
-    rows = [
-        {name: value for name, value in row.items() if not name.startswith("time/")}
-        for row in read_metrics(directory / "metrics.csv")
-    ]
     (checkpoint,) = (directory / "checkpoints").iterdir()
+    rows = without_times(read_metrics(directory / "metrics.csv"))
     return rows, torch.load(checkpoint, weights_only=True)["state_dict"]
 
 
@@ -64,10 +54,8 @@ def test_a_setting_that_the_slurm_launcher_has_not_is_refused_by_its_name(tmp_pa
 
 
 @pytest.mark.slow
-def test_jobs_of_one_warm_process_equal_jobs_alone(tmp_path, request):
-    root = request.config.rootpath
+def test_jobs_of_one_warm_process_equal_jobs_alone(tmp_path):
     together = train(
-        root,
         "-m",
         *RANDOM,
         "seed=0,1,2",
@@ -77,34 +65,32 @@ def test_jobs_of_one_warm_process_equal_jobs_alone(tmp_path, request):
     )
     assert together.returncode == 0, together.stderr
     for seed in (0, 2):
-        alone = train(root, *RANDOM, f"seed={seed}", f"hydra.run.dir={tmp_path}/alone-{seed}")
+        alone = train(*RANDOM, f"seed={seed}", f"hydra.run.dir={tmp_path}/alone-{seed}")
         assert alone.returncode == 0, alone.stderr
         (shared,) = tmp_path.glob(f"default/*-seed{seed}-*")
         assert_same(shared, tmp_path / f"alone-{seed}")
 
 
 @pytest.mark.slow
-def test_distributed_jobs_one_after_the_other(tmp_path, request):
+def test_distributed_jobs_one_after_the_other(tmp_path):
     """Lightning must not take the second job's first process for one that the first job had started."""
-    done = train(
-        request.config.rootpath, "-m", "callbacks=none", "trainer=ddp", "seed=0,1", f"paths.output_dir={tmp_path}"
-    )
+    done = train("-m", "callbacks=none", "trainer=ddp", "seed=0,1", f"paths.output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("default/*/summary.json"))) == 2
 
 
 @pytest.mark.slow
-def test_ray(tmp_path, request):
+def test_ray(tmp_path):
     """A multirun on a Ray of this machine alone: finished jobs are not sent, the failed one is named."""
-    root, out = request.config.rootpath, f"paths.output_dir={tmp_path}"
-    assert train(root, "callbacks=none", "seed=0", out).returncode == 0
+    out = f"paths.output_dir={tmp_path}"
+    assert train("callbacks=none", "seed=0", out).returncode == 0
     loopback = "+hydra.launcher.ray.init._node_ip_address=127.0.0.1", "+hydra.launcher.ray.init.include_dashboard=false"
-    done = train(root, "-m", "callbacks=none", "seed=0,1,-1", out, "hydra/launcher=ray", *loopback)
+    done = train("-m", "callbacks=none", "seed=0,1,-1", out, "hydra/launcher=ray", *loopback)
     assert done.returncode == 1, done.stderr
     assert "3 jobs: 1 finished already, 2 to run" in done.stdout
     end = done.stderr[done.stderr.rindex("error: ") :].splitlines()
     assert end[0] == "error: 1 of 3 jobs failed; the results of the others stand"
     assert "seed=-1: expected an integer of at least 0" in end[1]
     (on_ray,) = tmp_path.glob("default/*-seed1-*")
-    assert train(root, "callbacks=none", "seed=1", f"hydra.run.dir={tmp_path}/alone").returncode == 0
+    assert train("callbacks=none", "seed=1", f"hydra.run.dir={tmp_path}/alone").returncode == 0
     assert_same(on_ray, tmp_path / "alone")

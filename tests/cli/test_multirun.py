@@ -3,13 +3,12 @@
 import os
 import re
 import socket
-import subprocess
-import sys
 
 import pytest
 
 import orthontk.extras
 from hydra_plugins import orthontk_sweeper
+from launched import launched
 from orthontk.grids import refuse_several
 from orthontk.report.gather import gather
 from orthontk.report.sweeps import sweeps_in
@@ -20,18 +19,10 @@ from small_run import SMALL
 
 
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
-def test_grid_with_a_failing_job(tmp_path, request, launcher):
+def test_grid_with_a_failing_job(tmp_path, launcher):
     """The other jobs finish, the failed one is named at once and at the end with its reason, and the exit code is 1."""
     overrides = [*SMALL, "logger=wandb", "model=fcn", "init=gaussian,orthogonal", "model.depth=2,0"]
-    command = [sys.executable, "train.py", "-m", *overrides, f"hydra/launcher={launcher}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, f"paths.output_dir={tmp_path}"],
-        cwd=request.config.rootpath,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = launched("-m", *overrides, f"hydra/launcher={launcher}", f"paths.output_dir={tmp_path}")
     assert done.returncode == 1
     at_once = re.findall(r"^fcn-(\w+)-tanh-L0-.*: failed; model\.depth=0: expected", done.stdout, re.MULTILINE)
     assert sorted(at_once) == ["gaussian", "orthogonal"]
@@ -121,15 +112,9 @@ def test_help_reads_as_documentation(train):
     assert re.search(r"^init: delta_orthogonal, flat_orthogonal, gaussian, none, orthogonal$", result.out, re.MULTILINE)
 
 
-def test_plain_when_not_a_terminal(tmp_path, request):
+def test_plain_when_not_a_terminal(tmp_path):
     """Into a file: no carriage returns, no control sequences, a closing table, and where things are."""
-    overrides = [o for o in SMALL if "progress" not in o]
-    done = subprocess.run(
-        [sys.executable, "train.py", "model=fcn", *overrides, f"paths.output_dir={tmp_path}"],
-        cwd=request.config.rootpath,
-        capture_output=True,
-        text=True,
-    )
+    done = launched("model=fcn", *(o for o in SMALL if "progress" not in o), f"paths.output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert "\r" not in done.stderr + done.stdout and "\x1b" not in done.stderr + done.stdout
     assert "6/6" in done.stderr and "test accuracy" in done.stdout and f"Results: {tmp_path}" in done.stdout

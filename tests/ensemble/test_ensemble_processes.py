@@ -9,15 +9,17 @@ import time
 import pytest
 from ensemble_runs import curves
 
+from launched import launched
 from orthontk.files import write_json
 from small_run import SMALL
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path, request):
-    settings = ("ensemble.seeds=3", "ensemble.inits=[gaussian,orthogonal]", "ensemble.learning_rates=[0.1,1]")
+def test_two_processes_equal_one(tmp_path):
     settings = (
-        *settings,
+        "ensemble.seeds=3",
+        "ensemble.inits=[gaussian,orthogonal]",
+        "ensemble.learning_rates=[0.1,1]",
         "callbacks=[ntk,tau]",
         "callbacks.tau.threshold=0.3",
         "ensemble.stop=test_tau",
@@ -28,15 +30,7 @@ def test_two_processes_equal_one(tmp_path, request):
     def run(name, *overrides):
         (tmp_path / name).mkdir()
         write_json(tmp_path / name / "ensemble.json", {"chunk": 4, "batched": True, "milliseconds": {}})
-        command = [sys.executable, "train.py", "model=fcn", *SMALL, "logger=wandb", *settings, *overrides]
-        done = subprocess.run(
-            [*command, f"hydra.run.dir={tmp_path}/{name}"],
-            cwd=request.config.rootpath,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            timeout=200,
-        )
+        done = launched("model=fcn", *SMALL, *settings, *overrides, f"hydra.run.dir={tmp_path}/{name}")
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Results: ") == 1
         assert not any(bar in done.stdout + done.stderr for bar in ("Epoch", "Testing", "Validation"))  # Lightning's

@@ -14,6 +14,7 @@ from orthontk.csv_rows import read_rows
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.files import read_json, write_json
 from orthontk.kernels.kernel_series import KernelSeries
+from run_files import without_times
 from small_run import SMALL
 
 SETTINGS = (
@@ -53,7 +54,7 @@ def interrupt(monkeypatch):
 
 def assert_same_ensemble(one, other):
     assert curves(one) == curves(other) or str(curves(one)) == str(curves(other))  # NaN equals nothing
-    results = [[without_times(row) for row in read_rows(path / "replicas.csv")] for path in (one, other)]
+    results = [without_times(list(read_rows(path / "replicas.csv"))) for path in (one, other)]
     assert str(results[0]) == str(results[1])
     kernels = sorted(path.relative_to(one) for path in one.glob("replicas/*/ntk.safetensors"))
     assert kernels == sorted(path.relative_to(other) for path in other.glob("replicas/*/ntk.safetensors")) != []
@@ -66,10 +67,6 @@ def assert_same_ensemble(one, other):
 def give_plan(directory, batched):
     directory.mkdir()
     write_json(directory / "ensemble.json", {"chunk": 6, "batched": batched, "milliseconds": {}})
-
-
-def without_times(row):
-    return {name: value for name, value in row.items() if not name.startswith("time/")}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from launched import launched
 from small_run import SMALL
 
-ROOT = Path(__file__).parents[2]
 EVIL = "<img src=x onerror=alert(1)>"
 # As root and without a network: Chromium must neither use its sandbox nor call home.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -25,10 +25,7 @@ STUDY = ("-m", "experiment=kernel_drift", "model.width=4,8,16", "trainer.max_ste
 
 
 def train(out: Path, *arguments: str) -> None:
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    settings = [argument for argument in arguments if not argument.startswith("-")]
-    command = [sys.executable, "train.py", *flags, "model=fcn", *SMALL, *settings, f"paths.output_dir={out}"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
+    launched("model=fcn", *SMALL, *arguments, f"paths.output_dir={out}").check_returncode()
 
 
 @pytest.fixture(scope="session")

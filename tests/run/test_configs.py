@@ -2,12 +2,9 @@
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
 from orthontk.checks import InvalidValue
-from orthontk.identity import register_resolvers
 from orthontk.run.assemble import build_data, build_module, build_network, build_trainer
 from orthontk.run.directory import RunDirectory
 from orthontk.run.settings import check_settings
@@ -29,11 +26,8 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def composed(request):
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        yield lambda *overrides: compose("config", [*SIZES, *overrides])
+def composed(composed):
+    return lambda *overrides: composed(*SIZES, *overrides)
 
 
 def test_composes_and_assembles(composed, group, name, image_folder, tmp_path):

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from terminating import STEP
 
+from launched import launched
 from orthontk.files import read_json
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
@@ -18,19 +17,11 @@ from small_run import SMALL
 
 
 @pytest.fixture
-def run(tmp_path, request):
+def run(tmp_path):
     def call(name, *overrides, code=0, options=(), **variables):
         own = "model=fcn", *SMALL, *overrides, f"hydra.run.dir={tmp_path}/{name}"
-        command = [sys.executable, "train.py", *options, *own]
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        done = subprocess.run(
-            command,
-            cwd=request.config.rootpath,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables},
-            timeout=200,
-        )
+        done = launched(*options, *own, PYTHONPATH=path, **variables)
         assert done.returncode == code, done.stderr
         return tmp_path / name
 

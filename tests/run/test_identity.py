@@ -3,20 +3,12 @@
 import copy
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from orthontk.identity import name_without_seed, register_resolvers, run_hash, run_identity, run_name
+from orthontk.identity import name_without_seed, run_hash, run_identity, run_name
 
 
-@pytest.fixture
-def config_of(request):
-    register_resolvers()
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        yield lambda *overrides: compose("config", list(overrides))
-
-
-def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
+def test_what_cannot_change_the_result_is_not_in_the_hash(composed):
     same = [
         "logger=csv",
         "logger.wandb.mode=online",
@@ -25,7 +17,7 @@ def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
         "figures=false",
         "trainer.enable_progress_bar=false",
     ]
-    assert {run_hash(config_of(override)) for override in same} == {run_hash(config_of())}
+    assert {run_hash(composed(override)) for override in same} == {run_hash(composed())}
 
 
 @pytest.mark.parametrize(
@@ -37,30 +29,30 @@ def test_what_cannot_change_the_result_is_not_in_the_hash(config_of):
         ("ensemble.shared_batches=false", "data.seed", 7),
     ],
 )
-def test_what_an_ensemble_sets_for_each_replica_is_not_in_its_hash(config_of, axis, key, other):
+def test_what_an_ensemble_sets_for_each_replica_is_not_in_its_hash(composed, axis, key, other):
     hashes = [[], []]
     for of, settings in zip(hashes, (["ensemble.seeds=3"], ["ensemble.seeds=3", axis]), strict=True):
         for value in (None, other):
-            config = config_of(*settings)
+            config = composed(*settings)
             if value is not None:
                 OmegaConf.update(config, key, value)
             of.append(run_hash(config))
     assert hashes[0][0] != hashes[0][1] and hashes[1][0] == hashes[1][1]
-    assert run_hash(config_of("ensemble.inits=[gaussian]")) != run_hash(
-        config_of("ensemble.inits=[gaussian]", "init.coupled=true")
+    assert run_hash(composed("ensemble.inits=[gaussian]")) != run_hash(
+        composed("ensemble.inits=[gaussian]", "init.coupled=true")
     )
 
 
-def test_learning_rates_are_the_same_in_any_order(config_of):
-    names = {run_name(config_of(f"ensemble.learning_rates={rates}")) for rates in ("[0.5,1,10]", "[10,0.5,1.0]")}
+def test_learning_rates_are_the_same_in_any_order(composed):
+    names = {run_name(composed(f"ensemble.learning_rates={rates}")) for rates in ("[0.5,1,10]", "[10,0.5,1.0]")}
     assert len(names) == 1
 
 
-def test_a_path_to_resume_from_is_one_however_it_is_given(config_of, tmp_path, monkeypatch):
+def test_a_path_to_resume_from_is_one_however_it_is_given(composed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = "run", "./run", "run/", "other/../run", f"{tmp_path}/run"
-    assert {run_identity(config_of(f"resume={path}"))["resume"] for path in paths} == {f"{tmp_path}/run"}
-    assert len({run_hash(config_of(f"resume={path}")) for path in ("run", "other")}) == 2
+    assert {run_identity(composed(f"resume={path}"))["resume"] for path in paths} == {f"{tmp_path}/run"}
+    assert len({run_hash(composed(f"resume={path}")) for path in ("run", "other")}) == 2
 
 
 def leaves(node, prefix=""):
@@ -71,9 +63,9 @@ def leaves(node, prefix=""):
             yield f"{prefix}{key}", value
 
 
-def test_every_other_setting_is_in_the_hash(config_of):
+def test_every_other_setting_is_in_the_hash(composed):
     """Change each leaf of the configuration in turn: all names differ."""
-    base = config_of()
+    base = composed()
     names = {run_name(base)}
     settings = [key for key, _ in leaves(run_identity(base))]
     for key in settings:
@@ -84,18 +76,18 @@ def test_every_other_setting_is_in_the_hash(config_of):
     assert len(names) == 1 + len(settings)
 
 
-def test_the_name_says_what_the_run_is(config_of):
-    name = run_name(config_of("model=fcn", "init=orthogonal", "model.depth=20", "seed=3", "optimizer.lr=0.5"))
+def test_the_name_says_what_the_run_is(composed):
+    name = run_name(composed("model=fcn", "init=orthogonal", "model.depth=20", "seed=3", "optimizer.lr=0.5"))
     assert name.startswith("fcn-orthogonal-tanh-L20-n256-mnist_5k-lr0.5-seed3-")
 
 
-def test_a_name_is_one_folder_whatever_the_settings_hold(config_of):
-    assert "/" not in run_name(config_of("init.scheme='../../x'", "model.activation='a b'"))
+def test_a_name_is_one_folder_whatever_the_settings_hold(composed):
+    assert "/" not in run_name(composed("init.scheme='../../x'", "model.activation='a b'"))
 
 
-def test_runs_that_differ_in_their_seeds_alone_share_a_name(config_of):
+def test_runs_that_differ_in_their_seeds_alone_share_a_name(composed):
     def name(*overrides, rate=None):
-        config = config_of(*overrides)
+        config = composed(*overrides)
         config.optimizer.lr = rate or config.optimizer.lr
         return name_without_seed(config)
 

@@ -81,7 +81,7 @@ def test_ctrl_c_of_an_ensemble_says_from_which_step(tmp_path, files, how):
     assert str(stopped.value) == f"the same command {how}"
 
 
-def test_ctrl_c_of_a_run_begun_anew_says_where_it_goes_on(small, monkeypatch, tmp_path):
+def test_ctrl_c_of_a_run_begun_anew_says_where_it_goes_on(small, monkeypatch):
     directory = small().run_directory
     with pressing_ctrl_c(monkeypatch, TrainingModule, "test_step"):
         stopped = small("resume=never")

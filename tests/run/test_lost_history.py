@@ -25,6 +25,7 @@ PREDICTED = (
     "loss=mse",
 )
 ENSEMBLE = ("ensemble.seeds=2", "ensemble.kernels=all")
+ENDING = ("loss=mse", "ensemble.learning_rates=[0.1,1e30]", "ensemble.kernels=all", "data.batch_size=full")
 
 
 @pytest.fixture
@@ -46,18 +47,22 @@ def stop_after(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "file"),
+    ("settings", "file", "step"),
     [
-        ((), "metrics.csv"),
-        ((), "ntk.safetensors"),
-        (PREDICTED, "jacobian.safetensors"),
-        (PREDICTED, "prediction.safetensors"),
-        (ENSEMBLE, "chunks/0000/metrics.csv"),
-        (ENSEMBLE, "replicas/*/ntk.safetensors"),
-        pytest.param((*ENSEMBLE, *PREDICTED), "replicas/*/prediction.safetensors", marks=pytest.mark.slow),
+        ((), "metrics.csv", 10),
+        ((), "ntk.safetensors", 10),
+        (PREDICTED, "jacobian.safetensors", 10),
+        (PREDICTED, "prediction.safetensors", 10),
+        (ENSEMBLE, "chunks/0000/metrics.csv", 10),
+        (ENSEMBLE, "replicas/*/ntk.safetensors", 10),
+        pytest.param((*ENSEMBLE, *PREDICTED), "replicas/*/prediction.safetensors", 10, marks=pytest.mark.slow),
+        # of a replica that has ended before
+        (ENDING, "replicas/*lr1e+30/ntk.safetensors", 0),
+        ((*PREDICTED, *ENDING), "replicas/*lr1e+30/prediction.safetensors", 0),
+        ((*PREDICTED, *ENDING), "replicas/*lr1e+30/jacobian.safetensors", 2),
     ],
 )
-def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file):
+def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file, step):
     settings = (*SETTINGS, *settings, f"hydra.run.dir={tmp_path}/run")
     stop_after(12)
     assert "stopped" in small(*settings).err
@@ -67,37 +72,12 @@ def test_what_is_gone_is_named(small, stop_after, tmp_path, settings, file):
     for _ in range(2):  # nothing that the refused launch writes may pass for what is gone
         refused = small(*settings)
         assert refused.code == 1 and refused.err.count("\n") == 1
-        assert f"{gone} with what was measured up to step 10" in refused.err and "resume=never" in refused.err
+        assert f"{gone} with what was measured up to step {step}," in refused.err and "resume=never" in refused.err
     gone.write_bytes(content)
     assert small(*settings).code == 0
 
 
-ENDING = ("loss=mse", "ensemble.learning_rates=[0.1,1e30]", "ensemble.kernels=all", "data.batch_size=full")
-
-
-@pytest.mark.parametrize(
-    ("settings", "file"),
-    [
-        ((), "replicas/*lr1e+30/ntk.safetensors"),
-        (PREDICTED, "replicas/*lr1e+30/prediction.safetensors"),
-        (PREDICTED, "replicas/*lr1e+30/jacobian.safetensors"),
-    ],
-)
-def test_what_is_gone_of_a_replica_that_has_ended_is_named(small, stop_after, tmp_path, settings, file):
-    settings = (*SETTINGS, *settings, *ENDING, f"hydra.run.dir={tmp_path}/run")
-    stop_after(12)
-    assert "stopped" in small(*settings).err
-    (gone,) = (tmp_path / "run").glob(file)
-    content = gone.read_bytes()
-    gone.unlink()
-    refused = small(*settings)
-    assert refused.code == 1 and refused.err.count("\n") == 1
-    assert f"{gone} with what was measured up to step " in refused.err and "resume=never" in refused.err
-    gone.write_bytes(content)
-    assert small(*settings).code == 0
-
-
-def test_the_rows_of_a_chunk_that_is_done_are_missed(small, stop_after, tmp_path):
+def test_the_rows_of_a_chunk_that_is_done_are_missed(small, tmp_path):
     settings = (*SETTINGS, *ENSEMBLE, "ensemble.chunk=1", f"hydra.run.dir={tmp_path}/run")
     directory = small(*settings).run_directory
     (directory / "summary.json").unlink()  # as if killed before its end

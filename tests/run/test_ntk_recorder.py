@@ -67,7 +67,7 @@ def test_zero_steps_still_measure(small):
     assert row["step"] == 0 and {"ntk/effective_rank", "weights/change/layer1", "test/accuracy"} <= row.keys()
 
 
-def test_the_last_kernel_is_the_trained_networks(small, request):
+def test_the_last_kernel_is_the_trained_networks(small):
     """Rebuild the network from the checkpoint and compute its kernel on the stored probe."""
     from orthontk.data import TensorDataModule
     from orthontk.networks import FCN

@@ -5,13 +5,10 @@ from functools import cache
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.data import TensorDataModule
-from orthontk.identity import register_resolvers
 from orthontk.run.optimization import build_loss, build_optimization
 from orthontk.run.settings import InvalidSetting
 
@@ -21,12 +18,9 @@ WITH_LISTS = ["Adam", "AdamW", "NAdam", "RAdam", "Adamax"]
 
 
 @pytest.fixture
-def composed(request):
-    register_resolvers()
-    GlobalHydra.instance().clear()
+def composed(composed):
     sizes = ["data.train_size=40", "data.test_size=10", "data.val_size=10", "data.batch_size=10", "trainer.max_steps=8"]
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        yield lambda *overrides: compose("config", [*sizes, *overrides])
+    return lambda *overrides: composed(*sizes, *overrides)
 
 
 @cache

@@ -50,7 +50,7 @@ def test_there_is_nothing_to_resume_from_a_run_without_updates(small):
         assert refused.code == 1 and f"resume={source}: expected a run that has made an update" in refused.err
 
 
-def test_a_checkpoint_without_settings_is_refused(small, tmp_path):
+def test_a_checkpoint_without_settings_is_refused(small):
     run = small().run_directory
     (checkpoint,) = (run / "checkpoints").iterdir()
     content = torch.load(checkpoint, weights_only=True)

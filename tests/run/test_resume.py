@@ -13,16 +13,13 @@ import torch
 from orthontk.kernels.kernel_series import KernelSeries
 from orthontk.loggers import read_metrics
 from run_files import assert_same_run as assert_same_whole_run
-from run_files import wandb_history
+from run_files import wandb_history, without_times
 from small_run import LONGER
 
 
 def rows(directory):
     """The metrics that a resumed run must repeat: all but wall-clock times."""
-    return [
-        {name: value for name, value in row.items() if not name.startswith("time/")}
-        for row in read_metrics(directory / "metrics.csv")
-    ]
+    return without_times(read_metrics(directory / "metrics.csv"))
 
 
 def final_state(directory):
@@ -90,7 +87,7 @@ def test_a_requeued_job_goes_on_where_never_began(small, interrupt, monkeypatch,
     assert small(*settings).run_directory.name == f"{whole.name}-4"
 
 
-def test_resume_from_a_path_takes_the_history_along(small, tmp_path):
+def test_resume_from_a_path_takes_the_history_along(small):
     """Train longer from half of a run: the steps before it are the old run's, and the kernels' beginning is too."""
     old = small(*LONGER, "checkpoint.keep=all").run_directory
     (old / "ntk-recomputed.safetensors").write_bytes(b"of `python -m orthontk.ntk`, and so of the old run alone")

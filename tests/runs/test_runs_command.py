@@ -9,6 +9,9 @@ from functools import partial
 
 import pytest
 
+from launched import launched
+from small_run import SMALL
+
 
 @pytest.fixture
 def runs(run_module):
@@ -18,20 +21,14 @@ def runs(run_module):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Four runs that differ in width and initialization, of which one was killed and one is damaged; an ensemble."""
-    from small_run import SMALL
-
     root = tmp_path_factory.mktemp("runs")
-    settings = ["model=fcn", *SMALL, f"paths.output_dir={root}"]
     for own in (
         ["-m", "model.width=8,9,10", "init=gaussian,orthogonal"],
         ["-m", "name=refused", "+trainer.gradient_clip_val=high"],
         ["name=grid", "ensemble.seeds=2", "ensemble.learning_rates=[0.1,1e30]", "callbacks=[ntk,tau]", "loss=mse"],
     ):
-        subprocess.run(
-            [sys.executable, "train.py", *own[:1], *settings, *own[1:]],
-            check="name=refused" not in own,
-            capture_output=True,
-        )
+        done = launched("model=fcn", *SMALL, f"paths.output_dir={root}", *own)
+        assert done.returncode == ("name=refused" in own), done.stderr
     found = sorted((root / "default").glob("*n10*"))
     (found[0] / "summary.json").unlink()
     (found[1] / "config.yaml").write_text("[")

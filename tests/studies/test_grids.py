@@ -4,20 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.checks import InvalidValue
 from orthontk.grids import SCALES, grids_at_scale
-from orthontk.identity import register_resolvers, run_name
+from orthontk.identity import run_name
 from orthontk.report.gather import Run
 from orthontk.run.settings import check_settings
 from orthontk.studies import Study
 from orthontk.studies.from_settings import study_from
+from presets import STUDIES
 
 GRIDS = [
     {"model": "fcn", "model.width": "32,64", "init": "gaussian,orthogonal"},
@@ -143,24 +141,21 @@ def test_what_is_no_list_of_grids_is_refused(quick):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_job_of_every_study_composes(request, study):
+def test_every_job_of_every_study_composes(composed, request, study):
     """At both scales; no two jobs share a directory, and the scale is in it."""
-    register_resolvers()
-    GlobalHydra.instance().clear()
     names = []
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        for scale in SCALES:
-            chosen = [f"experiment={study}", f"scale={scale}"]
-            grids = compose("config", chosen, return_hydra_config=True).hydra.sweeper.grids
-            for grid in grids_at_scale(grids, scale):
-                first_and_last = jobs_of([grid], [])[:: max(1, len(jobs_of([grid], [])) - 1)]
-                for job in first_and_last:
-                    config = compose("config", [*chosen, *job])
-                    names.append(run_name(config))
-                    schemes = config.ensemble.inits or []
-                    assert all((request.config.rootpath / f"conf/init/{name}.yaml").is_file() for name in schemes)
-                    config.ensemble.inits = None  # only within a run is it known where they are looked for
-                    check_settings(config)
+    for scale in SCALES:
+        chosen = [f"experiment={study}", f"scale={scale}"]
+        grids = composed(*chosen, return_hydra_config=True).hydra.sweeper.grids
+        for grid in grids_at_scale(grids, scale):
+            first_and_last = jobs_of([grid], [])[:: max(1, len(jobs_of([grid], [])) - 1)]
+            for job in first_and_last:
+                config = composed(*chosen, *job)
+                names.append(run_name(config))
+                schemes = config.ensemble.inits or []
+                assert all((request.config.rootpath / f"conf/init/{name}.yaml").is_file() for name in schemes)
+                config.ensemble.inits = None  # only within a run is it known where they are looked for
+                check_settings(config)
     assert len(set(names)) == len(names)
     assert isinstance(study_from(run_of(config).get("study")), Study)
 

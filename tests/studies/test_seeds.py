@@ -9,30 +9,24 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from presets import STUDIES
 
 from hydra_plugins.orthontk_sweeper import jobs_of
 from orthontk.checks import InvalidValue
 from orthontk.grids import SCALES, grids_at_scale
-from orthontk.identity import register_resolvers
 from orthontk.report.apart import name_differences
 from orthontk.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from orthontk.report.gather import Run
 from orthontk.report.write import Reporter
 from orthontk.studies import Study
 from orthontk.studies.from_settings import study_from
+from presets import STUDIES
 
 
 @pytest.fixture
-def composed(request):
+def composed(composed):
     """`composed("experiment=kernel_drift", …)` gives the settings that a run's `config.yaml` holds."""
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        yield lambda *overrides: OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+    return lambda *overrides: OmegaConf.to_container(composed(*overrides), resolve=True)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_one_of_many_that_race_wins(hold):
     assert sorted(answers) == ["held\n"] + 7 * ["refused\n"]
 
 
-def test_looking_at_a_lock_never_keeps_a_start_out(hold, tmp_path):
+def test_looking_at_a_lock_never_keeps_a_start_out(tmp_path):
     path = tmp_path / "run"
     with locked(path):
         pass

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from hydra_plugins.orthontk_sweeper import jobs_of
-from orthontk.identity import register_resolvers, run_name
+from orthontk.identity import run_name
 from orthontk.run.assemble import resolved_model
 from orthontk.run.settings import check_overrides, check_settings
 
@@ -59,14 +57,6 @@ def commands(sweep, values_of):
         yield dict(zip(names, combination, strict=True)), overrides
 
 
-@pytest.fixture
-def composed(request):
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(request.config.rootpath / "conf"), version_base="1.3"):
-        yield lambda overrides: compose("config", overrides)
-
-
 def test_there_are_a_grid_a_search_and_a_sample():
     assert {read(name)["method"] for name in FILES} == {"grid", "bayes", "random"}
 
@@ -77,7 +67,7 @@ def test_every_combination_composes(composed, name, values_of):
     """The first and last value of each parameter with those of the others; slow, all values with all."""
     directories, sweep = [], read(name)
     for combination, overrides in commands(sweep, values_of):
-        config = composed(overrides)
+        config = composed(*overrides)
         check_settings(config)
         check_overrides(config, overrides)
         resolved_model(config.model)
@@ -98,7 +88,7 @@ def test_the_grid_is_that_of_the_figure():
 
 def test_a_group_and_its_scheme_are_one_run(composed):
     """What the sweep files say of init.scheme: it names the same run as the group does."""
-    assert run_name(composed(["init=orthogonal"])) == run_name(composed(["init.scheme=orthogonal"]))
+    assert run_name(composed("init=orthogonal")) == run_name(composed("init.scheme=orthogonal"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -121,7 +111,7 @@ def test_multirun_in_the_documentation(composed, request, name):
     fixed = [part for part in sweep["command"][2:] if not part.startswith(("$", "logger"))]
     assert set(fixed) <= set(overrides)
     for job in (jobs[0], jobs[-1]):
-        check_settings(composed(job))
+        check_settings(composed(*job))
 
 
 @pytest.fixture

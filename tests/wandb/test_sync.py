@@ -79,11 +79,10 @@ def test_a_run_without_its_settings_stops_no_other(tmp_path, capsys, config):
     assert capsys.readouterr().err.startswith(f"{tmp_path / 'run' / 'config.yaml'}: ")
 
 
-def test_no_such_folder(tmp_path):
-    command = [sys.executable, "-m", "orthontk.sync", str(tmp_path / "nowhere")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == f"error: DIR={tmp_path}/nowhere: expected a folder of runs, such as outputs\n"
+def test_no_such_folder(run_module, tmp_path):
+    code, printed = run_module("orthontk.sync", tmp_path / "nowhere")
+    assert code == 1
+    assert printed.err == f"error: DIR={tmp_path}/nowhere: expected a folder of runs, such as outputs\n"
 
 
 def _kill_all_that_talk_to(backend):

@@ -14,18 +14,9 @@ from wandb_workspaces.reports.v2 import internal
 
 from orthontk.loggers import WandbRun
 from orthontk.loggers.wandb_run import ALL_BUT_SEED
-from orthontk.wandb_report import __main__ as cli
 from orthontk.wandb_report.figures import FIGURES, Curve, ensemble_panels_of, figures_of
+from presets import STUDIES
 
-STUDIES = [
-    "depth_fluctuation",
-    "dynamical_isometry",
-    "kernel_convergence",
-    "kernel_drift",
-    "lazy_full_batch",
-    "lazy_sgd",
-    "learning_speed",
-]
 INITS = {"FCN": ("gaussian", "orthogonal"), "CNN": ("gaussian", "orthogonal", "delta_orthogonal")}
 COMPARED = {  # by the settings of the networks in which a study's grids differ
     "depth_fluctuation": {"tanh": INITS["FCN"], "relu": INITS["FCN"]},
@@ -40,19 +31,12 @@ ENSEMBLES = ("lazy_full_batch", "lazy_sgd", "learning_speed")
 
 
 @pytest.fixture
-def build(monkeypatch, capsys, tmp_path):
+def build(run_module, tmp_path):
     """`build("study=…")` is the command in this process; returns its exit code, what it printed, and its errors."""
 
     def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["wandb_report", *arguments, f"paths.output_dir={tmp_path}"])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        code, printed = run_module("orthontk.wandb_report", *arguments, f"paths.output_dir={tmp_path}")
+        return code, printed.out, printed.err
 
     return command
 

@@ -1,13 +1,15 @@
 """How far the kernels of randomly drawn networks are from those of infinite width."""
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from hydra.utils import instantiate
+from torch import Tensor, nn
 
 from orthontk.callbacks import infinite_limit
-from orthontk.callbacks.draws import drawn_networks
 from orthontk.callbacks.schedule import ScheduledCallback
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.data import TensorDataModule
@@ -51,7 +53,7 @@ class KernelConvergence(ScheduledCallback):
         own = infinite_limit.kernels_of_limit(module, x, scheme=self.limit)
         gaussian = infinite_kernels(module.network, x)
         kernels = {"nngp": [], "ntk": []}
-        for network in drawn_networks(module, self.draws):
+        for network in _drawn_networks(module, self.draws):
             kernels["nngp"].append(empirical_nngp(network, x).cpu())
             kernels["ntk"].append(empirical_ntk(network, x, outputs="trace", dtype=torch.float64).double().cpu())
         tensors = {name: torch.stack(draws) for name, draws in kernels.items()}
@@ -60,6 +62,15 @@ class KernelConvergence(ScheduledCallback):
         log_metrics(trainer, {f"convergence/{name}": _mean_error(tensors, name) for name in kernels}, step)
         if trainer.is_global_zero:
             write_tensors(Path(trainer.default_root_dir) / KERNEL_DRAWS, tensors, {"draws": self.draws})
+
+
+def _drawn_networks(module: pl.LightningModule, draws: int) -> Iterator[nn.Module]:
+    """Networks of the run's settings, other ones for every `seed`. The run's own network is left alone."""
+    initializer = instantiate(module.config["init"])
+    network = copy.deepcopy(module.network)
+    for draw in range(draws):
+        seed = module.config["seed"] * draws + draw
+        yield initializer(network, generator=torch.Generator().manual_seed(seed))
 
 
 def _mean_error(tensors: dict[str, Tensor], kernel: str) -> float:

@@ -24,7 +24,7 @@ def check_stable_rate(config: DictConfig, name: str) -> None:
     Raises:
         InvalidValue: naming the callback.
     """
-    from orthontk.run.optimization import optimizer_of  # which imports the callbacks
+    from orthontk.run.learning_rate import optimizer_of  # which imports the callbacks
     from orthontk.run.settings import InvalidSetting, naming
 
     with suppress(InvalidSetting):  # which its own run refuses

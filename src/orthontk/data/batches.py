@@ -6,6 +6,7 @@ would have seen, and several processes together see what a single one does.
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ class EvaluationBatches:
         return len(self.bounds) - 1
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start, end in zip(self.bounds, self.bounds[1:], strict=False):
+        for start, end in pairwise(self.bounds):
             yield self.split.images[start:end], self.split.labels[start:end]
 
 

@@ -182,8 +182,7 @@ class EnsembleModule(TrainingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        numbers = [replica.number for replica in self.replicas]
-        checkpoint["ensemble"] = {"replicas": numbers, "ended": self.ended}
+        checkpoint["ensemble"] = {"replicas": self.numbers, "ended": self.ended}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Drop what had ended, so that the stack takes the checkpoint's tensors."""

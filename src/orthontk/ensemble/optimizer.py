@@ -95,10 +95,8 @@ def check_elementwise(factory: OptimizerFactory) -> None:
     steps = [10 * torch.randn(2, 4, 3, dtype=torch.float64, generator=generator) for _ in range(3)]
     name = type(factory([torch.zeros(1, requires_grad=True)])).__name__
     try:
-        together = _trial(factory, [torch.ones(2, 4, 3, dtype=torch.float64)], [[step] for step in steps])[0]
-        alone = [
-            _trial(factory, [torch.ones(4, 3, dtype=torch.float64)], [[step[r]] for step in steps])[0] for r in (0, 1)
-        ]
+        together = _trial(factory, steps)
+        alone = [_trial(factory, [step[r] for step in steps]) for r in (0, 1)]
         elementwise = torch.allclose(together, torch.stack(alone), rtol=1e-10, atol=1e-12)
     except (RuntimeError, ValueError, TypeError):
         elementwise = False
@@ -106,14 +104,14 @@ def check_elementwise(factory: OptimizerFactory) -> None:
         raise InvalidValue("optimizer", name, "an elementwise optimizer in an ensemble, as others mix its replicas")
 
 
-def _trial(factory: OptimizerFactory, parameters: list[Tensor], steps: list[list[Tensor]]) -> list[Tensor]:
-    leaves = [parameter.requires_grad_() for parameter in parameters]
-    optimizer = factory([{"params": leaves}])
-    for gradients in steps:
-        for leaf, gradient in zip(leaves, gradients, strict=True):
-            leaf.grad = gradient.clone()
+def _trial(factory: OptimizerFactory, gradients: Sequence[Tensor]) -> Tensor:
+    """Where these gradients take a parameter of ones."""
+    leaf = torch.ones_like(gradients[0], requires_grad=True)
+    optimizer = factory([{"params": [leaf]}])
+    for gradient in gradients:
+        leaf.grad = gradient.clone()
         optimizer.step()
-    return [leaf.detach() for leaf in leaves]
+    return leaf.detach()
 
 
 @torch.no_grad()

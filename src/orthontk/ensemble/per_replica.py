@@ -88,14 +88,14 @@ class PerReplica(pl.Callback):
         self.name, self.directory, self.config_of = name, directory, config_of
         self.chosen = chosen
         self.callbacks = {replica.number: make() for replica in chosen}
-        self._share_limits({replica.number: replica for replica in chosen}, limits)
+        self._share_limits(limits)
 
-    def _share_limits(self, replicas: dict[int, Replica], limits: dict[Any, torch.Tensor]) -> None:
+    def _share_limits(self, limits: dict[Any, torch.Tensor]) -> None:
         """Compute a limit once for the replicas that have the same: those of one initialization, on the same data."""
-        for number, callback in self.callbacks.items():
+        for replica in self.chosen:
+            callback = self.callbacks[replica.number]
             if hasattr(callback, "limit_of"):
-                settings = self.config_of(replicas[number])
-                kind = self.name, replicas[number].init, settings["data"]["seed"]
+                kind = self.name, replica.init, self.config_of(replica)["data"]["seed"]
                 callback.limit_of = _remembered(callback.limit_of, limits, kind)
 
     @property
@@ -129,12 +129,15 @@ class PerReplica(pl.Callback):
         self, hook: str, trainer: pl.Trainer, module: EnsembleModule, row: int, *arguments: Any
     ) -> ReplicaTrainer:
         replica = module.replicas[row]
-        directory = self.directory / "replicas" / replica.name
+        directory = self._folder(replica)
         directory.mkdir(parents=True, exist_ok=True)
         own = ReplicaTrainer(trainer, replica, directory)
         settings = self.config_of(replica)
         getattr(self.callbacks[replica.number], hook)(own, ReplicaModule(module, row, settings), *arguments)
         return own
+
+    def _folder(self, replica: Replica) -> Path:
+        return self.directory / "replicas" / replica.name
 
     def setup(self, trainer: pl.Trainer, pl_module: EnsembleModule, stage: str) -> None:
         if stage == "fit":
@@ -143,8 +146,7 @@ class PerReplica(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         for replica in pl_module.replicas:
             if replica.number in self.callbacks:
-                directory = self.directory / "replicas" / replica.name
-                write_json(directory / "replica.json", replica.identity)
+                write_json(self._folder(replica) / "replica.json", replica.identity)
         self._require_files_of(pl_module.ended)
         self._each("on_fit_start", trainer, pl_module)
 
@@ -153,7 +155,7 @@ class PerReplica(pl.Callback):
         for replica in self.chosen:
             callback = self.callbacks[replica.number]
             if replica.number in ended and hasattr(callback, "require_file"):
-                callback.require_file(self.directory / "replicas" / replica.name)
+                callback.require_file(self._folder(replica))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: EnsembleModule) -> None:
         steps = next((callback.steps for callback in self.callbacks.values()), [])

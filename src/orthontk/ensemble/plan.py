@@ -86,7 +86,7 @@ def most_in_memory(work: Work, settings: Any) -> int:
     Raises:
         InvalidValue: `ensemble.memory_limit` is no positive integer, or not enough for one.
     """
-    limit, each = _limit(work, settings.memory_limit), bytes_of_replica(work)
+    limit, each = _limit(work.x.device, settings.memory_limit), bytes_of_replica(work)
     if each > limit:
         raise InvalidValue("ensemble.memory_limit", limit, f"at least {each}, the bytes that one replica may need")
     return limit // each
@@ -100,17 +100,13 @@ def room_for_networks(work: Work, replicas: Sequence[Replica], plan: Plan, memor
     if len({replica.learning_rate for replica in replicas}) == 1:
         return 0
     taken = 0 if work.x.is_cuda else plan.chunk * bytes_of_replica(work)
-    return min(KEPT_BYTES, max(_limit(work, memory_limit) - taken, 0))
+    return min(KEPT_BYTES, max(_limit(work.x.device, memory_limit) - taken, 0))
 
 
-def _limit(work: Work, memory_limit: int | None) -> int:
-    if memory_limit is None:
-        return _default_limit(work.x.device)
-    return integer("ensemble.memory_limit", memory_limit)
-
-
-def _default_limit(device: torch.device) -> int:
-    """The same at every start on the same machine, whatever happens to be free."""
+def _limit(device: torch.device, memory_limit: int | None) -> int:
+    """By default the same at every start on the same machine, whatever happens to be free."""
+    if memory_limit is not None:
+        return integer("ensemble.memory_limit", memory_limit)
     return torch.cuda.get_device_properties(device).total_memory // 2 if device.type == "cuda" else CPU_MEMORY
 
 

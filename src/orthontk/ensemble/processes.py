@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from orthontk.run.arithmetic import without_tf32
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 from orthontk.slurm.interruption import leave_if_requested
 
@@ -27,13 +27,12 @@ class Processes:
     def __init__(self, settings: DictConfig) -> None:
         with naming("trainer"):
             self.trainer: pl.Trainer = instantiate(
-                without_tf32(settings), logger=False, enable_checkpointing=False, max_steps=0, max_epochs=None
+                resolved(settings, "tf32"), logger=False, enable_checkpointing=False, max_steps=0, max_epochs=None
             )  # it trains nothing
         strategy = self.trainer.strategy
         self.count = self.trainer.num_devices * self.trainer.num_nodes
-        environment = getattr(strategy, "cluster_environment", None)
-        self.local_rank = environment.local_rank() if environment is not None and self.count > 1 else 0
-        node = environment.node_rank() if environment is not None and self.count > 1 else 0
+        environment = getattr(strategy, "cluster_environment", None) if self.count > 1 else None
+        self.local_rank, node = (environment.local_rank(), environment.node_rank()) if environment else (0, 0)
         self.rank = node * self.trainer.num_devices + self.local_rank
 
     @property

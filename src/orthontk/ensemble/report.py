@@ -4,33 +4,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.table import Table
 
 from orthontk.counted import counted
 from orthontk.ensemble.plan import Plan
 from orthontk.ensemble.results import gather_tables, write_ensemble_summary
+from orthontk.run.assemble import build_loggers
 from orthontk.run.directory import METRICS, REPLICAS
-from orthontk.run.settings import naming
-from orthontk.run.summary import read_summary
+from orthontk.run.summary import read_summary, show_places
+from orthontk.runs.texts import RESULTS
 from orthontk.terminal import console as open_console
-
-SHOWN = {
-    "train/tau": "train τ",
-    "test/tau": "test τ",
-    "train/loss": "train loss",
-    "test/accuracy": "test accuracy",
-    "ntk/change": "NTK change",
-}
 
 
 def report(config: DictConfig, directory: Path, plan: Plan, chunks: int, seconds: float) -> None:
     """Gather what the chunks left, draw, log, and make the run a finished one."""
     results = gather_tables(directory, chunks)
-    for name, node in (config.logger or {}).items():
-        with naming(f"logger.{name}"):
-            logger = instantiate(node, directory, 0)
+    for logger in build_loggers(config, directory):
         if hasattr(logger, "log_ensemble"):
             failed = True  # left open, this run would take what the next job of a multirun logs
             try:
@@ -50,7 +40,7 @@ def show_ensemble(directory: Path) -> None:
     """Print a row for each initialization and learning rate, and where everything is."""
     summary = read_summary(directory, "groups", "replicas", "metrics")
     groups = summary["groups"]
-    shown = {name: label for name, label in SHOWN.items() if any(name in group for group in groups)}
+    shown = {name: label for name, label in RESULTS.items() if any(name in group for group in groups)}
     caption = "mean ± standard error over seeds"
     if "train/loss" in shown:
         caption += "; train loss: of the last minibatch"
@@ -64,9 +54,8 @@ def show_ensemble(directory: Path) -> None:
         table.add_row(*cells, *(_cell(group.get(name)) for name in shown))
     print(f"{directory.name}: {counted(summary['replicas'], 'replica')}")
     open_console().print(table)
-    places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
-    seconds = summary["metrics"]["time/total"]
-    print(f"Seconds in all: {seconds:.4g}\nResults: {directory}\n         {places}", flush=True)
+    print(f"Seconds in all: {summary['metrics']['time/total']:.4g}")
+    show_places(directory)
 
 
 def _cell(value: dict[str, Any] | None) -> str:

@@ -2,7 +2,8 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import numpy as np
 from orthontk.csv_rows import write_rows
 from orthontk.ensemble.replicas import COLUMNS, IDENTITY, Replica
 from orthontk.ensemble.rows import ReplicaRows
-from orthontk.files import finite_or_none, read_json, replacing, write_json
+from orthontk.files import finite_or_none, read_json, write_json
 from orthontk.run.directory import CHUNK_RESULT, CHUNKS, METRICS, REPLICAS, SUMMARY, lost_history
 from orthontk.splits import TAU_SPLITS
 
 Result = dict[str, Any]
 
 
+def chunk_folder(directory: Path, number: int) -> Path:
+    return directory / CHUNKS / f"{number:04d}"
+
+
 def chunk_is_done(directory: Path, number: int) -> bool:
-    return (directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT).exists()
+    return (chunk_folder(directory, number) / CHUNK_RESULT).exists()
 
 
 def require_rows(directory: Path, number: int) -> None:
@@ -28,7 +33,7 @@ def require_rows(directory: Path, number: int) -> None:
     Raises:
         InvalidValue: its `metrics.csv` is gone or empty.
     """
-    path = directory / CHUNKS / f"{number:04d}" / METRICS
+    path = chunk_folder(directory, number) / METRICS
     if not path.exists() or path.stat().st_size == 0:
         raise lost_history(path, max(result["steps"] for result in read_json(path.with_name(CHUNK_RESULT))))
 
@@ -60,35 +65,30 @@ def _plain(result: Result) -> Result:
     return plain
 
 
-def read_results(directory: Path, chunks: int) -> list[Result]:
-    """The results of all replicas, in the grid's order."""
-    paths = [directory / CHUNKS / f"{number:04d}" / CHUNK_RESULT for number in range(chunks)]
-    return [result for path in paths for result in read_json(path)]
-
-
 def gather_tables(directory: Path, chunks: int) -> list[Result]:
     """Write `metrics.csv` and `replicas.csv` from the chunks' files, and return the replicas' results."""
-    results = read_results(directory, chunks)
+    folders = [chunk_folder(directory, number) for number in range(chunks)]
+    results = [result for folder in folders for result in read_json(folder / CHUNK_RESULT)]  # in the grid's order
     names = sorted({name for result in results for name in result} - {*IDENTITY, "status", "steps"})
     numbers = ({name: int(value) if isinstance(value, bool) else value for name, value in r.items()} for r in results)
     write_rows(directory / REPLICAS, numbers, [*IDENTITY, "status", "steps", *names])
-    _concatenate([directory / CHUNKS / f"{number:04d}" / METRICS for number in range(chunks)], directory / METRICS)
+    _concatenate([folder / METRICS for folder in folders], directory / METRICS)
     return results
 
 
 def _concatenate(parts: Sequence[Path], path: Path) -> None:
-    """One table of several, whose columns need not be the same; a row at a time, as there may be millions."""
+    """One table of several, whose columns need not be the same."""
     columns: dict[str, None] = dict.fromkeys(COLUMNS)
     for part in parts:
         with open(part, newline="", encoding="utf-8") as file:
             columns |= dict.fromkeys(next(csv.reader(file)))
     ordered = [*COLUMNS, *sorted(set(columns) - {*COLUMNS})]
-    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, ordered, lineterminator="\n")
-        writer.writeheader()
-        for part in parts:
-            with open(part, newline="", encoding="utf-8") as file:
-                writer.writerows(csv.DictReader(file))
+    write_rows(path, chain.from_iterable(map(_texts, parts)), ordered)
+
+
+def _texts(path: Path) -> Iterator[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
 
 
 def summarize(results: Sequence[Result]) -> list[Result]:

@@ -31,21 +31,15 @@ from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
-from orthontk.ensemble.results import chunk_is_done, require_rows, write_chunk
+from orthontk.ensemble.results import chunk_folder, chunk_is_done, require_rows, write_chunk
 from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
 from orthontk.kernels.refusals import no_random_numbers
-from orthontk.run.assemble import (
-    build_data,
-    build_network,
-    interruptible,
-    make_trainer,
-    read_checkpoint,
-)
+from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, steps_in
 from orthontk.run.checkpoint_files import checkpoint_to_resume
-from orthontk.run.directory import CHUNKS, CONFIG, METRICS
+from orthontk.run.directory import CONFIG, METRICS
 from orthontk.run.initializations import init_settings
 from orthontk.run.optimization import build_loss, build_optimization, total_steps
 from orthontk.run.settings import naming
@@ -128,7 +122,7 @@ class EnsembleRun:
 
     def train(self, number: int, replicas: Sequence[Replica], batched: bool, progress: EnsembleProgress | None) -> None:
         """Train a chunk to its end, from its last checkpoint if there is one, and leave its results on disk."""
-        path = self.path / CHUNKS / f"{number:04d}"
+        path = chunk_folder(self.path, number)
         path.mkdir(parents=True, exist_ok=True)
         stack = StackedNetwork(self.template, len(replicas), batched)
         for row, replica in enumerate(replicas):
@@ -138,10 +132,9 @@ class EnsembleRun:
             stack, replicas, self.loss, self.optimizer, self.schedule, settings, self.config.ensemble.stop
         )
         checkpoint = checkpoint_to_resume(path)
-        first_step = 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
         if checkpoint is not None:
             print(f"continuing from {checkpoint}")
-        rows, data = ReplicaRows(path / METRICS, replicas, first_step), self.data.of_chunk(replicas)
+        rows, data = ReplicaRows(path / METRICS, replicas, steps_in(checkpoint)), self.data.of_chunk(replicas)
         trainer = self._trainer(path, module, rows, progress)
         with interruptible():
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

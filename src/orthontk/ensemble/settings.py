@@ -10,6 +10,7 @@ from orthontk.checks import InvalidValue, boolean, integer, one_of
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.identity import ENSEMBLE_AXES, first_difference, replaced_settings, run_identity
 from orthontk.run.initializations import OWN_INITS, init_settings
+from orthontk.run.resolved import resolved
 
 STOPS = ("train_tau", "test_tau", "both")
 
@@ -106,12 +107,11 @@ def _shared_settings(config: DictConfig) -> dict[str, Any]:
 
 def config_of(config: DictConfig, replica: Replica, init: DictConfig) -> DictConfig:
     """The settings of the single run that `replica` equals, whose initialization has the settings `init`."""
-    own = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    own = resolved(config, OWN_INITS)
     own.init = init
     own.seed, own.optimizer.lr = replica.seed, replica.learning_rate
     if not config.ensemble.shared_batches:
         own.data.seed = replica.seed
     for axis in ENSEMBLE_AXES:
         own.ensemble[axis] = None
-    own.pop(OWN_INITS, None)
     return own

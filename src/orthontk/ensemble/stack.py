@@ -64,6 +64,9 @@ class StackedNetwork(nn.Module):
     def _buffers_by_name(self) -> dict[str, Tensor]:
         return {name: getattr(self, flat_name(name)) for name in self.buffer_names}
 
+    def _values(self) -> dict[str, Tensor]:
+        return self.stacked() | self._buffers_by_name()
+
     @torch.no_grad()
     def fill(self, index: int, network: nn.Module) -> None:
         for name, value in _tensors(network):
@@ -72,8 +75,7 @@ class StackedNetwork(nn.Module):
     def network(self, index: int) -> nn.Module:
         """The replica at `index` as a network of its own, which shares the stack's memory."""
         if index not in self.networks:
-            values = {**self.stacked(), **self._buffers_by_name()}
-            own = {name: value.detach()[index] for name, value in values.items()}
+            own = {name: value.detach()[index] for name, value in self._values().items()}
             self.networks[index] = self._with_tensors(self.skeleton, own)
         return self._in_own_mode(self.networks[index])
 
@@ -135,12 +137,9 @@ class StackedNetwork(nn.Module):
         return vmap(single, in_dims=(0, 0, None if shared else 0))(parameters, self._buffers_by_name(), x)
 
     def _single(self, index: int, x: Tensor) -> Tensor:
-        values = {name: value[index] for name, value in {**self.stacked(), **self._buffers_by_name()}.items()}
-        return functional_call(self.skeleton, values, (x,))
+        return functional_call(self.skeleton, {name: value[index] for name, value in self._values().items()}, (x,))
 
-    def gradients(
-        self, x: Tensor, y: Tensor, loss: Loss, shared: bool
-    ) -> tuple[Tensor, Tensor, list[list[Tensor | None]]]:
+    def gradients(self, x: Tensor, y: Tensor, loss: Loss, shared: bool) -> tuple[Tensor, Tensor, list[Gradients]]:
         """Outputs (R, N, O), losses (R,) and the gradient of each replica's own loss.
 
         The gradients are lists over the trained parameters: one list of stacked tensors if `batched`, otherwise one a
@@ -158,9 +157,7 @@ class StackedNetwork(nn.Module):
         outputs, losses, gradients = zip(*parts, strict=True)
         return torch.stack(outputs), torch.stack(losses), list(gradients)
 
-    def _single_gradients(
-        self, index: int, x: Tensor, y: Tensor, loss: Loss
-    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    def _single_gradients(self, index: int, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Gradients]:
         """The same for one replica, whose activations are freed before the next one's turn."""
         parameters = {
             name: value.detach()[index].requires_grad_(value.requires_grad) for name, value in self.stacked().items()

@@ -73,8 +73,7 @@ def learning_curves(rows: Sequence[Row]) -> PanelFigure:
 
 def kernel_change(rows: Sequence[Row]) -> PanelFigure:
     """How far the kernel has moved; from the first step on, as a log axis has no 0."""
-    steps, values = curve(rows, "ntk/change", positive=True)
-    series = [Series("NTK", steps, values, BLUE, marker="o")] if steps else []
+    series = _curves(rows, {"ntk/change": (BLUE, "NTK")}, marker="o", positive=True)
     y = Axis("NTK change  ‖Θₜ − Θ₀‖ / ‖Θ₀‖", "log")
     return PanelFigure([Panel("", Axis(STEPS, "symlog"), y, series)], title="Change of the NTK in training")
 

@@ -49,13 +49,8 @@ class Claim:
 
 def difference(claim: str, where: str, statistic: str, interval: Interval, threshold: float, **text: str) -> Claim:
     """A claim that something is large: supported if the whole interval is above `threshold`."""
-    if _too_few(interval):
-        verdict = UNDECIDED
-    elif interval.low > threshold:
-        verdict = SUPPORTED
-    else:
-        verdict = NOT_SUPPORTED if interval.high < threshold else UNDECIDED
-    return Claim(claim, where, statistic, interval, f"> {threshold:.4g}", verdict, **text)
+    unjudged = Claim(claim, where, statistic, interval, f"> {threshold:.4g}", "", **text)
+    return _judged(unjudged, interval.low > threshold, interval.high < threshold)
 
 
 def sameness(
@@ -122,9 +117,10 @@ def below(
     return _judged(unjudged, interval.high < bound, interval.low > bound, shrinking)
 
 
-def _judged(claim: Claim, inside: bool, outside: bool, shrinking: Shrinking | None) -> Claim:
+def _judged(claim: Claim, inside: bool, outside: bool, shrinking: Shrinking | None = None) -> Claim:
     """The claim with its verdict: where its whole interval is, and whether the gap shrinks if it has to."""
-    if _too_few(claim.interval) or (shrinking is not None and shrinking.decrease.seeds < LEAST_SEEDS):
+    too_few = claim.interval.seeds < LEAST_SEEDS or (shrinking is not None and shrinking.decrease.seeds < LEAST_SEEDS)
+    if too_few or not math.isfinite(claim.interval.estimate):
         verdict = UNDECIDED
     elif outside or (shrinking is not None and shrinking.grows):
         verdict = NOT_SUPPORTED
@@ -155,7 +151,3 @@ def of_each_panel(
     if not any(claims for _, claims in found):
         return []
     return [claim for where, claims in found for claim in claims or [not_judged(ALL_CLAIMS, where, needs)]]
-
-
-def _too_few(interval: Interval) -> bool:
-    return interval.seeds < LEAST_SEEDS or not math.isfinite(interval.estimate)

@@ -17,10 +17,10 @@ from orthontk.report.gather import NOT_FINISHED
 from orthontk.report.judge import Judged
 from orthontk.report.pack import packed_json, packed_plotly
 from orthontk.report.run_page import forget_others, packed_run
-from orthontk.report.runs_table import RESULTS, SHOWN_AT_FIRST, runs_table
+from orthontk.report.runs_table import SHOWN_AT_FIRST, runs_table
 from orthontk.report.sweeps import Sweep
 from orthontk.report.thin import Detail
-from orthontk.runs.texts import number, plain
+from orthontk.runs.texts import RESULTS, number, plain
 
 if TYPE_CHECKING:
     from orthontk.report.write import Reporter

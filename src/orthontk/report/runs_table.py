@@ -9,7 +9,7 @@ from orthontk.csv_rows import last_values
 from orthontk.report.gather import Run
 from orthontk.runs.collect import flatten
 from orthontk.runs.select import differing, headings
-from orthontk.runs.texts import named, number, plain, tau
+from orthontk.runs.texts import RESULTS, named, number, plain, tau
 from orthontk.splits import TAU_SPLITS
 
 # Of the configuration, first what a reader looks for first.
@@ -31,14 +31,6 @@ FIRST = (
     "loss",
 )
 LEFT_OUT = ("name", "checkpoint", "scale")  # beside what `flatten` leaves out
-RESULTS = {
-    "train/tau": "train τ",
-    "test/tau": "test τ",
-    "train/loss": "train loss",
-    "test/accuracy": "test accuracy",
-    "ntk/change": "NTK change",
-    "time/total": "seconds",
-}
 CENSORED = tuple(f"{split}/censored" for split in TAU_SPLITS)  # how many have no τ, beside `RESULTS`
 SHOWN_AT_FIRST = 6  # differing settings; the others are a button away
 

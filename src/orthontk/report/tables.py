@@ -1,14 +1,13 @@
 """The report's tidy tables: `runs.csv`, a row a run or kind of replica, and `curves.csv`, a row a measurement."""
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orthontk.files import replacing
+from orthontk.csv_rows import write_rows
 from orthontk.report.gather import Run
-from orthontk.report.runs_table import CENSORED, RESULTS, Row, columns_of, runs_table
-from orthontk.runs.texts import named
+from orthontk.report.runs_table import CENSORED, Row, columns_of, runs_table
+from orthontk.runs.texts import RESULTS, named
 
 OF_A_CURVE = ("run", "seed", "init", "learning_rate", "step", "metric", "value")
 
@@ -18,10 +17,10 @@ def write_tables(runs: Sequence[Run], labels: Sequence[str], out: Path) -> list[
     rows = runs_table(runs, labels).rows
     settings = columns_of(rows)
     columns = ["run", "status", *settings, "replicas", *RESULTS, *CENSORED]
-    return [
-        _write(out / "runs.csv", columns, (_plain(row) for row in rows)),
-        _write(out / "curves.csv", OF_A_CURVE, _measurements(runs, labels)),
-    ]
+    paths = [out / "runs.csv", out / "curves.csv"]
+    write_rows(paths[0], ({name: row.get(name) for name in columns} for row in map(_plain, rows)), columns)
+    write_rows(paths[1], _measurements(runs, labels), OF_A_CURVE)
+    return paths
 
 
 def _plain(row: Row) -> dict[str, Any]:
@@ -38,12 +37,3 @@ def _measurements(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[dict[s
         for row in run.rows:
             identity = own | {name: row[name] for name in ("seed", "init", "learning_rate", "step") if name in row}
             yield from (identity | {"metric": name, "value": row[name]} for name in row if "/" in name)
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> Path:
-    """A row at a time, as there may be millions; whole or not at all."""
-    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path

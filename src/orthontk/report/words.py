@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from orthontk.figures.panels import Panel, PanelFigure, Series
 
@@ -40,15 +41,11 @@ def series_in_words(series: Series) -> str:
         values = [value for _, value, _ in points]
         return f"{series.name}: {len(points)} points, {min(values):.4g} to {max(values):.4g}"
     text = f"{series.name}: from {first:.4g}{ends0} at {x0:.4g} to {last:.4g}{ends1} at {x1:.4g}"
-    lowest, highest = min(points, key=_value), max(points, key=_value)
+    lowest, highest = (extreme(points, key=itemgetter(1)) for extreme in (min, max))
     return text + _extreme("lowest", lowest, points) + _extreme("highest", highest, points)
 
 
 Point = tuple[float, float, str]
-
-
-def _value(point: Point) -> float:
-    return point[1]
 
 
 def _extreme(name: str, point: Point, points: Sequence[Point]) -> str:

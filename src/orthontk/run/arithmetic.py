@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 MATMUL = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
 CUDNN = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
@@ -34,10 +33,3 @@ def training_arithmetic(tf32: bool) -> Iterator[None]:
 def _set_precisions(places: tuple, precisions: list[str]) -> None:
     for place, precision in zip(places, precisions, strict=True):
         place.fp32_precision = precision
-
-
-def without_tf32(trainer: DictConfig) -> DictConfig:
-    """The settings that Lightning's Trainer takes itself."""
-    trainer = OmegaConf.create(OmegaConf.to_container(trainer, resolve=True))
-    trainer.pop("tf32", None)
-    return trainer

@@ -18,11 +18,11 @@ from orthontk.callbacks import Checkpoints, Progress
 from orthontk.checks import InvalidValue, number
 from orthontk.data import TensorDataModule
 from orthontk.loggers import MetricsCSV
-from orthontk.run.arithmetic import without_tf32
 from orthontk.run.directory import RunDirectory
 from orthontk.run.isolation import SeededSteps, seed_global_generators
 from orthontk.run.learning_rate import lr_of_fraction
 from orthontk.run.optimization import build_loss, build_optimization, resolved_schedule, total_steps
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 from orthontk.training import TrainingModule
 
@@ -89,7 +89,7 @@ def resolved_model(model: DictConfig) -> DictConfig:
     Raises:
         InvalidValue: naming `model.critical`, if the activation has no critical line there.
     """
-    model = OmegaConf.create(OmegaConf.to_container(model, resolve=True))
+    model = resolved(model)
     if model.get("critical") is None:
         return model
     from orthontk.meanfield import critical_point
@@ -169,7 +169,7 @@ def build_module(config: DictConfig, network: nn.Module, data: TensorDataModule)
 def build_trainer(
     config: DictConfig, directory: RunDirectory, data: TensorDataModule, module: TrainingModule
 ) -> pl.Trainer:
-    first_step = _steps_in(directory)
+    first_step = steps_in(directory.checkpoint)
     with naming("checkpoint"):
         callbacks = [Checkpoints(**config.checkpoint)]
     for name, node in (config.get("callbacks") or {}).items():
@@ -182,11 +182,18 @@ def build_trainer(
     if config.trainer.enable_progress_bar:
         callbacks.append(Progress())
     callbacks.append(SeededSteps(config.seed))  # last, when all others have drawn
-    loggers: list[Any] = [MetricsCSV(directory.path, first_step, directory.origin)]
+    csv = MetricsCSV(directory.path, first_step, directory.origin)
+    loggers = [csv, *build_loggers(config, directory.path, first_step)]
+    return make_trainer(config, directory.path, data, callbacks, loggers)
+
+
+def build_loggers(config: DictConfig, path: Path, first_step: int = 0) -> list[Any]:
+    """Those of `logger`, for the run in a directory that trains from `first_step` on."""
+    loggers = []
     for name, node in (config.logger or {}).items():
         with naming(f"logger.{name}"):
-            loggers.append(instantiate(node, directory.path, first_step))
-    return make_trainer(config, directory.path, data, callbacks, loggers)
+            loggers.append(instantiate(node, path, first_step))
+    return loggers
 
 
 def make_trainer(
@@ -195,7 +202,7 @@ def make_trainer(
     """Lightning's Trainer as this project uses it; `own` replaces settings of `trainer`."""
     with naming("trainer"):
         return instantiate(
-            without_tf32(config.trainer),
+            resolved(config.trainer, "tf32"),  # which is none of Lightning's
             max_steps=total_steps(config.trainer, data),
             max_epochs=-1,  # steps alone end a training
             check_val_every_n_epoch=None,  # val_check_interval counts steps
@@ -219,11 +226,9 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _steps_in(directory: RunDirectory) -> int:
-    """The step of the checkpoint that the run continues from; 0 for a new run."""
-    if directory.checkpoint is None:
-        return 0
-    return read_checkpoint(directory.checkpoint, "resume")["global_step"]
+def steps_in(checkpoint: Path | None) -> int:
+    """The step of the checkpoint that a run continues from; 0 for a new run."""
+    return 0 if checkpoint is None else read_checkpoint(checkpoint, "resume")["global_step"]
 
 
 def read_checkpoint(path: Any, key: str) -> dict[str, Any]:

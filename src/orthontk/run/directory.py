@@ -64,9 +64,7 @@ def open_directory(path: Path, resume: str) -> RunDirectory:
 def siblings(path: Path) -> Iterator[Path]:
     """`path` itself, `path`-2, `path`-3, …"""
     yield path
-    number = 1
-    while True:
-        number += 1
+    for number in itertools.count(2):
         yield path.with_name(f"{path.name}-{number}")
 
 

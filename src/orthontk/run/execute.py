@@ -9,7 +9,6 @@ from pathlib import Path
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -19,7 +18,7 @@ from orthontk.files import read_json, write_json, write_text
 from orthontk.identity import EVALUATED, absolute, content_of
 from orthontk.loggers.wandb_run import SWEEP_ID
 from orthontk.run.arithmetic import training_arithmetic
-from orthontk.run.assemble import Experiment, assemble, interruptible, read_checkpoint, resolved_model
+from orthontk.run.assemble import Experiment, assemble, build_loggers, interruptible, read_checkpoint, resolved_model
 from orthontk.run.checkpoint_files import evaluated_checkpoint
 from orthontk.run.claim import begin, claimed, process_number
 from orthontk.run.continuing import (
@@ -34,7 +33,7 @@ from orthontk.run.initializations import OWN_INITS, own_inits
 from orthontk.run.isolation import alone_in_process
 from orthontk.run.provenance import provenance
 from orthontk.run.same_settings import require_no_others_settings, require_same_settings
-from orthontk.run.settings import check_overrides, check_settings, naming
+from orthontk.run.settings import check_overrides, check_settings
 from orthontk.run.study_settings import renew_studies, study_settings
 from orthontk.run.summary import show_briefly, show_summary, write_summary
 
@@ -168,9 +167,7 @@ def _report_to_agent(config: DictConfig, directory: Path) -> None:
     """A W&B agent whose sweep asks for settings that have been run gets what was measured."""
     if SWEEP_ID not in os.environ:
         return
-    for name, node in (config.logger or {}).items():
-        with naming(f"logger.{name}"):
-            logger = instantiate(node, directory, 0)
+    for logger in build_loggers(config, directory):
         if hasattr(logger, "log_finished"):
             logger.log_finished()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +16,7 @@ from orthontk.data import TensorDataModule
 from orthontk.dynamics.stability import rate_factor
 from orthontk.inheritance import runs_as
 from orthontk.kernels import NTKOperator
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 from orthontk.training import OneHotMSE
 from orthontk.training.heavy_ball import heavy_ball
@@ -27,11 +28,9 @@ KNOWN = "sgd and momentum without weight decay or Nesterov's step, mse or cross_
 TOLERANCE = 1e-3  # of the eigenpair's residual, relative: the eigenvalue's error is at most that, and mostly its square
 
 
-def without_fraction(optimizer: DictConfig) -> DictConfig:
-    """The optimizer's own settings."""
-    optimizer = OmegaConf.create(OmegaConf.to_container(optimizer, resolve=True))
-    optimizer.pop("lr_fraction", None)
-    return optimizer
+def optimizer_of(config: DictConfig) -> Callable[[Any], Optimizer]:
+    """From parameters to the optimizer, which takes no `lr_fraction` and whose checkpoints have plain lists."""
+    return instantiate(resolved(config.optimizer, "lr_fraction"), _convert_="all")
 
 
 def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModule) -> float:
@@ -47,7 +46,7 @@ def lr_of_fraction(config: DictConfig, network: nn.Module, data: TensorDataModul
     """
     fraction = number("optimizer.lr_fraction", config.optimizer.lr_fraction, above=0)
     with naming("optimizer"):
-        optimizer = instantiate(without_fraction(config.optimizer), _convert_="all")
+        optimizer = optimizer_of(config)
     try:
         largest = largest_stable_lr_of(instantiate(config.loss), optimizer, network, data)
     except InvalidValue as error:

@@ -74,7 +74,8 @@ def locked(path: Path, patience: float | None = None) -> Iterator[None]:
     file = _open_held(path, _patience() if patience is None else patience)
     try:
         os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(asdict(_this_process())).encode(), 0)
+        own = Holder(socket.gethostname(), os.getpid(), own_job())
+        os.pwrite(file, json.dumps(asdict(own)).encode(), 0)
         yield
     finally:
         os.close(file)  # which also releases it
@@ -203,10 +204,6 @@ def _lock(file: int, kind: int) -> bool:
 @cache
 def _warn_of_no_locks() -> None:
     print("warning: no file locks here, so do not launch the same runs twice at once", file=sys.stderr)
-
-
-def _this_process() -> Holder:
-    return Holder(socket.gethostname(), os.getpid(), own_job())
 
 
 def _patience() -> float:

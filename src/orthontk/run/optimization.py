@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from orthontk.checks import InvalidValue
 from orthontk.data import TensorDataModule
 from orthontk.inheritance import runs_as
-from orthontk.run.learning_rate import without_fraction
+from orthontk.run.learning_rate import optimizer_of
+from orthontk.run.resolved import resolved
 from orthontk.run.settings import naming
 
 
@@ -68,11 +69,6 @@ def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataM
     return optimizer, schedule
 
 
-def optimizer_of(config: DictConfig) -> Any:
-    """From parameters to the optimizer, whose checkpoints have plain lists."""
-    return instantiate(without_fraction(config.optimizer), _convert_="all")
-
-
 def _try_optimizer(optimizer: Any, network: nn.Module) -> None:
     """One step on a copy of the parameters, whose gradients are zero; what it draws, the training draws again."""
     copies = [nn.Parameter(own.detach().clone(), own.requires_grad) for own in network.parameters()]
@@ -117,7 +113,7 @@ def _with_another_rate(config: DictConfig, schedule: Any, data: TensorDataModule
 
 def resolved_schedule(config: DictConfig, data: TensorDataModule) -> DictConfig:
     """A copy of the schedule's settings whose `T_max`, where it has one that is null, is the length of the training."""
-    schedule = OmegaConf.create(OmegaConf.to_container(config.schedule, resolve=True))
+    schedule = resolved(config.schedule)
     if "T_max" in schedule and schedule.T_max is None:
         schedule.T_max = max(total_steps(config.trainer, data), 1)
     return schedule

@@ -110,5 +110,10 @@ def show_summary(directory: Path) -> None:
         console.print(regression_table(read_json(directory / KERNEL_REGRESSION)))
     if summary["diverged"]:
         console.print("The loss is no longer a finite number: the run diverged and was stopped.", style="bold")
+    show_places(directory)
+
+
+def show_places(directory: Path) -> None:
+    """Print where everything is."""
     places = "  ".join(sorted(path.name + "/" * path.is_dir() for path in directory.iterdir() if path.name[0] != "."))
     print(f"Results: {directory}\n         {places}", flush=True)

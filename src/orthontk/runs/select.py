@@ -11,8 +11,6 @@ from orthontk.checks import InvalidValue
 from orthontk.runs.collect import CHOICES, STATUSES, Entry
 from orthontk.runs.texts import plain
 
-# Metrics that are shown where any run has them.
-METRICS = ("train/tau", "test/tau", "train/loss", "test/accuracy", "ntk/change", "time/total")
 OPERATORS = {
     "=": operator.eq,
     "!=": operator.ne,

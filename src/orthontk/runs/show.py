@@ -12,8 +12,8 @@ from rich.table import Table
 
 from orthontk.counted import counted
 from orthontk.runs.collect import DIVERGED, FINISHED, UNREADABLE, Entry
-from orthontk.runs.select import METRICS, differing_settings, headings, measured
-from orthontk.runs.texts import number, plain, tau
+from orthontk.runs.select import differing_settings, headings, measured
+from orthontk.runs.texts import RESULTS, number, plain, tau
 from orthontk.sweep.state import FAILED, INTERRUPTED, MISSING, RUNNING
 from orthontk.terminal import console as open_console
 
@@ -35,7 +35,7 @@ def show(entries: Sequence[Entry], root: Path, extra: Sequence[str] = ()) -> Non
     """Print a row for each run: what tells it from the others, how it ended, what it measured."""
     console = open_console()
     settings = [key for key in differing_settings(entries) if key not in extra]
-    metrics = [name for name in METRICS if name not in extra and any(name in entry.values for entry in entries)]
+    metrics = [name for name in RESULTS if name not in extra and any(name in entry.values for entry in entries)]
     columns = _distinct([*settings, *_replicas(entries), *extra, *metrics])
     names = _names(entries)
     hidden = _without_room(console, entries, names, columns, settings) if console.is_terminal else []

@@ -2,6 +2,16 @@
 
 from typing import Any
 
+# The metrics that tables of several runs show where any of them has one, and what they are called there.
+RESULTS = {
+    "train/tau": "train τ",
+    "test/tau": "test τ",
+    "train/loss": "train loss",
+    "test/accuracy": "test accuracy",
+    "ntk/change": "NTK change",
+    "time/total": "seconds",
+}
+
 
 def plain(value: Any) -> str:
     """In full, as the command line gives it.

@@ -62,23 +62,18 @@ def _reason(job: Any, state: str) -> str | None:
     deadline = time.monotonic() + SECONDS_FOR_FILES
     while state == "COMPLETED" and not all(path.exists() for path in results) and time.monotonic() < deadline:
         time.sleep(0.5)
-    outcomes = {path: pickle_load(path) for path in results if path.exists()}
-    reasons = [_failure(*outcome) for outcome in outcomes.values()]
-    failures = [reason for reason in reasons if reason is not None]
-    if not failures and len(outcomes) == len(results):
+    reasons = {path: _failure(*pickle_load(path)) for path in results if path.exists()}
+    failed = next((paths for paths in tasks if reasons.get(paths.result_pickle) is not None), None)
+    if failed is None and len(reasons) == len(results):
         return None
-    reason = failures[0] if failures else f"ended by SLURM as {state}, without a result"
-    failed = next((paths for paths in tasks if _failed(outcomes, paths.result_pickle)), tasks[0])
-    return f"{reason}\n    SLURM job {job.job_id}; the end of {failed.stdout}:{_tail(failed.stdout)}"
+    reason = reasons[failed.result_pickle] if failed else f"ended by SLURM as {state}, without a result"
+    log = (failed or tasks[0]).stdout
+    return f"{reason}\n    SLURM job {job.job_id}; the end of {log}:{_tail(log)}"
 
 
 def _failure(kind: str, value: Any) -> str | None:
     """submitit's own errors are tracebacks; a job's result is None or its reason."""
     return value if kind == "success" else str(value).strip().splitlines()[-1]
-
-
-def _failed(outcomes: dict[Path, tuple[str, Any]], path: Path) -> bool:
-    return path in outcomes and _failure(*outcomes[path]) is not None
 
 
 def _tail(log: Path) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from orthontk.checks import number
 from orthontk.counted import counted
+from orthontk.csv_rows import last_values
 from orthontk.figures.panels import Axis, Line, Panel, PanelFigure, Series, axis_of_settings
 from orthontk.report.claims import ALL_CLAIMS, Claim, difference, not_judged, of_each_panel
 from orthontk.report.gather import Run
@@ -167,7 +168,7 @@ class LearningSpeed(Study):
 
 def _taus(run: Run) -> Iterator[dict[str, Any]]:
     """What is known at the end of a training."""
-    last = {name: value for row in run.rows for name, value in row.items()}
+    last = last_values(run.rows)
     settings = run.settings() | {"normalize": run.get("data.normalize")}
     settings |= {"threshold": run.get("callbacks.tau.threshold"), "batch_size": run.get("data.batch_size")}
     if (share := run.get("optimizer.lr_fraction")) is None:

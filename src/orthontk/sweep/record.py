@@ -57,7 +57,8 @@ def write_record(sweep_directory: Path, command: Sequence[str], jobs: Sequence[J
     folder.mkdir(parents=True, exist_ok=True)
     flags, settings = flags_and_settings(command[1:])
     script, arguments = str(Path(command[0]).absolute()), [*flags, *settings]  # to which settings can be added
-    record = Record([script, *arguments], os.getcwd(), str(sweep_directory.absolute()), _now(), list(jobs))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    record = Record([script, *arguments], os.getcwd(), str(sweep_directory.absolute()), now, list(jobs))
     what = json.dumps([script, os.getcwd(), without_launcher(arguments)])
     write_json(folder / f"{hashlib.sha256(what.encode()).hexdigest()[:12]}.json", asdict(record))
 
@@ -82,7 +83,3 @@ def without_launcher(arguments: Sequence[str]) -> list[str]:
     ['-m', 'seed=0,1']
     """
     return [argument for argument in arguments if not argument.startswith(LAUNCHER_KEYS)]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

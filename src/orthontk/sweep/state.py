@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthontk.counted import counted
 from orthontk.run.checkpoint_files import latest_checkpoint, saved_step
 from orthontk.run.directory import CHUNK_RESULT, CHUNKS, CONFIG, is_finished
 from orthontk.run.failure import read_failure
@@ -38,5 +39,5 @@ def _progress(path: Path, separator: str = "") -> str:
     done = sum((chunk / CHUNK_RESULT).exists() for chunk in chunks)
     checkpoint = next(filter(None, map(latest_checkpoint, [path, *reversed(chunks)])), None)
     parts = [f"checkpoint at step {saved_step(checkpoint)}"] if checkpoint else []
-    parts += [f"{done} {'chunk' if done == 1 else 'chunks'} of its ensemble done"] if done else []
+    parts += [f"{counted(done, 'chunk')} of its ensemble done"] if done else []
     return separator + ", ".join(parts) if parts else ""

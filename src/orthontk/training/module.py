@@ -13,13 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from orthontk.data.batches import EvaluationBatches
 from orthontk.data.split import Split
-from orthontk.training.metrics import (
-    SUMS,
-    evaluation_sums,
-    is_right,
-    log_metrics,
-    losses_and_accuracies,
-)
+from orthontk.training.metrics import SUMS, evaluation_sums, is_right, log_metrics, losses_and_accuracies
 from orthontk.training.whole_split import factor_among, loss_of_terms, loss_terms
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), labels (N,)

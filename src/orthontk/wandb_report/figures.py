@@ -1,11 +1,10 @@
 """A study's figures as panels, by the names that runs log; a study that is not here gets the curves of its training."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import wandb_workspaces.reports.v2 as wr
 
 from orthontk.loggers.wandb_run import ALL_BUT_SEED
-
-if TYPE_CHECKING:
-    import wandb_workspaces.reports.v2 as wr
 
 
 class Curve(NamedTuple):
@@ -68,10 +67,8 @@ def figures_of(study: str) -> tuple[Curve | Points, ...]:
     return FIGURES.get(study, TRAINING)
 
 
-def panels_of(study: str) -> "list[wr.LinePlot | wr.ScatterPlot]":
+def panels_of(study: str) -> list[wr.LinePlot | wr.ScatterPlot]:
     """The panels over runs of one initialization each, with what else explains their result."""
-    import wandb_workspaces.reports.v2 as wr
-
     figures = figures_of(study)
     panels = [_curve(figure) if isinstance(figure, Curve) else _points(figure) for figure in figures]
     result = figures[0].metric
@@ -82,10 +79,8 @@ def panels_of(study: str) -> "list[wr.LinePlot | wr.ScatterPlot]":
     return _in_rows(panels)
 
 
-def ensemble_panels_of(study: str) -> "list[wr.LinePlot | wr.CustomChart]":
+def ensemble_panels_of(study: str) -> list[wr.LinePlot | wr.CustomChart]:
     """The panels over ensembles, whose metrics' names hold initialization and learning rate."""
-    import wandb_workspaces.reports.v2 as wr
-
     panels: list = []
     if study == "LearningSpeed":
         for split, inputs in (("train", "minibatches"), ("test", "test set")):
@@ -105,9 +100,7 @@ def ensemble_panels_of(study: str) -> "list[wr.LinePlot | wr.CustomChart]":
     return _in_rows(panels)
 
 
-def _curve(curve: Curve, grouped: bool = True) -> "wr.LinePlot":
-    import wandb_workspaces.reports.v2 as wr
-
+def _curve(curve: Curve, grouped: bool = True) -> wr.LinePlot:
     band = {"groupby": wr.Config(ALL_BUT_SEED), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
     return wr.LinePlot(
         title=curve.title,
@@ -121,9 +114,7 @@ def _curve(curve: Curve, grouped: bool = True) -> "wr.LinePlot":
     )
 
 
-def _points(points: Points) -> "wr.ScatterPlot":
-    import wandb_workspaces.reports.v2 as wr
-
+def _points(points: Points) -> wr.ScatterPlot:
     return wr.ScatterPlot(
         title=points.title,
         x=wr.Config(points.setting),
@@ -135,8 +126,6 @@ def _points(points: Points) -> "wr.ScatterPlot":
 
 def _in_rows(panels: list) -> list:
     """Two beside one another."""
-    import wandb_workspaces.reports.v2 as wr
-
     for number, panel in enumerate(panels):
         row, column = divmod(number, PER_ROW)
         panel.layout = wr.Layout(x=column * WIDE, y=row * HIGH, w=WIDE, h=HIGH)

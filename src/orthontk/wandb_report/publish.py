@@ -1,10 +1,13 @@
 """Write a report as JSON, and publish it."""
 
 from pathlib import Path
-from typing import Any
 
+import wandb_workspaces.reports.v2 as wr
+
+import wandb
 from orthontk.checks import InvalidValue
 from orthontk.files import read_json, write_json
+from orthontk.wandb_report.blocks import blocks_of
 from orthontk.wandb_report.preset import Preset
 from orthontk.wandb_report.show import described
 
@@ -29,8 +32,6 @@ def publish(preset: Preset, entity: str | None, project: str | None) -> None:
     Raises:
         InvalidValue: W&B knows no such project, or nobody is logged in.
     """
-    import wandb
-
     try:
         own = wandb.Api().default_entity
     except wandb.errors.UsageError as error:
@@ -46,11 +47,7 @@ def publish(preset: Preset, entity: str | None, project: str | None) -> None:
     print(f"Published: {report.url}")
 
 
-def _report(preset: Preset, entity: str, project: str, place: str) -> Any:
-    import wandb_workspaces.reports.v2 as wr
-
-    from orthontk.wandb_report.blocks import blocks_of
-
+def _report(preset: Preset, entity: str, project: str, place: str) -> wr.Report:
     runs_in = {"entity": entity, "project": place} if place else {}
     return wr.Report(
         project=project, entity=entity, title=preset.title, description=preset.claim, blocks=blocks_of(preset, runs_in)

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from wandb_workspaces.expr import filters_v2_to_string
+from wandb_workspaces.reports.v2 import internal
+
 
 def described(report: dict[str, Any]) -> Iterator[str]:
     """A line for each block, and for each run set and panel in it.
@@ -10,8 +13,6 @@ def described(report: dict[str, Any]) -> Iterator[str]:
     Args:
         report: what `orthontk.wandb_report.publish.write` has written.
     """
-    from wandb_workspaces.reports.v2 import internal
-
     yield f"{report['displayName']}: {report['description']}"
     for block in internal.Spec.model_validate(report["spec"]).blocks:
         yield from _block(block)
@@ -22,18 +23,12 @@ def _block(block: Any) -> Iterator[str]:
     if kind == "PanelGrid":
         yield "  PanelGrid"
         for runset in block.metadata.run_sets:
-            yield f"    runs {runset.name}: {_filter_text(runset.filters)}"
+            yield f"    runs {runset.name}: {filters_v2_to_string(runset.filters)}"
         for panel in block.metadata.panel_bank_section_config.panels:
             yield f"    {_panel(panel)}"
     elif text := _text(block).strip():
         first, *more = text.splitlines()
         yield f"  {kind}: {first}" + (f" … ({len(more)} more lines)" if more else "")
-
-
-def _filter_text(filters: Any) -> str:
-    import wandb_workspaces.expr as expr
-
-    return expr.filters_v2_to_string(filters)
 
 
 def _panel(panel: Any) -> str:
