@@ -79,7 +79,7 @@ def shares_of(
             shares.append(Share([name], TORCH_FUNC, [], parameter.numel()))
         elif name in through:
             shares.append(Share([name], PULLED_BACK, mine + through[name], parameter.numel()))
-        elif name in merged or not mine:  # the outputs do not depend on the latter
+        elif not mine:  # the outputs do not depend on it
             continue
         elif _prefers_gram(mine, problem):
             bias = _bias_of(mine, uses_of_edge)
@@ -88,8 +88,7 @@ def shares_of(
             shares.append(Share([name, *bias], INPUT_GRAM, mine, entries))
         else:
             shares.append(Share([name], PER_EXAMPLE, mine, parameter.numel()))
-    order = {name: position for position, name in enumerate(tensors.trainable)}
-    return sorted((s for s in shares if not set(s.parameters) <= merged), key=lambda s: order[s.parameters[0]])
+    return [share for share in shares if share.parameters[0] not in merged]
 
 
 def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
