@@ -75,7 +75,7 @@ def measure(net: nn.Module) -> tuple[float, float, bool, str]:
         warnings.simplefilter("always")
         batched()
     slow = any("batching rule" in str(warning.message) for warning in caught)
-    names = {type(node).__name__ for node in graph_nodes([outputs.grad_fn])}
+    names = {type(node).__name__ for node in graph_nodes(outputs.grad_fn)}
     ordinary = {"AddmmBackward0", "TBackward0", "AccumulateGrad", "ViewBackward0", "UnsafeViewBackward0"}
     return best_of(batched), best_of(in_turn), slow, ", ".join(sorted(names - ordinary))
 
