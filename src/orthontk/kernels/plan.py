@@ -64,8 +64,8 @@ class Plan:
     functions: dict[str, tuple[str, ...]]
     batches: dict[str, list[bool]]
 
-    def parameters(self, path: str | None = None) -> list[str]:
-        return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
+    def parameters(self, path: str) -> list[str]:
+        return [name for share in self.shares if share.path == path for name in share.parameters]
 
     @property
     def recorded(self) -> set[str]:
