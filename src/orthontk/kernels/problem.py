@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.kernels import ranks
-from orthontk.kernels.costs import Problem
+from orthontk.kernels.costs import Sizes
 from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, in_type, stand_ins
@@ -76,12 +76,12 @@ class NTKProblem:
         world = ranks.rank_and_world()[1]
         self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, self.grain, shared_by=world)
 
-    def sizes(self, directions: int) -> Problem:
+    def sizes(self, directions: int) -> Sizes:
         """The sizes that costs are counted for, as if the kernel were one tile."""
         n1, same = len(self.x1), self.x2 is None
         n2 = n1 if same else len(self.x2)
         pairs = computed_pairs(1 if self.trace else directions, n1, n2, same, self.grain.leaf_rows)
-        return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
+        return Sizes(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
 
     @property
     def shape(self) -> tuple[int, ...]:
