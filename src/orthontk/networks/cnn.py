@@ -58,14 +58,14 @@ class CNN(nn.Module):
         super().__init__()
         self.image_size = _sides(image_size)
         self.readout = one_of("readout", readout, READOUTS)
-        channels = [integer("in_channels", in_channels)]
-        channels += [integer("width", width)] * (integer("depth", depth) - 1)
+        self.in_channels = integer("in_channels", in_channels)
+        self.width, self.depth = integer("width", width), integer("depth", depth)
         k = check_kernel_size(kernel_size)  # refused also where depth 1 leaves no convolution to use it
         if one_of("padding", padding, PADDINGS) == "circular" and k > min(self.image_size):
             raise InvalidValue("kernel_size", k, f"at most the image's side, {min(self.image_size)}")
         phi = make_activation(activation)
-        self.in_channels, self.out_features = channels[0], integer("out_features", out_features)
-        self.width, self.depth = int(width), int(depth)
+        self.out_features = integer("out_features", out_features)
+        channels = [self.in_channels, *[self.width] * (self.depth - 1)]
         scales = weight_var, bias_var, parameterization
         convolutions = [Conv(n_in, n_out, k, padding, *scales) for n_in, n_out in pairwise(channels)]
         positions = math.prod(self.image_size) if readout == "flatten" else 1

@@ -45,14 +45,14 @@ class FCN(nn.Module):
         parameterization: str = "ntk",
     ) -> None:
         super().__init__()
-        hidden = [integer("width", width)] * (integer("depth", depth) - 1)
-        units = [integer("in_features", in_features), *hidden, integer("out_features", out_features)]
+        self.width, self.depth = integer("width", width), integer("depth", depth)
+        self.in_features, self.out_features = integer("in_features", in_features), integer("out_features", out_features)
         phi = make_activation(activation)  # refused also where depth 1 leaves no layer to use it
-        self.in_features, self.out_features, self.width, self.depth = units[0], units[-1], int(width), int(depth)
+        units = [self.in_features, *[self.width] * (self.depth - 1), self.out_features]
         self.layers = nn.ModuleList(
             Dense(n_in, n_out, weight_var, bias_var, parameterization) for n_in, n_out in pairwise(units)
         )
-        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in self.layers[1:])
 
     def forward(self, x: Tensor) -> Tensor:  # (N, n₀) or images (N, C, H, W) -> (N, O)
         h = flat_inputs(self, x)
