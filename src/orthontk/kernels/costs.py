@@ -53,9 +53,13 @@ class Sizes:
     itemsize: int
 
     @property
+    def examples(self) -> int:
+        return self.n1 if self.same else self.n1 + self.n2
+
+    @property
     def rows(self) -> int:
         """Gradients ∂fₐ(xᵢ) that are formed."""
-        return self.directions * (self.n1 if self.same else self.n1 + self.n2)
+        return self.directions * self.examples
 
     @property
     def accumulation_bytes(self) -> float:
@@ -91,7 +95,7 @@ def forming(uses: list[Use], sizes: Sizes) -> Cost:
             total += Cost(2 * sizes.rows * math.prod(use.z_shape))
         if isinstance(use, ConvolutionUse):  # patches are copied out of the image
             patches = use.positions * use.groups * math.prod(use.shape[1:])
-            total += Cost(0, 2 * sizes.rows / sizes.directions * patches * sizes.itemsize)
+            total += Cost(0, 2 * sizes.examples * patches * sizes.itemsize)
         total += Cost(0, sizes.rows * (2 * entries + math.prod(use.z_shape)) * sizes.itemsize)
     return total
 
