@@ -55,24 +55,23 @@ class FCN(nn.Module):
         self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in self.layers[1:])
 
     def forward(self, x: Tensor) -> Tensor:  # (N, n₀) or images (N, C, H, W) -> (N, O)
-        h = flat_inputs(self, x)
+        h = self.layer_inputs(x)
         for layer, activation in zip(self.layers, self.activations, strict=False):  # all but the readout
             h = activation(layer(h))
         return self.layers[-1](h)
 
+    def layer_inputs(self, x: Tensor) -> Tensor:
+        """What the first layer takes of inputs: (N, n₀) or images (N, C, H, W) to (N, n₀).
 
-def flat_inputs(net: FCN, x: Tensor) -> Tensor:
-    """What the first layer takes of inputs: (N, n₀) or images (N, C, H, W) to (N, n₀).
-
-    Raises:
-        InvalidValue: inputs of another shape.
-    """
-    if x.dim() < 2:
-        raise InvalidValue("x", tuple(x.shape), "a batch: inputs of shape (N, in_features) or (N, C, H, W)")
-    h = flatten_images(x)
-    if h.shape[-1] != net.in_features:
-        raise InvalidValue("in_features", net.in_features, f"{h.shape[-1]}, the entries of an input")
-    return h
+        Raises:
+            InvalidValue: inputs of another shape.
+        """
+        if x.dim() < 2:
+            raise InvalidValue("x", tuple(x.shape), "a batch: inputs of shape (N, in_features) or (N, C, H, W)")
+        h = flatten_images(x)
+        if h.shape[-1] != self.in_features:
+            raise InvalidValue("in_features", self.in_features, f"{h.shape[-1]}, the entries of an input")
+        return h
 
 
 def flatten_images(x: Tensor) -> Tensor:
