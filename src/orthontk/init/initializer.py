@@ -97,7 +97,7 @@ def _name(scheme: str | Scheme) -> str:
     return scheme if isinstance(scheme, str) else f"{named.__module__}.{named.__qualname__}"
 
 
-def _normal(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
+def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
     device = generator.device if generator is not None else "cpu"
     return torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
 

@@ -26,9 +26,9 @@ def draw_stacked(
     parameters = {}
     for name, layer in net.named_modules():
         if isinstance(layer, WeightLayer):
-            normal = _normal(torch.Size((draws, *layer.weight.shape)), generator)
+            normal = _normal((draws, *layer.weight.shape), generator)
             parameters[f"{name}.weight"] = layer.weight_std * _each(transform, normal)
-            parameters[f"{name}.bias"] = layer.bias_std * _normal(torch.Size((draws, *layer.bias.shape)), generator)
+            parameters[f"{name}.bias"] = layer.bias_std * _normal((draws, *layer.bias.shape), generator)
     return parameters
 
 
