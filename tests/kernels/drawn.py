@@ -5,6 +5,8 @@ from torch import nn
 
 from orthontk.init import initialize
 
+TOKENS = torch.randint(0, 7, (5, 6), generator=torch.Generator().manual_seed(3))
+
 
 def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -9,9 +9,9 @@ from torch import nn
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import empirical_ntk
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.networks import CNN, FCN
 
-OUTPUTS = ("full", "trace", "sum_of_logits")
 SETTINGS = {"weight_var": 1.7, "bias_var": 0.3}
 
 

@@ -12,11 +12,12 @@ from orthontk.init import initialize
 from orthontk.kernels import NTKOperator, empirical_ntk, explain_ntk
 from orthontk.kernels.measures import eigenvalues
 from orthontk.kernels.precision import SETTINGS
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.networks import CNN, FCN
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("outputs", ["full", "trace", "sum_of_logits"])
+@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_symmetric_and_positive_semidefinite_to_rounding(outputs, dtype, duplicates):
     net = gaussian(FCN(12, 4, width=64, depth=4, weight_var=1.5, bias_var=0.1))

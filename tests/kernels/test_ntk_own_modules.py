@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from drawn import drawn, inputs
+from drawn import TOKENS, drawn, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.kernels import empirical_ntk, explain_ntk
-
-OUTPUTS = ("full", "trace", "sum_of_logits")
-TOKENS = torch.randint(0, 7, (5, 6), generator=torch.Generator().manual_seed(3))
+from orthontk.kernels.problem import OUTPUTS
 
 
 class Repeated(nn.Module):

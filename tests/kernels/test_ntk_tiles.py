@@ -12,11 +12,9 @@ from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical, empirical_ntk, explain_ntk
 from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import Grid
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.kernels.tile import computed_pairs, parts
 from orthontk.networks import CNN, FCN
-
-OUTPUTS = ("full", "trace", "sum_of_logits")
-
 
 FCN_NET = gaussian(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
 CNN_NET = gaussian(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
