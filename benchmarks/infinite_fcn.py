@@ -4,9 +4,9 @@ usage: python benchmarks/infinite_fcn.py [--inputs 1000] [--depth 100] [--repeat
 """
 
 import argparse
-import time
 
 import torch
+from ntk_speed import best_of
 
 from orthontk.kernels import infinite_kernels
 from orthontk.networks import FCN
@@ -23,12 +23,8 @@ def main() -> None:
     sphere = directions * (3072**0.5 * 0.16) / directions.norm(dim=1, keepdim=True)  # q near q*
     for name, x in (("pixels in [0,1]", pixels), ("equal lengths", sphere)):
         net = FCN(3072, 10, 64, options.depth, activation="tanh")
-        seconds = []
-        for _ in range(options.repeats):
-            start = time.perf_counter()
-            infinite_kernels(net, x)
-            seconds.append(time.perf_counter() - start)
-        print(f"{name}: {min(seconds):.2f} s (best of {options.repeats}), {torch.get_num_threads()} threads")
+        seconds = best_of(options.repeats, lambda net=net, x=x: infinite_kernels(net, x))
+        print(f"{name}: {seconds:.2f} s (best of {options.repeats}), {torch.get_num_threads()} threads")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ where batching is the faster way.
     python benchmarks/ntk_backward.py
 """
 
-import time
 import warnings
 from collections.abc import Callable
 
 import torch
+from ntk_speed import best_of
 from torch import Tensor, nn
 
 from orthontk.kernels.backward import cotangents
@@ -47,15 +47,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def best_of(call: Callable[[], object], repeats: int = 15) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
-
-
 def measure(net: nn.Module) -> tuple[float, float, bool, str]:
     """Milliseconds batched and in turn, whether a warning came, and the nodes besides the dense layers'."""
     net(torch.randn(2, 256))
@@ -75,9 +66,9 @@ def measure(net: nn.Module) -> tuple[float, float, bool, str]:
         warnings.simplefilter("always")
         batched()
     slow = any("batching rule" in str(warning.message) for warning in caught)
-    names = {type(node).__name__ for node in graph_nodes([outputs.grad_fn])}
+    names = {type(node).__name__ for node in graph_nodes(outputs.grad_fn)}
     ordinary = {"AddmmBackward0", "TBackward0", "AccumulateGrad", "ViewBackward0", "UnsafeViewBackward0"}
-    return best_of(batched), best_of(in_turn), slow, ", ".join(sorted(names - ordinary))
+    return 1e3 * best_of(15, batched), 1e3 * best_of(15, in_turn), slow, ", ".join(sorted(names - ordinary))
 
 
 def main() -> None:

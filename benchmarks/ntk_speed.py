@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,7 +143,6 @@ def main() -> None:
         if "neural-tangents" in best:
             at_full_rate = f"{best['neural-tangents'] / best['orthontk'] / share:.2f}"
         print("| " + " | ".join([setting["name"], *sides, *ratios, *trace, *rates, at_full_rate]) + " |", flush=True)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

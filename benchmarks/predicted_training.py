@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from orthontk.csv_rows import Row, read_metrics
+from orthontk.csv_rows import Row, last_values, read_metrics
 from orthontk.figures.draw_panels import draw_panels
 from orthontk.figures.panels import PanelFigure
 from orthontk.figures.prediction import prediction
@@ -54,7 +54,7 @@ def main() -> None:
     for width in arguments.widths:
         rows = trained(width, arguments.overrides)
         panels += [replace(panel, title=f"n = {width}") for panel in prediction(rows).panels]
-        last = {name: value for row in rows for name, value in row.items()}
+        last = last_values(rows)
         for name, kernel in (("ntk/prediction_error", "NTK at t = 0"), ("ntk/prediction_error_infinite", "infinite")):
             print(f"n = {width}, {kernel}: prediction error {last[name]:.4f} after {last['step']} steps")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

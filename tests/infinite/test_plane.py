@@ -6,6 +6,7 @@ import torch
 from plane import plane
 from torch import nn
 
+from elementwise import Elementwise
 from orthontk.checks import InvalidValue
 from orthontk.kernels.infinite.duals import make_dual
 from orthontk.kernels.infinite.gaussian import as_activation
@@ -71,15 +72,10 @@ def test_random_variances_and_correlations(name):
     assert worst < (1e-5 if name in JUMPS else 1e-8)
 
 
-class Sine(nn.Module):
-    def forward(self, u):
-        return torch.sin(10 * u)
-
-
 @pytest.mark.parametrize("q", [(0.01, 0.02), (0.5, 0.3), pytest.param((30.0, 40.0), marks=pytest.mark.slow)])
 def test_an_activation_that_bends_everywhere(q):
     """φ = sin(au) has E[φφ'] = e^{−a²(q₁+q₂)/2} sinh(a²c) and E[φ'φ'] = a² e^{−a²(q₁+q₂)/2} cosh(a²c)."""
-    dual = make_dual(as_activation(Sine()), torch.tensor(q, dtype=torch.float64))
+    dual = make_dual(as_activation(Elementwise(lambda u: torch.sin(10 * u))), torch.tensor(q, dtype=torch.float64))
     features = dual.features(torch.tensor(q, dtype=torch.float64))
     for rho in (0.9999, 0.9, 0.3, -0.5):
         c = 100 * rho * np.sqrt(q[0] * q[1])

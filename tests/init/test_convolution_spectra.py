@@ -10,19 +10,12 @@ import math
 
 import pytest
 import torch
+from factors import generator, inputs
 
 from orthontk.init import initialize
 from orthontk.networks import CNN, Conv
 
 SIDE = 7  # odd, so that 2(β−β') = 0 on the torus for β = β' alone, which the finite-n corrections below rely on
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def inputs(*shape):
-    return torch.randn(shape, generator=generator(1), dtype=torch.float64)
 
 
 def squared_singular_values(conv, side):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from factors import assert_factor, generator
 from torch import nn
 
 from orthontk.checks import InvalidValue
@@ -11,10 +12,6 @@ from orthontk.init import SCHEMES, initialize
 from orthontk.networks import CNN, FCN, Conv, Dense
 
 ORTHOGONAL = [name for name in SCHEMES if name != "gaussian"]
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def fcn(parameterization="ntk", activation="tanh"):
@@ -57,16 +54,6 @@ def matrices(weight, scheme):
         return weight.detach().flatten(1).unsqueeze(0)
     taps = weight.detach().permute(2, 3, 0, 1).flatten(0, 1)
     return taps[len(taps) // 2].unsqueeze(0) if scheme == "delta_orthogonal" else taps
-
-
-def assert_factor(draw, weight):
-    """G = Q·R, or Gᵀ = Q·R where there are more inputs, with Q = W over its norm and R's diagonal positive."""
-    if draw.shape[-2] < draw.shape[-1]:
-        draw, weight = draw.mT, weight.mT
-    q = weight / torch.linalg.matrix_norm(weight, 2)[:, None, None]
-    r = q.mT @ draw
-    assert torch.allclose(q @ r, draw, atol=1e-12)
-    assert r.tril(-1).abs().max() < 1e-12 and (r.diagonal(dim1=-2, dim2=-1) > 0).all()
 
 
 @pytest.mark.parametrize("build", [fcn, cnn])

@@ -4,20 +4,13 @@ import math
 
 import pytest
 import torch
+from factors import generator, inputs
 from scipy import stats
 
 from orthontk.init import SCHEMES, initialize
 from orthontk.networks import CNN, FCN
 
 WEIGHT_VAR, BIAS_VAR = 1.3, 0.4
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def inputs(*shape):
-    return torch.randn(shape, generator=generator(1), dtype=torch.float64)
 
 
 def fcn(parameterization, **options):

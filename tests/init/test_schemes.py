@@ -1,9 +1,8 @@
 """Each scheme's exact identities: orthogonality, total variance, and which part of the draw makes which tap."""
 
-import math
-
 import pytest
 import torch
+from factors import assert_factor, isometry_defect, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,18 +12,6 @@ from orthontk.networks import FCN, Conv
 
 sizes, kernels, seeds = st.integers(1, 24), st.sampled_from([1, 3, 5]), st.integers(0, 2**32)
 varied = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def isometry_defect(matrices):
-    """max |QᵀQ − I| over the shorter side, where Q = W/√max(n_out, n_in), for a batch of (n_out, n_in) matrices."""
-    longer, shorter = max(matrices.shape[-2:]), min(matrices.shape[-2:])
-    tall = matrices if matrices.shape[-2] == longer else matrices.mT
-    gram = tall.mT @ tall / longer
-    return float((gram - torch.eye(shorter, dtype=gram.dtype)).abs().max())
 
 
 def taps(weight):
@@ -125,13 +112,3 @@ def test_a_delta_orthogonal_kernel_need_not_be_square():
     weight = delta_orthogonal(normal(6, 4, 3, 5, seed=0))
     assert weight.square().sum().item() == pytest.approx(4 * 15 * 6, rel=1e-12)
     assert weight[:, :, 1, 2].square().sum().item() == pytest.approx(4 * 15 * 6, rel=1e-12)
-
-
-def assert_factor(draw, weight):
-    n_out, n_in = draw.shape[-2:]
-    q = weight / math.sqrt(max(n_out, n_in))
-    draw, q = (draw, q) if n_out >= n_in else (draw.mT, q.mT)
-    r = q.mT @ draw
-    assert torch.allclose(q @ r, draw, atol=1e-12)
-    assert r.tril(-1).abs().max() < 1e-12
-    assert (r.diagonal(dim1=-2, dim2=-1) > 0).all()

@@ -3,6 +3,10 @@
 import torch
 from torch import nn
 
+from orthontk.init import initialize
+
+TOKENS = torch.randint(0, 7, (5, 6), generator=torch.Generator().manual_seed(3))
+
 
 def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -19,3 +23,8 @@ def drawn(net: nn.Module) -> nn.Module:
         elif name.endswith("running_mean"):
             buffer.normal_(generator=generator)
     return net.eval()
+
+
+def gaussian(net: nn.Module) -> nn.Module:
+    """Of our own layers."""
+    return initialize(net.double(), "gaussian", torch.Generator().manual_seed(0))

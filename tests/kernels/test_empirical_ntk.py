@@ -2,24 +2,17 @@
 
 import pytest
 import torch
+from drawn import gaussian, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.init import initialize
 from orthontk.kernels import empirical_ntk
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.networks import CNN, FCN
 
-OUTPUTS = ("full", "trace", "sum_of_logits")
 SETTINGS = {"weight_var": 1.7, "bias_var": 0.3}
-
-
-def drawn(net: nn.Module) -> nn.Module:
-    return initialize(net.double(), "gaussian", torch.Generator().manual_seed(0))
-
-
-def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def assert_agrees(net, x1, x2=None, outputs="full"):
@@ -31,7 +24,7 @@ def assert_agrees(net, x1, x2=None, outputs="full"):
 @pytest.mark.parametrize("parameterization", ["ntk", "standard"])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_fcn(depth, parameterization, outputs):
-    net = drawn(FCN(7, 3, width=11, depth=depth, parameterization=parameterization, **SETTINGS))
+    net = gaussian(FCN(7, 3, width=11, depth=depth, parameterization=parameterization, **SETTINGS))
     assert_agrees(net, inputs(5, 7), outputs=outputs)
     assert_agrees(net, inputs(5, 7), inputs(4, 7, seed=2), outputs=outputs)
 
@@ -40,13 +33,13 @@ def test_fcn(depth, parameterization, outputs):
 @pytest.mark.parametrize("readout", ["flatten", "pool"])
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
 def test_cnn(padding, readout, outputs):
-    net = drawn(CNN(2, (5, 4), 3, width=6, depth=3, padding=padding, readout=readout, activation="relu", **SETTINGS))
+    net = gaussian(CNN(2, (5, 4), 3, width=6, depth=3, padding=padding, readout=readout, activation="relu", **SETTINGS))
     assert_agrees(net, inputs(3, 2, 5, 4), outputs=outputs)
     assert_agrees(net, inputs(3, 2, 5, 4), inputs(2, 2, 5, 4, seed=2), outputs=outputs)
 
 
 def test_frozen_parameters_do_not_count():
-    net = drawn(FCN(4, 2, width=5, depth=3, **SETTINGS))
+    net = gaussian(FCN(4, 2, width=5, depth=3, **SETTINGS))
     net.layers[1].weight.requires_grad_(False)
     net.layers[0].bias.requires_grad_(False)
     assert_agrees(net, inputs(3, 4))
@@ -62,7 +55,7 @@ def test_float64_on_request_from_float32_parameters():
 
 
 def test_the_network_and_the_random_state_are_left_alone():
-    net = drawn(FCN(4, 2, width=5, depth=3, **SETTINGS))
+    net = gaussian(FCN(4, 2, width=5, depth=3, **SETTINGS))
     net.train()
     net.layers[0].weight.grad = torch.ones_like(net.layers[0].weight)
     net.layers[1].bias.requires_grad_(False)
@@ -84,7 +77,7 @@ def test_an_error_in_the_network_leaves_nothing_behind():
             super().forward(x)
             raise ArithmeticError("broken")
 
-    net = drawn(Broken(4, 2, width=5, depth=2))
+    net = gaussian(Broken(4, 2, width=5, depth=2))
     with pytest.raises(ArithmeticError):
         empirical_ntk(net, inputs(3, 4))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
@@ -105,7 +98,7 @@ def test_any_other_module_falls_back_inside_the_same_call():
 
 
 def test_refused():
-    net = drawn(FCN(4, 2, width=5, depth=2))
+    net = gaussian(FCN(4, 2, width=5, depth=2))
     with pytest.raises(InvalidValue, match="outputs=diagonal: expected one of full"):
         empirical_ntk(net, inputs(3, 4), outputs="diagonal")
     for p in net.parameters():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn import gaussian, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -11,22 +12,15 @@ from orthontk.init import initialize
 from orthontk.kernels import NTKOperator, empirical_ntk, explain_ntk
 from orthontk.kernels.measures import eigenvalues
 from orthontk.kernels.precision import SETTINGS
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.networks import CNN, FCN
 
 
-def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def drawn(net: nn.Module) -> nn.Module:
-    return initialize(net.double(), "gaussian", torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("outputs", ["full", "trace", "sum_of_logits"])
+@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_symmetric_and_positive_semidefinite_to_rounding(outputs, dtype, duplicates):
-    net = drawn(FCN(12, 4, width=64, depth=4, weight_var=1.5, bias_var=0.1))
+    net = gaussian(FCN(12, 4, width=64, depth=4, weight_var=1.5, bias_var=0.1))
     x = inputs(30, 12).to(dtype)
     x[15:] = x[:15] if duplicates else x[15:]  # an exactly singular kernel
     theta = empirical_ntk(net.to(dtype), x, outputs=outputs)
@@ -39,7 +33,7 @@ def test_symmetric_and_positive_semidefinite_to_rounding(outputs, dtype, duplica
 
 @pytest.mark.parametrize("net", [FCN(12, 3, width=200, depth=4), CNN(2, 8, 3, width=16, depth=3)])
 def test_float32_is_within_its_rounding_of_float64(net):
-    drawn(net)
+    gaussian(net)
     x = inputs(10, *((12,) if isinstance(net, FCN) else (2, 8, 8)))
     exact = naive_ntk(net, x)
     theta = empirical_ntk(net.float(), x.float())
@@ -105,7 +99,7 @@ def test_a_network_that_casts_is_refused_in_another_type(types, dtype):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_compiled_network_gives_the_same_kernel(whole):
-    net = drawn(FCN(4, 2, width=5, depth=3))
+    net = gaussian(FCN(4, 2, width=5, depth=3))
     x = inputs(3, 4)
     expected = empirical_ntk(net, x)
     if whole:
@@ -118,7 +112,7 @@ def test_a_compiled_network_gives_the_same_kernel(whole):
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_gradients_that_are_off_around_the_call_are_on_inside(mode):
-    net = drawn(FCN(4, 2, width=5, depth=3))
+    net = gaussian(FCN(4, 2, width=5, depth=3))
     expected = empirical_ntk(net, inputs(3, 4))
     with mode():
         assert torch.equal(empirical_ntk(net, inputs(3, 4)), expected)
@@ -126,7 +120,7 @@ def test_gradients_that_are_off_around_the_call_are_on_inside(mode):
 
 
 def test_autocast_around_the_call_changes_nothing():
-    net = drawn(FCN(4, 2, width=5, depth=3)).float()
+    net = gaussian(FCN(4, 2, width=5, depth=3)).float()
     x = inputs(3, 4).float()
     expected = empirical_ntk(net, x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -181,7 +175,7 @@ REFUSED = {
     "Dropout in training mode": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1)), r"1=Dropout.*eval\(\)"),
     "functional dropout": (lambda: Plain(nn.functional.dropout), r"random.*eval\(\)"),
     "noise": (lambda: Plain(lambda z: z + torch.randn_like(z)), "random"),
-    "parameters out of reach": (lambda: OutOfReach(), "attributes of modules"),
+    "parameters out of reach": (OutOfReach, "attributes of modules"),
     "a mean over examples": (lambda: Plain(lambda z: z - z.mean(0)), "apart"),
     "a lazy module that was never called": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(2)), "1=LazyLinear"),
     "lazy buffers": (
@@ -197,15 +191,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("compute", [empirical_ntk, explain_ntk, NTKOperator])
-def test_networks_without_a_kernel_of_single_examples_are_refused(name, compute):
+def test_networks_without_a_kernel_of_single_examples_are_refused(name, compute, seeded):
     make, message = REFUSED[name]
-    state = torch.random.get_rng_state()
-    net = make()
-    after_making = torch.random.get_rng_state()
+    net, state = make(), torch.random.get_rng_state()
     with pytest.raises(InvalidValue, match=message):
         compute(net, torch.randn(5, 4, generator=torch.Generator().manual_seed(0)))
-    assert torch.equal(torch.random.get_rng_state(), after_making)
-    torch.random.set_rng_state(state)
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +235,7 @@ def test_activation_checkpointing_is_refused(reentrant):
 
 def test_finite_differences():
     """Θ(x, x')ₐᵦ is the rate of change of fₐ(x) when the parameters move along the gradient of fᵦ(x')."""
-    net = drawn(FCN(4, 2, width=6, depth=3, weight_var=1.5, bias_var=0.2))
+    net = gaussian(FCN(4, 2, width=6, depth=3, weight_var=1.5, bias_var=0.2))
     x, step = inputs(3, 4), 1e-5
     theta = empirical_ntk(net, x)
     for j, b in ((0, 1), (2, 0)):

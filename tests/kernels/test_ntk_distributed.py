@@ -43,6 +43,14 @@ def inputs(n: int, seed: int) -> torch.Tensor:
     return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def refused(net: nn.Module, x: Tensor, **options) -> bool:
+    try:
+        empirical_ntk(net, x, **options)
+    except InvalidValue:
+        return True
+    return False
+
+
 def _worker(rank: int, folder) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
@@ -55,30 +63,18 @@ def _worker(rank: int, folder) -> None:
         "rectangular": empirical_ntk(net, x1, x2),
         "disk": empirical_ntk(net, x1, out=folder / "theta.npy").clone(),
         "chosen by example": empirical_ntk(*chosen_by_example()),
-        "tiles": torch.tensor(len(computed)),
+        "tiles": len(computed),
+        "other inputs on each rank": refused(net, x1 + rank),
+        "a file for each rank, so that none would be whole": refused(net, x1, out=folder / f"theta-{rank}.npy"),
+        "a file of another kernel": refused(net, x2, out=folder / "theta.npy"),
     }
-    try:
-        empirical_ntk(net, x1 + rank)
-        results["refused"] = torch.tensor(0)
-    except InvalidValue:
-        results["refused"] = torch.tensor(1)
-    try:
-        empirical_ntk(net, x1, out=folder / f"theta-{rank}.npy")
-        results["own files"] = torch.tensor(0)
-    except InvalidValue:
-        results["own files"] = torch.tensor(1)
-    try:
-        empirical_ntk(net, x2, out=folder / "theta.npy")
-        results["another's file"] = torch.tensor(0)
-    except InvalidValue:
-        results["another's file"] = torch.tensor(1)
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()
     os._exit(0)  # the interpreter's own end can meet gloo's threads and abort (pytorch issue 190489)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> list[dict[str, torch.Tensor]]:
+def results(tmp_path_factory) -> list[dict[str, torch.Tensor | int | bool]]:
     folder = tmp_path_factory.mktemp("ranks")
     mp.spawn(_worker, (folder,), nprocs=2)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
@@ -102,13 +98,9 @@ def test_both_ranks_took_part(results):
     assert all(result["tiles"] >= 4 for result in results)
 
 
-def test_different_inputs_on_different_ranks_are_refused(results):
-    assert all(result["refused"] == 1 for result in results)
-
-
-def test_a_file_for_each_rank_is_refused_as_none_would_be_whole(results):
-    assert all(result["own files"] == 1 for result in results)
-
-
-def test_a_file_of_another_kernel_is_refused_on_every_rank(results):
-    assert all(result["another's file"] == 1 for result in results)
+@pytest.mark.parametrize(
+    "given",
+    ["other inputs on each rank", "a file for each rank, so that none would be whole", "a file of another kernel"],
+)
+def test_refused_on_every_rank(results, given):
+    assert all(result[given] for result in results)

@@ -6,14 +6,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from drawn import inputs
 from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk
-
-
-def inputs(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 class Scaling(nn.Module):

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from drawn import drawn, inputs
+from drawn import TOKENS, drawn, inputs
 from naive_ntk import naive_ntk
 from torch import nn
 
 from orthontk.kernels import empirical_ntk, explain_ntk
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.networks import Conv, Dense
-
-OUTPUTS = ("full", "trace", "sum_of_logits")
 
 
 class Affine(nn.Module):
@@ -96,9 +95,6 @@ def test_layer_is_structured(name):
     assert "torch.func" not in str(explanation)
     shown = {f"{r.layer}.{p}" for r in explanation.rows[1:] for p in r.parameters.split(", ")}
     assert shown == {name for name, _ in net.named_parameters()}
-
-
-TOKENS = torch.randint(0, 7, (5, 6), generator=torch.Generator().manual_seed(3))
 
 
 @pytest.mark.parametrize("outputs", OUTPUTS)

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels import empirical_ntk, explain_ntk
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.kernels.pulling_back import COPIES
 from orthontk.kernels.shares import PULLED_BACK, TORCH_FUNC
 
@@ -122,7 +123,7 @@ def structured(name):
     return net.double(), shape
 
 
-@pytest.mark.parametrize("outputs", ["full", "trace", "sum_of_logits"])
+@pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("name", STRUCTURED)
 def test_exact_and_structured(name, outputs):
     net, shape = structured(name)

@@ -3,31 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from drawn import gaussian, inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_ntk import naive_ntk
 
 from orthontk.checks import InvalidValue
-from orthontk.init import initialize
 from orthontk.kernels import empirical, empirical_ntk, explain_ntk
 from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import Grid
+from orthontk.kernels.problem import OUTPUTS
 from orthontk.kernels.tile import computed_pairs, parts
 from orthontk.networks import CNN, FCN
 
-OUTPUTS = ("full", "trace", "sum_of_logits")
-
-
-def inputs(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def drawn(net: torch.nn.Module) -> torch.nn.Module:
-    return initialize(net.double(), "gaussian", torch.Generator().manual_seed(0))
-
-
-FCN_NET = drawn(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
-CNN_NET = drawn(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
+FCN_NET = gaussian(FCN(6, 3, width=8, depth=3, weight_var=1.5, bias_var=0.1))
+CNN_NET = gaussian(CNN(2, 4, 3, width=4, depth=3, weight_var=1.5, bias_var=0.1))
 
 
 @given(st.integers(1, 400), st.integers(1, 12), st.sampled_from([64, 1024]))
@@ -161,7 +151,7 @@ def test_a_file_of_another_computation_is_never_overwritten(tmp_path):
         lambda: empirical_ntk(FCN_NET, x + 1, out=path),
         lambda: empirical_ntk(FCN_NET, x, x, out=path),
         lambda: empirical_ntk(FCN_NET, x, outputs="trace", out=path),
-        lambda: empirical_ntk(drawn(FCN(6, 3, width=9, depth=3)), x, out=path),
+        lambda: empirical_ntk(gaussian(FCN(6, 3, width=9, depth=3)), x, out=path),
     ]
     for other in others:
         with pytest.raises(InvalidValue, match="out="):

@@ -4,17 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from elementwise import Elementwise
 from orthontk.checks import InvalidValue
 from orthontk.networks import ACTIVATIONS, CNN, FCN, make_activation
 
 Z = torch.linspace(-3, 3, 25, dtype=torch.float64)
-
-
-class Sine(nn.Module):
-    """A user's own φ."""
-
-    def forward(self, z):
-        return torch.sin(z)
 
 
 class Frequency(nn.Module):
@@ -53,7 +47,9 @@ def test_the_named_activations_are_those_of_the_definitions():
     assert list(ACTIVATIONS) == ["tanh", "erf", "relu", "leaky_relu", "gelu", "identity"]
 
 
-@pytest.mark.parametrize("module", [Sine(), Frequency(), nn.Softplus(beta=2), nn.Sequential(nn.Tanh(), nn.ELU())])
+@pytest.mark.parametrize(
+    "module", [Elementwise(torch.sin), Frequency(), nn.Softplus(beta=2), nn.Sequential(nn.Tanh(), nn.ELU())]
+)
 def test_elementwise_modules_are_copied(module):
     phi = make_activation(module)
     assert phi is not module and torch.equal(phi(Z), module(Z))
@@ -120,9 +116,9 @@ def test_of_all_torch_nn_names_the_elementwise_ones_are_accepted():
         (nn.PReLU(4), nn.PReLU()),  # a slope for each channel
         (nn.Linear(4, 4), nn.Tanh()),
         (nn.Sequential(nn.Tanh(), nn.Dropout()), nn.Sequential(nn.Tanh(), nn.Identity())),
-        (Centred(), Sine()),
-        (Overwriting(), Sine()),
-        (Noisy(), Sine()),
+        (Centred(), Elementwise(torch.sin)),
+        (Overwriting(), Elementwise(torch.sin)),
+        (Noisy(), Elementwise(torch.sin)),
     ],
     ids=repr,
 )

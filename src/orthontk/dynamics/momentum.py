@@ -3,14 +3,12 @@
 import torch
 from torch import Tensor
 
-from orthontk.checks import InvalidValue, number
+from orthontk.checks import number
 
 
 def check_momentum(value: float) -> float:
     """`value`, if it is in [0, 1); otherwise InvalidValue."""
-    if number("momentum", value, minimum=0) >= 1:
-        raise InvalidValue("momentum", value, "a number below 1")
-    return float(value)
+    return number("momentum", value, minimum=0, below=1)
 
 
 def residual_after(steps: Tensor, curvature: Tensor, momentum: float) -> Tensor:

@@ -68,8 +68,7 @@ def initialize(
         raise InvalidValue("scheme", _name(scheme), f"{own}, or a network with Dense or Conv layers")
     if transform is delta_orthogonal and not any(isinstance(layer, Conv) for layer in layers):
         raise InvalidValue("scheme", "delta_orthogonal", "a network with convolutions, or another scheme")
-    if transform is not gaussian and not coupled:
-        generator = _independent(generator)
+    generator = _stream(transform, generator, coupled)
     for layer in layers:
         weight = transform(_normal(layer.weight.shape, generator))
         if not isinstance(weight, Tensor) or weight.shape != layer.weight.shape:
@@ -97,13 +96,14 @@ def _name(scheme: str | Scheme) -> str:
     return scheme if isinstance(scheme, str) else f"{named.__module__}.{named.__qualname__}"
 
 
-def _normal(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
-    device = generator.device if generator is not None else "cpu"
-    return torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
 
 
-def _independent(generator: torch.Generator | None) -> torch.Generator:
-    """A stream of its own, seeded from `generator`."""
-    device = generator.device if generator is not None else "cpu"
-    seed = torch.randint(2**62, (), generator=generator, device=device)
-    return torch.Generator(device).manual_seed(int(seed))
+def _stream(transform: Scheme, generator: torch.Generator | None, coupled: bool) -> torch.Generator:
+    """Where a scheme's draws come from: `generator`, or a stream seeded from it that is independent of `gaussian`'s."""
+    generator = generator or torch.default_generator
+    if transform is gaussian or coupled:
+        return generator
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return torch.Generator(generator.device).manual_seed(int(seed))

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from orthontk.init.initializer import SCHEMES, Scheme, _independent, _normal, _scheme
-from orthontk.init.schemes import gaussian
+from orthontk.init.initializer import SCHEMES, Scheme, _normal, _scheme, _stream
 from orthontk.networks.layers import WeightLayer
 
 
@@ -21,14 +20,13 @@ def draw_stacked(
     torch.Size([3, 4, 8])
     """
     transform = _scheme(scheme)
-    if transform is not gaussian and not coupled:
-        generator = _independent(generator)
+    generator = _stream(transform, generator, coupled)
     parameters = {}
     for name, layer in net.named_modules():
         if isinstance(layer, WeightLayer):
-            normal = _normal(torch.Size((draws, *layer.weight.shape)), generator)
+            normal = _normal((draws, *layer.weight.shape), generator)
             parameters[f"{name}.weight"] = layer.weight_std * _each(transform, normal)
-            parameters[f"{name}.bias"] = layer.bias_std * _normal(torch.Size((draws, *layer.bias.shape)), generator)
+            parameters[f"{name}.bias"] = layer.bias_std * _normal((draws, *layer.bias.shape), generator)
     return parameters
 
 

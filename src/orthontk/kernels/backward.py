@@ -38,7 +38,7 @@ def output_gradients(record: Record, directions: Tensor) -> list[Tensor | None]:
     """
     if not record.outputs.requires_grad:
         return [None] * len(record.edges)
-    nodes = set(graph_nodes([record.outputs.grad_fn]))
+    nodes = set(graph_nodes(record.outputs.grad_fn))
     reached = [index for index, edge in enumerate(record.edges) if edge.node in nodes]
     edges = [record.edges[index] for index in reached]
     compute = _all_at_once if batches_well(record.outputs) else _in_turn
@@ -66,7 +66,7 @@ def _in_turn(outputs: Tensor, edges: list[GradientEdge], directions: Tensor) -> 
 
 def batches_well(outputs: Tensor) -> bool:
     """Whether every node of the outputs' graph is among those of its device, and none a user's own function."""
-    kinds = {type(node) for node in graph_nodes([outputs.grad_fn])}
+    kinds = {type(node) for node in graph_nodes(outputs.grad_fn)}
     if any(issubclass(kind, BackwardCFunction) and kind is not CircularPad._backward_cls for kind in kinds):
         return False
     return node_names(outputs.grad_fn) <= (BATCHED_ON_GPU if outputs.is_cuda else BATCHED_WELL)
@@ -80,4 +80,4 @@ def copies_of(outputs: Tensor, batched: bool) -> int:
 
 def node_names(start: Node | None) -> set[str]:
     """The kinds of autograd nodes from `start` on."""
-    return {type(node).__name__.rstrip("0123456789") for node in graph_nodes([start])}
+    return {type(node).__name__.rstrip("0123456789") for node in graph_nodes(start)}

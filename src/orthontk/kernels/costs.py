@@ -32,7 +32,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Sizes:
     """Sizes that all parameters share.
 
     Attributes:
@@ -53,9 +53,13 @@ class Problem:
     itemsize: int
 
     @property
+    def examples(self) -> int:
+        return self.n1 if self.same else self.n1 + self.n2
+
+    @property
     def rows(self) -> int:
         """Gradients ∂fₐ(xᵢ) that are formed."""
-        return self.directions * (self.n1 if self.same else self.n1 + self.n2)
+        return self.directions * self.examples
 
     @property
     def accumulation_bytes(self) -> float:
@@ -63,55 +67,55 @@ class Problem:
         return self.pairs * (3 * self.itemsize + 16)
 
 
-def input_gram(uses: list[Use], problem: Problem) -> Cost:
+def input_gram(uses: list[Use], sizes: Sizes) -> Cost:
     """(h·h') ∘ (δ·δ') for every pair of positions."""
     use, n_out = uses[0], uses[0].z_shape[-1]
     n_in = use.inputs.shape[-1] if isinstance(use, DenseUse) else 1
     pairs_of_positions = sum(use.positions for use in uses) ** 2
-    output_products = 2 * problem.pairs * n_out * (problem.directions if problem.trace else 1)
-    input_products = 2 * problem.n1 * problem.n2 * n_in
-    flops = pairs_of_positions * (output_products + input_products + 2 * problem.pairs)
-    reads = problem.rows * n_out * problem.itemsize
-    return Cost(flops, pairs_of_positions * (problem.accumulation_bytes + reads))
+    output_products = 2 * sizes.pairs * n_out * (sizes.directions if sizes.trace else 1)
+    input_products = 2 * sizes.n1 * sizes.n2 * n_in
+    flops = pairs_of_positions * (output_products + input_products + 2 * sizes.pairs)
+    reads = sizes.rows * n_out * sizes.itemsize
+    return Cost(flops, pairs_of_positions * (sizes.accumulation_bytes + reads))
 
 
-def per_example_gradients(uses: list[Use], problem: Problem) -> Cost:
+def per_example_gradients(uses: list[Use], sizes: Sizes) -> Cost:
     """Form ∂fₐ(xᵢ)/∂θ from δ and h, then take inner products."""
-    return forming(uses, problem) + inner_products(math.prod(uses[0].shape), problem)
+    return forming(uses, sizes) + inner_products(math.prod(uses[0].shape), sizes)
 
 
-def forming(uses: list[Use], problem: Problem) -> Cost:
+def forming(uses: list[Use], sizes: Sizes) -> Cost:
     """Gradients from δ and h."""
     total = Cost()
     for use in uses:
         entries = math.prod(use.shape)
         if isinstance(use, DenseUse | ConvolutionUse):
-            total += Cost(2 * problem.rows * use.positions * entries)
+            total += Cost(2 * sizes.rows * use.positions * entries)
         else:
-            total += Cost(2 * problem.rows * math.prod(use.z_shape))
+            total += Cost(2 * sizes.rows * math.prod(use.z_shape))
         if isinstance(use, ConvolutionUse):  # patches are copied out of the image
             patches = use.positions * use.groups * math.prod(use.shape[1:])
-            total += Cost(0, 2 * problem.rows / problem.directions * patches * problem.itemsize)
-        total += Cost(0, problem.rows * (2 * entries + math.prod(use.z_shape)) * problem.itemsize)
+            total += Cost(0, 2 * sizes.examples * patches * sizes.itemsize)
+        total += Cost(0, sizes.rows * (2 * entries + math.prod(use.z_shape)) * sizes.itemsize)
     return total
 
 
-def inner_products(entries: int, problem: Problem) -> Cost:
+def inner_products(entries: int, sizes: Sizes) -> Cost:
     """Σ_θ of products of gradients that are already there."""
-    products = 2 * problem.pairs * entries * (problem.directions if problem.trace else 1)
-    return Cost(products, problem.accumulation_bytes)
+    products = 2 * sizes.pairs * entries * (sizes.directions if sizes.trace else 1)
+    return Cost(products, sizes.accumulation_bytes)
 
 
-def pulled_back(uses: list[Use], entries: int, problem: Problem) -> Cost:
+def pulled_back(uses: list[Use], entries: int, sizes: Sizes) -> Cost:
     """Gradients of what is made of parameters, at least one multiplication and addition for each of theirs, and the
     inner products; several parameters of one function each count what they share."""
-    pulling = Cost(2 * problem.rows * entries, 2 * problem.rows * entries * problem.itemsize)
-    return forming(uses, problem) + pulling + inner_products(entries, problem)
+    pulling = Cost(2 * sizes.rows * entries, 2 * sizes.rows * entries * sizes.itemsize)
+    return forming(uses, sizes) + pulling + inner_products(entries, sizes)
 
 
-def functional(entries: int, problem: Problem) -> Cost:
+def functional(entries: int, sizes: Sizes) -> Cost:
     """The inner products of `torch.func`'s gradients, which passes of their own form for all such parameters."""
-    return Cost(0, 2 * problem.rows * entries * problem.itemsize) + inner_products(entries, problem)
+    return Cost(0, 2 * sizes.rows * entries * sizes.itemsize) + inner_products(entries, sizes)
 
 
 def has_input_gram(uses: list[Use]) -> bool:

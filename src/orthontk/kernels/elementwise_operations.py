@@ -29,10 +29,9 @@ def _elementwise_operands(recorder, input, other):
 
 
 def _multiply(recorder, func, input, other):
-    if isinstance(other, int | float) and (origin := recorder.reference(input)):
-        return recorder.derive(func(input, other), origin, scale=float(other))
-    if isinstance(input, int | float) and (origin := recorder.reference(other)):
-        return recorder.derive(func(input, other), origin, scale=float(input))
+    for tensor, factor in ((input, other), (other, input)):
+        if isinstance(factor, int | float) and (origin := recorder.reference(tensor)):
+            return recorder.derive(func(input, other), origin, scale=float(factor))
     if (found := _elementwise_operands(recorder, input, other)) is None:
         return NotImplemented
     h, tensor, reference = found

@@ -172,7 +172,7 @@ def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
 
 
 def _compute_tile(
-    problem: NTKProblem, sides: HeldBlocks[Side], i: int, j: int, theta: Tensor, traces: Tensor | None = None
+    problem: NTKProblem, sides: HeldBlocks[Side], i: int, j: int, theta: Tensor, traces: Tensor | None
 ) -> None:
     grid, plan = problem.grid, problem.plan
     rows, columns = grid.blocks1[i], grid.blocks2[j]

@@ -111,12 +111,12 @@ def explain_ntk(
         owners, names = zip(*(name.rpartition(".")[::2] for name in share.parameters), strict=True)
         rows.append(Row(owners[0] or ", ".join(names), ", ".join(names), share.path, share.cost(sizes)))
     grid = problem.grid
-    blocks1, blocks2 = ([block.stop - block.start for block in blocks] for blocks in (grid.blocks1, grid.blocks2))
+    largest = (max(block.stop - block.start for block in blocks) for blocks in (grid.blocks1, grid.blocks2))
     return Explanation(
         rows=rows,
         tiles=len(list(grid.tiles())),
-        tile_examples=(max(blocks1), max(blocks2)),
-        examples=sum(blocks1) if grid.same else sum(blocks1) + sum(blocks2),
+        tile_examples=tuple(largest),
+        examples=sizes.examples,
         examples_in_passes=examples_in_passes(grid),
     )
 
@@ -125,7 +125,7 @@ def _passes(problem: NTKProblem) -> list[Row]:
     """Counted in passes over a few examples."""
     net, tensors, plan = problem.net, problem.tensors, problem.plan
     few, sizes = problem.x1[: plan.probed], problem.sizes(plan.directions)
-    repeated = sizes.rows / (plan.directions * len(few))
+    repeated = sizes.examples / len(few)
     with sdpa_kernel(SDPBackend.MATH):  # attention's fused forms have no formula on a CPU
         with _Counter() as counter:
             _, directions, _ = passes(net, tensors, plan, few, problem.outputs)

@@ -7,12 +7,12 @@ from torch.autograd.graph import Node
 
 def leaves_of(node: Node | None) -> set[int]:
     """Identities of the tensors without a history that a result depends on."""
-    return {id(node.variable) for node in graph_nodes([node]) if hasattr(node, "variable")}
+    return {id(node.variable) for node in graph_nodes(node) if hasattr(node, "variable")}
 
 
-def graph_nodes(start: list[Node | None]) -> Iterator[Node]:
+def graph_nodes(start: Node | None) -> Iterator[Node]:
     """The nodes of the autograd graph from `start` on, each once."""
-    waiting, seen = list(start), set()
+    waiting, seen = [start], set()
     while waiting:
         node = waiting.pop()
         if node is not None and node not in seen:

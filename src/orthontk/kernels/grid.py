@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from orthontk.checks import InvalidValue
 from orthontk.kernels.contractions import chunk_bytes
+from orthontk.kernels.costs import Sizes
 from orthontk.kernels.grain import Grain
 from orthontk.kernels.plan import Plan
 from orthontk.kernels.pulling_back import COPIES, MOST_TOGETHER
@@ -99,10 +100,8 @@ class Grid:
                 yield from ((i, j) for i in rows if i <= j or not self.same)
 
 
-def make_grid(
-    plan: Plan, n1: int, n2: int | None, trace: bool, itemsize: int, limit: int, grain: Grain, shared_by: int = 1
-) -> Grid:
-    """The grid for N₁×N₂ examples (N₂ None: x₂ = x₁) within `limit` bytes.
+def make_grid(plan: Plan, sizes: Sizes, limit: int, grain: Grain, shared_by: int) -> Grid:
+    """The grid for N₁×N₂ examples within `limit` bytes.
 
     Args:
         shared_by: cut at least into about as many tiles as there are processes to share them.
@@ -110,9 +109,9 @@ def make_grid(
     Raises:
         InvalidValue: two single examples do not fit.
     """
-    same, longest = n2 is None, max(n1, n2 or 0)
-    memory, total = memory_of(plan, itemsize), n1 + (n2 or 0)
-    rows = 1 if trace else plan.directions
+    same, longest, itemsize = sizes.same, max(sizes.n1, sizes.n2), sizes.itemsize
+    memory = memory_of(plan, itemsize)
+    rows = 1 if sizes.trace else plan.directions
 
     def tile_bytes(size: int) -> int:
         sums = products = (size * rows) ** 2
@@ -130,15 +129,15 @@ def make_grid(
         return examples_held * memory.resident + max(during_passes, tile_bytes(size))
 
     cap = max(1, min(longest, grain.tile_rows // rows, math.ceil(longest / math.ceil(math.sqrt(2 * shared_by - 1)))))
-    size = _largest(cap, lambda size: peak(size, total) <= limit)
+    size = _largest(cap, lambda size: peak(size, sizes.examples) <= limit)
     if size >= min(cap, max(1, FEWEST_ROWS // rows)):  # all examples can be held, and tiles are not too small
-        held = total  # at most one block for each
+        held = sizes.examples  # at most one block for each
     else:
         size = _largest(longest, lambda size: peak(size, 2 * size) <= limit)
         if size == 0:
             raise InvalidValue("memory_limit", limit, f"at least {peak(1, 2)} bytes for this network")
         held = max(2, (limit - peak(size, 0)) // max(1, size * memory.resident))
-    return Grid(_blocks(n1, size), _blocks(n1 if same else n2, size), same, held)
+    return Grid(_blocks(sizes.n1, size), _blocks(sizes.n2, size), same, held)
 
 
 def _gradient_bytes(share: Share, formed: int, itemsize: int, grain: Grain) -> int:

@@ -11,44 +11,34 @@ from orthontk.kernels.recorder import aligned, described, detached
 from orthontk.kernels.uses import ProductUse, SumUse
 
 
-def _normalization(recorder, call, plain, input, weight, bias, broadcast: Callable[[Tensor], tuple[int, ...]]):
-    """z = ĥ ∘ γ + β; call(h, γ, β) computes z, and plain() computes ĥ."""
+def _normalization(recorder, call, input, weight, bias, broadcast: Callable[[Tensor], tuple[int, ...]]):
+    """z = ĥ ∘ γ + β, which call(h, γ, β) computes; without γ and β it gives ĥ."""
     w, b = recorder.reference(weight), recorder.reference(bias)
     transposed = any(reference and reference.transposed for reference in (w, b))
     if (w is None and b is None) or transposed or not recorder.is_batch(input, w or b):
         return NotImplemented
     z, edge = recorder.record(call(input, detached(w, weight), detached(b, bias)), input if w else None)
     if w:
-        recorder.uses.append(ProductUse(**described(w, z, edge), broadcast=broadcast(z), compute_factor=plain))
+        h = input.detach()
+        common = described(w, z, edge)
+        recorder.uses.append(ProductUse(**common, broadcast=broadcast(z), compute_factor=lambda: call(h, None, None)))
     if b:
         recorder.uses.append(SumUse(**described(b, z, edge), broadcast=broadcast(z)))
     return z
 
 
 def _layer_norm(recorder, func, input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    h = input.detach()
-    return _normalization(
-        recorder,
-        lambda h, weight, bias: func(h, normalized_shape, weight, bias, eps),
-        lambda: F.layer_norm(h, normalized_shape, None, None, eps),
-        input,
-        weight,
-        bias,
-        lambda z: aligned(torch.Size(normalized_shape), z),
-    )
+    def call(h, weight, bias):
+        return func(h, normalized_shape, weight, bias, eps)
+
+    return _normalization(recorder, call, input, weight, bias, lambda z: aligned(torch.Size(normalized_shape), z))
 
 
 def _rms_norm(recorder, func, input, normalized_shape, weight=None, eps=None):
-    h = input.detach()
-    return _normalization(
-        recorder,
-        lambda h, weight, _: func(h, normalized_shape, weight, eps),
-        lambda: F.rms_norm(h, normalized_shape, None, eps),
-        input,
-        weight,
-        None,
-        lambda z: aligned(torch.Size(normalized_shape), z),
-    )
+    def call(h, weight, _):
+        return func(h, normalized_shape, weight, eps)
+
+    return _normalization(recorder, call, input, weight, None, lambda z: aligned(torch.Size(normalized_shape), z))
 
 
 def _per_channel(z: Tensor) -> tuple[int, ...]:
@@ -56,16 +46,10 @@ def _per_channel(z: Tensor) -> tuple[int, ...]:
 
 
 def _group_norm(recorder, func, input, num_groups, weight=None, bias=None, eps=1e-5):
-    h = input.detach()
-    return _normalization(
-        recorder,
-        lambda h, weight, bias: func(h, num_groups, weight, bias, eps),
-        lambda: F.group_norm(h, num_groups, None, None, eps),
-        input,
-        weight,
-        bias,
-        _per_channel,
-    )
+    def call(h, weight, bias):
+        return func(h, num_groups, weight, bias, eps)
+
+    return _normalization(recorder, call, input, weight, bias, _per_channel)
 
 
 def _instance_norm(
@@ -90,7 +74,6 @@ def _batch_norm(
 ):
     if training:
         raise InvalidValue("net", "BatchNorm over the batch", "a network that treats examples apart; call net.eval()")
-    h = input.detach()
 
     def normalized(h: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         # By hand, as PyTorch's backward pass is wrong for a single image of another memory format than its gradient.
@@ -98,7 +81,7 @@ def _batch_norm(
         offset = (0 if bias is None else bias) - running_mean * scale
         return h * scale.view(_per_channel(h)) + offset.view(_per_channel(h))
 
-    z = _normalization(recorder, normalized, lambda: normalized(h, None, None), input, weight, bias, _per_channel)
+    z = _normalization(recorder, normalized, input, weight, bias, _per_channel)
     return normalized(input, weight, bias) if z is NotImplemented else z
 
 

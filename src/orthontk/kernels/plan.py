@@ -64,8 +64,8 @@ class Plan:
     functions: dict[str, tuple[str, ...]]
     batches: dict[str, list[bool]]
 
-    def parameters(self, path: str | None = None) -> list[str]:
-        return [name for share in self.shares if path in (None, share.path) for name in share.parameters]
+    def parameters(self, path: str) -> list[str]:
+        return [name for share in self.shares if share.path == path for name in share.parameters]
 
     @property
     def recorded(self) -> set[str]:
@@ -79,12 +79,12 @@ class Plan:
 
 
 def make_plan(
-    net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, problem_of, structured: bool = True, inputs: str = "x1"
+    net: nn.Module, tensors: StandIns, x: Tensor, outputs: str, sizes_of, structured: bool = True, inputs: str = "x1"
 ) -> Plan:
     """Runs a few examples of `x` through the network and chooses the cheapest exact path for each parameter.
 
     Args:
-        problem_of: maps A, the number of directions, to the sizes that the choice is made for.
+        sizes_of: maps A, the number of directions, to the sizes that the choice is made for.
         structured: False leaves every parameter to the fallback, as for a network that cannot be recorded.
         inputs: what `x` is refused as.
 
@@ -116,7 +116,7 @@ def make_plan(
     left = left if structured else set(tensors.trainable)
     if left:
         require_backward(net, tensors, probe)
-    shares = shares_of(tensors, uses, functions, left, problem_of(directions))
+    shares = shares_of(tensors, uses, functions, left, sizes_of(directions))
     saved.forget(recorded.derived, [*(tensor for _, tensor in tensors.named()), *_constant(recorded, tensors, shares)])
     sizes = [total // len(probe) for total in saved.of_examples.values()] or [0]
     batched = batches_well(recorded.outputs)

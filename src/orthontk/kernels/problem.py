@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orthontk.checks import InvalidValue, integer, one_of
 from orthontk.kernels import ranks
-from orthontk.kernels.costs import Problem
+from orthontk.kernels.costs import Sizes
 from orthontk.kernels.grain import Grain, grain_of
 from orthontk.kernels.grid import DEFAULT_MEMORY_LIMIT, Grid, make_grid
 from orthontk.kernels.parameters import StandIns, in_type, stand_ins
@@ -72,21 +72,22 @@ class NTKProblem:
         return make_plan(self.net, self.tensors, x, self.outputs, self.sizes, structured, inputs)
 
     def make_grid(self) -> None:
-        n1, n2, itemsize = len(self.x1), None if self.x2 is None else len(self.x2), self.dtype.itemsize
-        world = ranks.rank_and_world()[1]
-        self.grid = make_grid(self.plan, n1, n2, self.trace, itemsize, self.memory_limit, self.grain, shared_by=world)
+        sizes, world = self.sizes(self.plan.directions), ranks.rank_and_world()[1]
+        self.grid = make_grid(self.plan, sizes, self.memory_limit, self.grain, shared_by=world)
 
-    def sizes(self, directions: int) -> Problem:
+    def sizes(self, directions: int) -> Sizes:
         """The sizes that costs are counted for, as if the kernel were one tile."""
-        n1, same = len(self.x1), self.x2 is None
-        n2 = n1 if same else len(self.x2)
+        (n1, n2), same = self.examples, self.x2 is None
         pairs = computed_pairs(1 if self.trace else directions, n1, n2, same, self.grain.leaf_rows)
-        return Problem(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
+        return Sizes(n1, n2, directions, pairs, same, self.trace, self.dtype.itemsize)
+
+    @property
+    def examples(self) -> tuple[int, int]:
+        return len(self.x1), len(self.x1 if self.x2 is None else self.x2)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        n2 = len(self.x1) if self.x2 is None else len(self.x2)
-        return (len(self.x1), n2) + (() if self.outputs != "full" else (self.plan.features,) * 2)
+        return self.examples + ((self.plan.features,) * 2 if self.outputs == "full" else ())
 
 
 @torch.inference_mode(False)  # Lightning validates in inference mode, whose tensors know no gradients

@@ -16,7 +16,7 @@ import functools
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -171,14 +171,13 @@ class Recorder(TorchFunctionMode):
 
     def derive(self, tensor: Tensor, origin: Reference, *, scale=1.0, transposes=False, reshapes=False) -> Tensor:
         """Notes that `tensor` is `origin` times `scale`, transposed, or in another shape."""
-        self.references[id(tensor)] = Reference(
-            tensor,
-            origin.parameter,
-            origin.shape,
-            tensor._version,
-            origin.scale * scale,
-            origin.transposed != transposes,
-            origin.reshaped or reshapes,
+        self.references[id(tensor)] = replace(
+            origin,
+            tensor=tensor,
+            version=tensor._version,
+            scale=origin.scale * scale,
+            transposed=origin.transposed != transposes,
+            reshaped=origin.reshaped or reshapes,
         )
         return tensor
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from orthontk.kernels import costs
-from orthontk.kernels.costs import Cost, Problem
+from orthontk.kernels.costs import Cost, Sizes
 from orthontk.kernels.parameter_functions import ParameterFunction
 from orthontk.kernels.parameters import StandIns
 from orthontk.kernels.uses import Use
@@ -34,14 +34,14 @@ class Share:
     uses: list[Use] = field(repr=False)
     entries: int
 
-    def cost(self, problem: Problem) -> Cost:
+    def cost(self, sizes: Sizes) -> Cost:
         if self.path == TORCH_FUNC:
-            return costs.functional(self.entries, problem)
+            return costs.functional(self.entries, sizes)
         if self.path == PULLED_BACK:
-            return costs.pulled_back(self.uses, self.entries, problem)
+            return costs.pulled_back(self.uses, self.entries, sizes)
         if self.path == INPUT_GRAM:
-            return costs.input_gram(self.uses, problem)
-        return costs.per_example_gradients(self.uses, problem)
+            return costs.input_gram(self.uses, sizes)
+        return costs.per_example_gradients(self.uses, sizes)
 
 
 def recorded_in(shares: list[Share]) -> set[str]:
@@ -54,7 +54,7 @@ def shares_of(
     uses: dict[str, list[Use]],
     functions: list[ParameterFunction],
     left: set[str],
-    problem: Problem,
+    sizes: Sizes,
 ) -> list[Share]:
     """The cheapest exact path for each parameter that the outputs depend on, in the order of the network's parameters.
 
@@ -79,23 +79,22 @@ def shares_of(
             shares.append(Share([name], TORCH_FUNC, [], parameter.numel()))
         elif name in through:
             shares.append(Share([name], PULLED_BACK, mine + through[name], parameter.numel()))
-        elif name in merged or not mine:  # the outputs do not depend on the latter
+        elif not mine:  # the outputs do not depend on it
             continue
-        elif _prefers_gram(mine, problem):
+        elif _prefers_gram(mine, sizes):
             bias = _bias_of(mine, uses_of_edge)
             merged.update(bias)
             entries = sum(tensors.trainable[n].numel() for n in (name, *bias))
             shares.append(Share([name, *bias], INPUT_GRAM, mine, entries))
         else:
             shares.append(Share([name], PER_EXAMPLE, mine, parameter.numel()))
-    order = {name: position for position, name in enumerate(tensors.trainable)}
-    return sorted((s for s in shares if not set(s.parameters) <= merged), key=lambda s: order[s.parameters[0]])
+    return [share for share in shares if share.parameters[0] not in merged]
 
 
-def _prefers_gram(uses: list[Use], problem: Problem) -> bool:
+def _prefers_gram(uses: list[Use], sizes: Sizes) -> bool:
     if not costs.has_input_gram(uses):
         return False
-    return costs.input_gram(uses, problem).weight <= costs.per_example_gradients(uses, problem).weight
+    return costs.input_gram(uses, sizes).weight <= costs.per_example_gradients(uses, sizes).weight
 
 
 def _bias_of(weight_uses: list[Use], uses_of_edge: dict[int, list[Use]]) -> list[str]:

@@ -55,19 +55,15 @@ def _addmm(recorder, func, input, mat1, mat2, *, beta=1, alpha=1):
 
 
 def _matmul(recorder, func, input, other):
-    if not isinstance(other, Tensor) or other.dim() != 2:
-        return NotImplemented
     return _dense(recorder, lambda h, weight, _: func(h, weight), input, other, None, transposed=True)
 
 
 def _inner(recorder, func, input, other):
-    if not isinstance(other, Tensor) or other.dim() != 2:
-        return NotImplemented
     return _dense(recorder, lambda h, weight, _: func(h, weight), input, other, None, transposed=False)
 
 
 def _tensordot(recorder, func, a, b, dims=2, out=None):  # which torch passes on
-    if not isinstance(dims, int) or dims != 1 or b.dim() != 2 or out is not None:
+    if not isinstance(dims, int) or dims != 1 or out is not None:
         return NotImplemented
     return _dense(recorder, lambda h, weight, _: func(h, weight, dims), a, b, None, transposed=True)
 

@@ -5,8 +5,6 @@ python -m orthontk.meanfield --activation tanh --phase-diagram tanh.png
 """
 
 import argparse
-import csv
-import io
 import sys
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from rich.table import Table
 
 from orthontk.checks import InvalidValue, check_seed, integer
-from orthontk.files import write_text
+from orthontk.files import replacing
 from orthontk.kernels.infinite import infinite_kernels
 from orthontk.kernels.infinite.gaussian import as_activation
 from orthontk.kernels.measures import condition_number, effective_rank, eigenvalues
@@ -94,14 +92,11 @@ def _draw_phase_diagram(activation: str, path: Path) -> None:
     """The figure, and the same as a table beside it."""
     diagram = phase_diagram(activation, np.linspace(0.5, 4.0, 36), np.linspace(0.0, 0.3, 16), progress=True)
     plot_phase_diagram(diagram).savefig(path, dpi=200)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["weight_var", "bias_var", "q_star", "chi_1", "correlation_length"])
-    for i, bias_var in enumerate(diagram.bias_vars):
-        for j, weight_var in enumerate(diagram.weight_vars):
-            fields = (diagram.q_star[i, j], diagram.chi_1[i, j], diagram.correlation_length[i, j])
-            writer.writerow(f"{value:.8g}" for value in (weight_var, bias_var, *fields))
-    write_text(path.with_suffix(".csv"), text.getvalue())
+    variances = np.meshgrid(diagram.weight_vars, diagram.bias_vars)
+    fields = [*variances, diagram.q_star, diagram.chi_1, diagram.correlation_length]  # each (B, W)
+    names = "weight_var,bias_var,q_star,chi_1,correlation_length"
+    with replacing(path.with_suffix(".csv")) as partial:
+        np.savetxt(partial, np.stack(fields, -1).reshape(-1, len(fields)), "%.8g", ",", header=names, comments="")
     print(f"{path}\n{path.with_suffix('.csv')}")
 
 

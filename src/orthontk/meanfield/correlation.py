@@ -64,10 +64,9 @@ def correlation_fixed_point(activation: str | nn.Module | Activation, weight_var
 
 
 def _stable_correlation(correlation_map: CorrelationMap) -> float:
-    at_zero = correlation_map(0.0)
     if correlation_map.slope(1.0) <= 1 + 1e-12:
         return 1.0
-    if at_zero < 1e-14:
+    if correlation_map(0.0) < 1e-14:
         return 0.0
     below_one = (1 - 10.0**-k for k in range(1, 13))
     high = next((c for c in below_one if correlation_map(c) < c), None)

@@ -67,9 +67,8 @@ fixed point up to 1e+08 (bias_var=0.1)
         return 0.0 if at_zero == 0 else _root(phi, weight_var, bias_var, 0.0, float(SCAN[0]))
     crossings = torch.nonzero(grows[:-1] & ~grows[1:]).flatten()
     if len(crossings) == 0 or not shrinks[crossings[0] + 1 :].any():
-        accepted = (
-            f"a value for which the length map of {_name(activation)} has a stable fixed point up to {SCAN[-1]:.0e}"
-        )
+        name = activation if isinstance(activation, str) else type(phi.module).__name__
+        accepted = f"a value for which the length map of {name} has a stable fixed point up to {SCAN[-1]:.0e}"
         raise InvalidValue("weight_var", weight_var, f"{accepted} (bias_var={bias_var:g})")
     below = int(crossings[0])
     above = below + 1 + int(shrinks[below + 1 :].float().argmax())  # the next may be the fixed point, to rounding
@@ -98,7 +97,3 @@ def _root(phi: Activation, weight_var: float, bias_var: float, low: float, high:
         return float(length_map(phi, weight_var, bias_var, q)) - q
 
     return float(brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-14))
-
-
-def _name(activation: str | nn.Module | Activation) -> str:
-    return activation if isinstance(activation, str) else type(getattr(activation, "module", activation)).__name__

@@ -14,8 +14,6 @@ from orthontk.inheritance import runs_as
 from orthontk.kernels.infinite.layers import activations, as_images, linear_steps
 from orthontk.kernels.undisturbed import undisturbed
 from orthontk.networks import CNN, FCN
-from orthontk.networks.cnn import checked_images
-from orthontk.networks.fcn import flat_inputs
 
 
 class SquaredSingularValues(NamedTuple):
@@ -41,8 +39,7 @@ def hidden_jacobian(net: FCN | CNN, x: Tensor) -> Tensor:
         return z
 
     with undisturbed(net, x.device):
-        inputs = checked_images(net, x[None]) if isinstance(net, CNN) else flat_inputs(net, x[None])
-        z = net.layers[0](inputs)[0].detach()  # (n,) or (n, H, W)
+        z = net.layers[0](net.layer_inputs(x[None]))[0].detach()  # (n,) or (n, H, W)
         jacobian = torch.func.jacrev(last_hidden, chunk_size=256)(z)
     return jacobian.reshape(z.numel(), z.numel()).detach()
 

@@ -47,11 +47,10 @@ def phase_diagram(
     q_star = np.array([[_fixed_point(phi, w, b) for w in weight_vars] for b in bias_vars])  # (B, W)
     positive = torch.from_numpy(q_star[q_star > 0])
     dual = make_dual(phi, positive) if len(positive) else None  # one for the whole grid
-    grid = [
-        [(w, b, q) for w, q in zip(weight_vars, row, strict=True)] for b, row in zip(bias_vars, q_star, strict=True)
-    ]
-    rows = tqdm(grid, desc="bias variances", disable=not progress)
-    fields = np.array([[_fields(phi, *point, dual) for point in row] for row in rows])  # (B, W, 2)
+    points = tqdm(zip(bias_vars, q_star, strict=True), desc="bias variances", total=len(q_star), disable=not progress)
+    fields = np.array(  # (B, W, 2)
+        [[_fields(phi, w, b, q, dual) for w, q in zip(weight_vars, row, strict=True)] for b, row in points]
+    )
     axes = np.asarray(weight_vars), np.asarray(bias_vars)
     return PhaseDiagram(*axes, q_star, fields[..., 0], fields[..., 1], _critical_points(phi, *axes))
 

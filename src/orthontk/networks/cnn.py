@@ -58,14 +58,14 @@ class CNN(nn.Module):
         super().__init__()
         self.image_size = _sides(image_size)
         self.readout = one_of("readout", readout, READOUTS)
-        channels = [integer("in_channels", in_channels)]
-        channels += [integer("width", width)] * (integer("depth", depth) - 1)
+        self.in_channels = integer("in_channels", in_channels)
+        self.width, self.depth = integer("width", width), integer("depth", depth)
         k = check_kernel_size(kernel_size)  # refused also where depth 1 leaves no convolution to use it
         if one_of("padding", padding, PADDINGS) == "circular" and k > min(self.image_size):
             raise InvalidValue("kernel_size", k, f"at most the image's side, {min(self.image_size)}")
         phi = make_activation(activation)
-        self.in_channels, self.out_features = channels[0], integer("out_features", out_features)
-        self.width, self.depth = int(width), int(depth)
+        self.out_features = integer("out_features", out_features)
+        channels = [self.in_channels, *[self.width] * (self.depth - 1)]
         scales = weight_var, bias_var, parameterization
         convolutions = [Conv(n_in, n_out, k, padding, *scales) for n_in, n_out in pairwise(channels)]
         positions = math.prod(self.image_size) if readout == "flatten" else 1
@@ -73,22 +73,21 @@ class CNN(nn.Module):
         self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in convolutions)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, O)
-        h = checked_images(self, x)
+        h = self.layer_inputs(x)
         for layer, activation in zip(self.layers, self.activations, strict=False):  # all but the readout
             h = activation(layer(h))  # (N, n, H, W)
         return self.layers[-1](h.flatten(1) if self.readout == "flatten" else h.mean((-2, -1)))
 
+    def layer_inputs(self, x: Tensor) -> Tensor:
+        """What the first layer takes of inputs: these themselves, (N, C, H, W).
 
-def checked_images(net: CNN, x: Tensor) -> Tensor:
-    """`x`, if it is inputs (N, C, H, W) of the network.
-
-    Raises:
-        InvalidValue: it is not.
-    """
-    if x.shape[1:] != (net.in_channels, *net.image_size):
-        accepted = f"inputs of that size with {net.in_channels} channels, not {tuple(x.shape)}"
-        raise InvalidValue("image_size", net.image_size, accepted)
-    return x
+        Raises:
+            InvalidValue: inputs of another shape.
+        """
+        if x.shape[1:] != (self.in_channels, *self.image_size):
+            accepted = f"inputs of that size with {self.in_channels} channels, not {tuple(x.shape)}"
+            raise InvalidValue("image_size", self.image_size, accepted)
+        return x
 
 
 def _sides(image_size: Any) -> tuple[int, int]:

@@ -45,34 +45,33 @@ class FCN(nn.Module):
         parameterization: str = "ntk",
     ) -> None:
         super().__init__()
-        hidden = [integer("width", width)] * (integer("depth", depth) - 1)
-        units = [integer("in_features", in_features), *hidden, integer("out_features", out_features)]
+        self.width, self.depth = integer("width", width), integer("depth", depth)
+        self.in_features, self.out_features = integer("in_features", in_features), integer("out_features", out_features)
         phi = make_activation(activation)  # refused also where depth 1 leaves no layer to use it
-        self.in_features, self.out_features, self.width, self.depth = units[0], units[-1], int(width), int(depth)
+        units = [self.in_features, *[self.width] * (self.depth - 1), self.out_features]
         self.layers = nn.ModuleList(
             Dense(n_in, n_out, weight_var, bias_var, parameterization) for n_in, n_out in pairwise(units)
         )
-        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in self.layers[1:])
 
     def forward(self, x: Tensor) -> Tensor:  # (N, n₀) or images (N, C, H, W) -> (N, O)
-        h = flat_inputs(self, x)
+        h = self.layer_inputs(x)
         for layer, activation in zip(self.layers, self.activations, strict=False):  # all but the readout
             h = activation(layer(h))
         return self.layers[-1](h)
 
+    def layer_inputs(self, x: Tensor) -> Tensor:
+        """What the first layer takes of inputs: (N, n₀) or images (N, C, H, W) to (N, n₀).
 
-def flat_inputs(net: FCN, x: Tensor) -> Tensor:
-    """What the first layer takes of inputs: (N, n₀) or images (N, C, H, W) to (N, n₀).
-
-    Raises:
-        InvalidValue: inputs of another shape.
-    """
-    if x.dim() < 2:
-        raise InvalidValue("x", tuple(x.shape), "a batch: inputs of shape (N, in_features) or (N, C, H, W)")
-    h = flatten_images(x)
-    if h.shape[-1] != net.in_features:
-        raise InvalidValue("in_features", net.in_features, f"{h.shape[-1]}, the entries of an input")
-    return h
+        Raises:
+            InvalidValue: inputs of another shape.
+        """
+        if x.dim() < 2:
+            raise InvalidValue("x", tuple(x.shape), "a batch: inputs of shape (N, in_features) or (N, C, H, W)")
+        h = flatten_images(x)
+        if h.shape[-1] != self.in_features:
+            raise InvalidValue("in_features", self.in_features, f"{h.shape[-1]}, the entries of an input")
+        return h
 
 
 def flatten_images(x: Tensor) -> Tensor:

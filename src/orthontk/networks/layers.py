@@ -104,9 +104,9 @@ class Conv(WeightLayer):
 
 def check_kernel_size(size: Any) -> int:
     """`size` as an int, if it is odd and at least 1; otherwise InvalidValue."""
-    if integer("kernel_size", size) % 2 == 0:
+    if (k := integer("kernel_size", size)) % 2 == 0:
         raise InvalidValue("kernel_size", size, "an odd integer")
-    return int(size)
+    return k
 
 
 def named_layers(net: nn.Module) -> Iterator[tuple[str, WeightLayer]]:

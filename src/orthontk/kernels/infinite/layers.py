@@ -12,8 +12,6 @@ from orthontk.init import SCHEMES
 from orthontk.kernels.infinite.gaussian import Activation, as_activation
 from orthontk.kernels.infinite.positions import tap_sum
 from orthontk.networks import CNN, FCN, Conv, Dense, WeightLayer
-from orthontk.networks.cnn import checked_images
-from orthontk.networks.fcn import flat_inputs
 
 PLACES = torch.linspace(-9, 9, 4001, dtype=torch.float64).sinh()  # close together near 0, and as far as ±4,000
 
@@ -106,5 +104,5 @@ def as_images(net: FCN | CNN, x: Tensor) -> Tensor:
     Raises:
         InvalidValue: inputs of another shape than the network's.
     """
-    x = x.detach().to("cpu", torch.float64)
-    return flat_inputs(net, x)[:, :, None, None] if isinstance(net, FCN) else checked_images(net, x)
+    h = net.layer_inputs(x.detach().to("cpu", torch.float64))
+    return h[:, :, None, None] if isinstance(net, FCN) else h
