@@ -137,3 +137,62 @@ class Random(Own):
 class RandomInNumpy(Own):
     def middle(self, h: Tensor) -> Tensor:
         return h * (np.random.random() if self.training else 1.0)
+
+
+class Masked(Own):
+    """What its constructor draws is no buffer, so that a stack would have one replica's for all."""
+
+    def add(self) -> None:
+        self.mask = torch.rand(8).round().double()
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.mask * h
+
+
+class ClosedOver(Own):
+    """A copy's function refers to the parameter of the network that was copied."""
+
+    def add(self) -> None:
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.scaled = lambda h: self.scale * h
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.scaled(h)
+
+
+class Assigning(Own):
+    """A buffer that `functional_call` puts back."""
+
+    def add(self) -> None:
+        self.register_buffer("mean", torch.zeros(8))
+
+    def middle(self, h: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * h.detach().mean(0)
+        return h - self.mean
+
+
+class OldWeightNormalized(Own):
+    def add(self) -> None:
+        self.layer = nn.utils.weight_norm(nn.Linear(8, 8))
+
+
+class Keeping(Own):
+    def middle(self, h: Tensor) -> Tensor:
+        self.hidden = h
+        return h
+
+
+class NoisyLabels(nn.CrossEntropyLoss):
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(outputs, torch.where(torch.rand(len(labels)) < 0.1, 0, labels))
+
+
+class Remembering(nn.CrossEntropyLoss):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(0.0))
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        loss = super().forward(outputs, labels)
+        self.mean.mul_(0.9).add_(0.1 * loss.detach())
+        return loss * (1 + self.mean)

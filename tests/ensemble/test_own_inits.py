@@ -20,6 +20,7 @@ OPTIONS = {
     "derived": "defaults: [orthogonal]\ncoupled: true\n",
     "named": "_target_: own_inits.constant\n_partial_: true\nscheme: named\nvalue: 0.5\n",
     "broken": "defaults: [orthogonall]\n",
+    "features": "_target_: own_inits.random_features\n_partial_: true\n",
     "half": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 0.5}}\n",
     "full": f"{SCHEME}{{_target_: own_inits.scaled, _partial_: true, power: 1.0}}\n",
 }
@@ -109,6 +110,7 @@ def test_without_an_axis_it_is_called_by_its_scheme_or_its_function(init, name):
 REFUSED = {
     "ensemble.inits=[constant,uniform]": "ensemble.inits=uniform: expected names from broken, constant, delta_orth",
     "ensemble.inits=[broken]": "ensemble.inits=broken: expected what can be composed; In 'init/broken': Could not lo",
+    "ensemble.inits=[gaussian,features]": "ensemble.inits=features: expected initializations that leave the same",
     "ensemble.inits=[gaussian,null]": "ensemble.inits=null: expected names from",
     "ensemble.inits=[orthogonal] +init.scheme.power=0": "init.scheme.power=0: expected ensemble.inits=null",
 }

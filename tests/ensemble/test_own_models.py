@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import own_models
 import pytest
+import torch
 from ensemble_runs import assert_curves_agree, curves, single_curve
+
+from orthontk.ensemble.stack import StackedNetwork
 
 HERE = Path(__file__).parent
 SETTINGS = (
@@ -112,7 +116,34 @@ def test_a_network_without_layers_that_a_scheme_draws_is_refused(own, arguments,
     assert refused.err.startswith(f"error: {key}: expected none, which leaves Plain as its constructor drew it, or")
 
 
-def test_random_numbers_in_the_forward_pass_are_refused(own):
-    refused = own("Random", "ensemble.seeds=2")
+IN_PLACE = "a network whose tensors are parameters, or buffers written in place"
+REFUSED = {
+    "model._target_=own_models.Random": "model=Random: expected a network whose forward pass draws no random numbers",
+    "model._target_=own_models.RandomInNumpy": "model=RandomInNumpy: expected a network whose forward pass draws no",
+    "model._target_=own_models.Masked": f"model=Masked: expected {IN_PLACE}",
+    "model._target_=own_models.ClosedOver": f"model=ClosedOver: expected {IN_PLACE}",
+    "model._target_=own_models.Assigning": f"model=Assigning: expected {IN_PLACE}",
+    "model._target_=own_models.OldWeightNormalized": "model=OldWeightNormalized: expected a network that copy.deepcopy",
+    "loss._target_=own_models.NoisyLabels": "loss=NoisyLabels: expected a loss that draws no random numbers",
+    "loss._target_=own_models.Remembering": "loss=Remembering: expected a loss without a memory",
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_replicas_would_not_do_as_single_runs_do_is_refused(own, arguments):
+    refused = own("Scalar", arguments, "ensemble.seeds=2", "trainer.max_steps=0")
     assert refused.code == 1 and refused.err.count("\n") == 1
-    assert "model=Random: expected a network whose forward pass draws no random numbers" in refused.err
+    assert refused.err.startswith(f"error: {REFUSED[arguments]}"), refused.err
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_what_a_network_keeps_of_a_pass_stays_out_of_its_copies(batched):
+    networks = [own_models.Keeping(12, 3, 8) for _ in range(2)]
+    stack = StackedNetwork(networks[0], 2, batched)
+    for row, network in enumerate(networks):
+        stack.fill(row, network)
+    x = torch.randn(4, 12)
+    outputs = stack(x)
+    for row in range(2):
+        torch.testing.assert_close(stack.network(row)(x), outputs[row])

@@ -1,5 +1,8 @@
 """Precision, refusals, compiled and autocast models: what a call guarantees besides its numbers."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from drawn import gaussian, inputs
@@ -175,6 +178,8 @@ REFUSED = {
     "Dropout in training mode": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1)), r"1=Dropout.*eval\(\)"),
     "functional dropout": (lambda: Plain(nn.functional.dropout), r"random.*eval\(\)"),
     "noise": (lambda: Plain(lambda z: z + torch.randn_like(z)), "random"),
+    "noise of NumPy": (lambda: Plain(lambda z: z * np.random.standard_normal()), "random"),
+    "noise of Python": (lambda: Plain(lambda z: z * random.random()), "random"),
     "parameters out of reach": (OutOfReach, "attributes of modules"),
     "a mean over examples": (lambda: Plain(lambda z: z - z.mean(0)), "apart"),
     "a lazy module that was never called": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(2)), "1=LazyLinear"),

@@ -1,6 +1,5 @@
 """One run of an ensemble: a chunk of replicas after the other, each trained to its end, and then one result of all."""
 
-import copy
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from orthontk.ensemble.plan import FILE as PLAN
 from orthontk.ensemble.plan import Plan, make_plan, most_in_memory, room_for_networks
 from orthontk.ensemble.processes import Processes
 from orthontk.ensemble.progress import EnsembleProgress
+from orthontk.ensemble.refusals import require_trains_as_alone
 from orthontk.ensemble.replicas import Replica, grid
 from orthontk.ensemble.report import report
 from orthontk.ensemble.results import chunk_folder, chunk_is_done, require_rows, write_chunk
@@ -36,7 +36,6 @@ from orthontk.ensemble.rows import ReplicaRows
 from orthontk.ensemble.settings import config_of
 from orthontk.ensemble.stack import StackedNetwork
 from orthontk.identity import first_difference, run_identity
-from orthontk.kernels.refusals import no_random_numbers
 from orthontk.run.assemble import build_data, build_network, interruptible, make_trainer, steps_in
 from orthontk.run.checkpoint_files import checkpoint_to_resume
 from orthontk.run.directory import CONFIG, METRICS
@@ -86,23 +85,16 @@ class EnsembleRun:
     def _check(self) -> None:
         """Refuse what only fails once training has begun, where the refusal can still name its key."""
         check_elementwise(self.optimizer)
-        self._check_deterministic()
+        trained, split = _trained_names(self.template), self.data.first.train
         for replica in {replica.init: replica for replica in self.replicas}.values():
-            self._build_network(replica)  # refuses a scheme that the network cannot have
+            network = self._build_network(replica)  # refuses a scheme that the network cannot have
+            if _trained_names(network) != trained:
+                accepted = "initializations that leave the same parameters to be trained"
+                raise InvalidValue("ensemble.inits", replica.init, accepted)
+            require_trains_as_alone(self.template, network, self.loss, split.images[:2].cpu(), split.labels[:2].cpu())
         self._checkpoints()
         for name, node in (self.config.get("callbacks") or {}).items():
             self._callback(name, node)
-
-    def _check_deterministic(self) -> None:
-        """Refuse dropout and its like: what replicas draw would depend on how many are trained together."""
-        network, cpu = copy.deepcopy(self.template), torch.device("cpu")
-        x = self.data.first.train.images[:2].to(cpu, next(network.parameters()).dtype)
-        try:
-            with no_random_numbers(cpu), torch.no_grad():
-                network(x)
-        except InvalidValue as error:
-            accepted = "a network whose forward pass draws no random numbers, in an ensemble"
-            raise InvalidValue("model", type(network).__name__, accepted) from error
 
     def _work(self, device: torch.device) -> Work:
         loader = self.data.first
@@ -186,6 +178,10 @@ class EnsembleRun:
     def _checkpoints(self) -> ChunkCheckpoints:
         with naming("checkpoint"):
             return ChunkCheckpoints(**self.config.checkpoint)
+
+
+def _trained_names(network: nn.Module) -> list[str]:
+    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
 
 
 def was_begun(path: Path) -> bool:

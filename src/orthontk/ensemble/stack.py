@@ -43,7 +43,8 @@ class StackedNetwork(nn.Module):
         for name, value in template.named_buffers():
             self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
         empty = {name: value.detach().to("meta") for name, value in _tensors(template)}
-        self._skeleton = [self._with_tensors(template, empty)]  # in a list, so that it is no submodule
+        # In lists, so that they are no submodules; what a network keeps when it is called, a copy must not meet.
+        self._blank, self._skeleton = ([self._with_tensors(template, empty)] for _ in range(2))
 
     @property
     def skeleton(self) -> nn.Module:
@@ -76,7 +77,7 @@ class StackedNetwork(nn.Module):
         """The replica at `index` as a network of its own, which shares the stack's memory."""
         if index not in self.networks:
             own = {name: value.detach()[index] for name, value in self._values().items()}
-            self.networks[index] = self._with_tensors(self.skeleton, own)
+            self.networks[index] = self._with_tensors(self._blank[0], own)
         return self._in_own_mode(self.networks[index])
 
     def _with_tensors(self, network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:

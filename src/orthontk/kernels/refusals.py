@@ -1,8 +1,11 @@
 """Networks of which no kernel of single examples exists, refused before or while they run."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -37,12 +40,12 @@ def check_network(net: nn.Module) -> None:
 
 @contextmanager
 def no_random_numbers(device: torch.device) -> Iterator[None]:
-    """Refuses code that draws random numbers, and puts the generators back to where they were."""
+    """Refuses code that draws from the global generators of torch, NumPy or Python, and puts torch's back."""
     cuda = [device] if device.type == "cuda" else []
     before = _random_state(cuda)
 
     def refuse_drawn() -> None:
-        if any(not torch.equal(a, b) for a, b in zip(before, _random_state(cuda), strict=True)):
+        if _random_state(cuda) != before:
             raise InvalidValue("net", "random numbers in the forward pass", "a deterministic network; call net.eval()")
 
     with torch.random.fork_rng(devices=cuda):
@@ -91,5 +94,7 @@ def taking(net: nn.Module, name: str, x: Tensor) -> Iterator[None]:
         raise InvalidValue("net", type(net).__name__, accepted) from error
 
 
-def _random_state(cuda: list[torch.device]) -> list[Tensor]:
-    return [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in cuda)]
+def _random_state(cuda: list[torch.device]) -> list[Any]:
+    of_torch = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in cuda)]
+    _, keys, *place = np.random.get_state()
+    return [*(state.numpy().tobytes() for state in of_torch), keys.tobytes(), place, random.getstate()]
