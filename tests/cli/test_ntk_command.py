@@ -17,9 +17,9 @@ def test_same_kernels_as_while_training(run, recompute):
     code, printed = recompute(run, "--probe-size", 10)
     assert code == 0, printed.err
     recorded, computed = (KernelSeries.read(run / f"{name}.safetensors") for name in ("ntk", "ntk-recomputed"))
-    assert computed.steps == [2, 4, 6] and recorded.steps == [0, 2, 4, 6]
+    assert computed.steps == recorded.steps == [0, 2, 4, 6]
     assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
-    for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
+    for now, then in zip(computed.kernels, recorded.kernels, strict=True):
         assert torch.equal(now, then)
 
 
@@ -31,8 +31,8 @@ def test_same_kernels_of_a_network_that_trains_in_another_mode(model, small, rec
     run = small(*own, "callbacks.ntk.steps=2").run_directory
     assert recompute(run, "--probe-size", 10)[0] == 0
     recorded, computed = (KernelSeries.read(run / f"{name}.safetensors") for name in ("ntk", "ntk-recomputed"))
-    assert len(computed.kernels) == 3
-    assert all(map(torch.equal, computed.kernels, recorded.kernels[1:]))
+    assert len(computed.kernels) == len(recorded.kernels) == 4
+    assert all(map(torch.equal, computed.kernels, recorded.kernels))
     without = small(*own, "callbacks.ntk.steps=[]", "callbacks.weights.steps=[]").run_directory
     losses, alone = ([row.get("train/loss") for row in read_metrics(of / "metrics.csv")] for of in (run, without))
     assert losses == alone and None not in losses[:-1]
@@ -62,11 +62,11 @@ def test_continues_after_the_last_finished_checkpoint(run, recompute):
 
 def test_a_damaged_checkpoint_is_passed_over(run, recompute):
     checkpoints = sorted((run / "checkpoints").glob("*.ckpt"))
-    assert len(checkpoints) == 3
+    assert len(checkpoints) == 4
     checkpoints[1].write_bytes(checkpoints[1].read_bytes()[:1000])
     code, printed = recompute(run, "--probe-size", 10)
     assert code == 0 and f"warning: {checkpoints[1]} cannot be read" in printed.out, printed.err
-    assert KernelSeries.read(run / "ntk-recomputed.safetensors").steps == [2, 6]
+    assert KernelSeries.read(run / "ntk-recomputed.safetensors").steps == [0, 4, 6]
     (run / "ntk-recomputed.safetensors").unlink()
     for checkpoint in checkpoints:
         checkpoint.write_bytes(b"")
@@ -86,7 +86,7 @@ def test_a_checkpoint_that_is_whole_again_comes_in_the_order_of_steps(run, recom
     assert (run / "ntk-recomputed.safetensors").read_bytes() == whole
 
 
-@pytest.mark.parametrize("damaged", [[4, 6], [2, 4, 6]], ids=str)
+@pytest.mark.parametrize("damaged", [[4, 6], [0, 2, 4, 6]], ids=str)
 def test_kernels_of_diverged_weights_are_left_out(run, recompute, damaged):
     for checkpoint in (run / "checkpoints").glob("*.ckpt"):
         content = torch.load(checkpoint, weights_only=False)
@@ -95,13 +95,13 @@ def test_kernels_of_diverged_weights_are_left_out(run, recompute, damaged):
             torch.save(content, checkpoint)
     code, printed = recompute(run, "--probe-size", 10)
     path = run / "ntk-recomputed.safetensors"
-    if len(damaged) == 3:
+    if len(damaged) == 4:
         expected = "a run that had not diverged before its first checkpoint"
         assert code == 1 and printed.err.endswith(f"error: RUN_DIRECTORY={run}: expected {expected}\n")
         assert not path.exists()
     else:
         assert code == 0 and printed.out.count("has kernels that are not finite; they are left out") == 2
-        assert KernelSeries.read(path).steps == [2] and f"Kernels after 2 steps: {path}" in printed.out
+        assert KernelSeries.read(path).steps == [0, 2] and f"Kernels after 0, 2 steps: {path}" in printed.out
 
 
 @pytest.fixture
@@ -118,14 +118,14 @@ def test_every_replica_of_an_ensemble(ensemble, recompute):
     assert len(folders) == 4
     for folder in folders:
         recorded, computed = (KernelSeries.read(folder / f"{name}.safetensors") for name in ("ntk", "ntk-recomputed"))
-        assert computed.steps == [2, 4, 6] and computed.settings["replica"] == folder.name
+        assert computed.steps == [0, 2, 4, 6] and computed.settings["replica"] == folder.name
         assert torch.equal(computed.probe["indices"], recorded.probe["indices"])
-        for now, then in zip(computed.kernels, recorded.kernels[1:], strict=True):
+        for now, then in zip(computed.kernels, recorded.kernels, strict=True):
             torch.testing.assert_close(now, then)
 
 
 def test_replicas_that_ended_before_their_chunk(small, recompute):
-    """Stopped by their τ, with the weights that they ended with; those that diverge at once have none."""
+    """Stopped by their τ, with the weights that they ended with; those that diverge at once with the initial ones."""
     stops = "callbacks=[ntk,tau]", "callbacks.tau.threshold=0.3", "ensemble.stop=train_tau", "callbacks.ntk.steps=100"
     rates = "ensemble.learning_rates=[0.5,2,1e38]", "ensemble.seeds=3"
     run = small(*rates, *stops, "trainer.max_steps=60", "checkpoint.keep=all", "checkpoint.every_n_steps=40")
@@ -135,14 +135,16 @@ def test_replicas_that_ended_before_their_chunk(small, recompute):
     assert len({row["steps"] for row in stopped}) > 2 and diverged
     code, printed = recompute(run.run_directory, "--probe-size", 10)
     assert code == 0, printed.err
-    without = [f for f in (run.run_directory / "replicas").iterdir() if not (f / "ntk-recomputed.safetensors").exists()]
-    assert 0 < len(without) <= len(diverged)  # one may be stopped, and have a test loss that is no number
-    assert f"None of {len(without)} replicas, which had diverged before the first checkpoint." in printed.out
+
+    def folder_of(row):
+        return run.run_directory / "replicas" / f"seed{row['seed']}-gaussian-lr{row['learning_rate']}"
+
     for row in stopped:
-        folder = run.run_directory / "replicas" / f"seed{row['seed']}-gaussian-lr{row['learning_rate']}"
+        folder = folder_of(row)
         recorded, computed = (KernelSeries.read(folder / f"{n}.safetensors") for n in ("ntk", "ntk-recomputed"))
         assert computed.steps[-1] == recorded.steps[-1] == row["steps"]
         torch.testing.assert_close(computed.kernels[-1], recorded.kernels[-1])
+    assert [0] in [KernelSeries.read(folder_of(row) / "ntk-recomputed.safetensors").steps for row in diverged]
 
 
 def test_one_replica_on_another_probe(ensemble, recompute, tmp_path):

@@ -116,6 +116,7 @@ def test_offdiagonal_is_zero_for_independent_outputs():
         lambda: measures.flatten_outputs(torch.zeros(3, 3, 2)),
         lambda: measures.eigenvalues(torch.zeros(3, 2)),
         lambda: measures.alignment(torch.eye(3), torch.zeros(4)),
+        lambda: measures.alignment(torch.eye(3), torch.tensor([0, 1, 2])),
     ],
 )
 def test_shapes_that_make_no_sense_are_refused(call):

@@ -148,13 +148,13 @@ def test_a_file_of_another_computation_is_never_overwritten(tmp_path):
     empirical_ntk(FCN_NET, x, out=path)
     content = path.read_bytes()
     others = [
-        lambda: empirical_ntk(FCN_NET, x + 1, out=path),
-        lambda: empirical_ntk(FCN_NET, x, x, out=path),
-        lambda: empirical_ntk(FCN_NET, x, outputs="trace", out=path),
-        lambda: empirical_ntk(gaussian(FCN(6, 3, width=9, depth=3)), x, out=path),
+        ("the inputs", lambda: empirical_ntk(FCN_NET, x + 1, out=path)),
+        ("the inputs", lambda: empirical_ntk(FCN_NET, x, x, out=path)),
+        ("outputs, dtype", lambda: empirical_ntk(FCN_NET, x, outputs="trace", out=path)),
+        ("the network", lambda: empirical_ntk(gaussian(FCN(6, 3, width=9, depth=3)), x, out=path)),
     ]
-    for other in others:
-        with pytest.raises(InvalidValue, match="out="):
+    for different, other in others:
+        with pytest.raises(InvalidValue, match=f"out=.* it differs in {different}"):
             other()
     assert path.read_bytes() == content
     foreign = tmp_path / "foreign.npy"

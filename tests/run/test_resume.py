@@ -126,7 +126,7 @@ def test_checkpoints_hold_plain_types(small):
 def test_all_checkpoints_are_kept_if_asked_for(small):
     run = small("checkpoint.keep=all").run_directory
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
-        f"step-{step:08d}.ckpt" for step in (2, 4, 6)
+        f"step-{step:08d}.ckpt" for step in (0, 2, 4, 6)
     ]
 
 

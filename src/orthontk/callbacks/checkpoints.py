@@ -16,13 +16,18 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     Args:
         every_n_steps: interval; the last step is always kept.
-        keep: "last" removes the previous checkpoint once the next is written, "all" keeps every one.
+        keep: "last" removes the previous checkpoint once the next is written, "all" keeps every one, and that of the
+            initial network, whose kernel others are compared with.
     """
 
     def __init__(self, every_n_steps: int = 100, keep: str = "last") -> None:
         self.every_n_steps = integer("every_n_steps", every_n_steps)
         self.keep = one_of("keep", keep, ("last", "all"))
         self.last_saved = -1  # asked of the disk, processes could differ in the answer and wait for each other
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.keep == "all" and trainer.global_step == 0:
+            self._save(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object) -> None:
         if not _validates_now(trainer):

@@ -116,8 +116,8 @@ def compute(
     rank, world = ranks.rank_and_world()
     digest = None
     if out is not None or world > 1:
-        settings = problem.description, problem.outputs, problem.dtype, problem.grid, problem.plan.shares
-        digest = fingerprint(problem.tensors, [problem.x1, problem.x2], *settings)
+        settings = problem.outputs, problem.dtype, problem.grid, problem.plan.shares
+        digest = fingerprint(problem.description, problem.tensors, [problem.x1, problem.x2], *settings)
     if world > 1:
         ranks.check_same_problem(digest)
     storage = None if out is None else _open_storage(problem, out, digest)
@@ -155,7 +155,7 @@ def compute(
     return storage.result() if storage else theta
 
 
-def _open_storage(problem: NTKProblem, out: str | Path, digest: str) -> Storage:
+def _open_storage(problem: NTKProblem, out: str | Path, digest: dict[str, str]) -> Storage:
     """The file, which rank 0 makes or checks before the others look at it."""
     rank, world = ranks.rank_and_world()
     identity = Identity(digest, outputs_of_some(problem.net, problem.tensors, problem.x1))

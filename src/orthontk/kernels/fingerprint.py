@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from orthontk.kernels.parameters import StandIns
 EXAMPLES = 4  # whose outputs are looked at
 NUMBERS = 64  # of one example's outputs: means of neighbouring ones where there are more
 ROUNDING = 100  # units of the last place, by which outputs may differ on another machine or with other threads
+NETWORK, INPUTS = "the network or its parameters", "the inputs"  # as a refusal names them
+SETTINGS = "outputs, dtype, memory_limit, number of processes or version of torch"
 PLAIN = bool | int | float | complex | str | bytes | np.generic | None
 
 
@@ -23,29 +26,30 @@ class Identity:
     """What is kept beside a kernel on disk.
 
     Attributes:
-        fingerprint: a hash of network, inputs and settings, as far as they are data.
+        fingerprint: as `fingerprint` gives it.
         outputs: f of a few examples, which show the rest: the code of the forward pass and what it refers to.
     """
 
-    fingerprint: str
+    fingerprint: dict[str, str]
     outputs: Tensor
 
     @property
     def line(self) -> str:
         return json.dumps([self.fingerprint, self.outputs.tolist()])
 
-    def matches(self, line: str) -> bool:
-        """Whether `line` is of the same computation: the same hash, and outputs that are equal but for rounding."""
+    def difference(self, line: str) -> str | None:
+        """In what `line` differs, if it is of another computation; outputs may by rounding."""
         try:
             fingerprint, outputs = json.loads(line)
             other = torch.tensor(outputs, dtype=self.outputs.dtype, device="cpu")
-        except (ValueError, TypeError):
-            return False
-        if fingerprint != self.fingerprint or other.shape != self.outputs.shape:
-            return False
+            found = next((name for name, digest in self.fingerprint.items() if fingerprint[name] != digest), None)
+        except (ValueError, TypeError, KeyError):
+            return "the computation that is noted beside it"
+        if found or other.shape != self.outputs.shape:
+            return found or NETWORK
         largest = torch.where(self.outputs.isfinite(), self.outputs.abs(), 0).max().item()
         rounding = ROUNDING * torch.finfo(other.dtype).eps * largest
-        return torch.allclose(other, self.outputs, rtol=0, atol=rounding, equal_nan=True)
+        return None if torch.allclose(other, self.outputs, rtol=0, atol=rounding, equal_nan=True) else NETWORK
 
 
 @torch.no_grad()
@@ -87,9 +91,15 @@ def content_of(value: object) -> str:
     return ""
 
 
-def fingerprint(tensors: StandIns, inputs: list[Tensor | None], *settings: object) -> str:
-    digest = hashlib.sha256(repr((torch.__version__, *settings)).encode())
-    for name, tensor in [*tensors.named(), *enumerate(inputs)]:
+def fingerprint(description: str, tensors: StandIns, inputs: list[Tensor | None], *settings: object) -> dict[str, str]:
+    """Hashes of what a kernel depends on, as far as it is data, by what a refusal calls it."""
+    of_settings = _hash(repr((torch.__version__, *settings)), ())
+    return {NETWORK: _hash(description, tensors.named()), INPUTS: _hash("", enumerate(inputs)), SETTINGS: of_settings}
+
+
+def _hash(text: str, tensors: Iterable[tuple[object, Tensor | None]]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in tensors:
         digest.update(f"{name} {None if tensor is None else (tensor.dtype, tuple(tensor.shape))}".encode())
         if tensor is not None:
             digest.update(_bytes_of(tensor))

@@ -64,6 +64,9 @@ def alignment(theta: Tensor, targets: Tensor) -> float:
         theta: (N, N) or (N, N, O, O).
         targets: y, (N,) or (N, classes), such as one-hot labels.
 
+    Raises:
+        InvalidValue: the targets are not one row for each example, or numbers of more than two classes.
+
     >>> y = torch.tensor([1.0, -1.0, 1.0])
     >>> round(alignment(torch.outer(y, y), y), 6)
     1.0
@@ -72,6 +75,8 @@ def alignment(theta: Tensor, targets: Tensor) -> float:
     y = targets.double().reshape(len(targets), -1)
     if kernel.shape != (len(y), len(y)):
         raise InvalidValue("targets", tuple(targets.shape), f"one row for each of the kernel's {len(kernel)} examples")
+    if targets.dim() == 1 and not targets.is_floating_point() and len(targets.unique()) > 2:
+        raise InvalidValue("targets", "numbers of classes", "one-hot labels (N, classes), or floating-point numbers")
     y = y - y.mean(0)
     kernel = kernel - kernel.mean(0, keepdim=True)
     kernel = kernel - kernel.mean(1, keepdim=True)

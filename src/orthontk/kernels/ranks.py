@@ -14,11 +14,11 @@ def rank_and_world() -> tuple[int, int]:
     return 0, 1
 
 
-def check_same_problem(fingerprint: str) -> None:
+def check_same_problem(fingerprint: dict[str, str]) -> None:
     """Raises InvalidValue unless all ranks have the same network and inputs."""
-    fingerprints: list[str | None] = [None] * dist.get_world_size()
+    fingerprints: list[dict[str, str] | None] = [None] * dist.get_world_size()
     dist.all_gather_object(fingerprints, fingerprint)
-    if len(set(fingerprints)) > 1:
+    if any(other != fingerprint for other in fingerprints):
         raise InvalidValue("net, x1, x2", "different values on different ranks", "the same on all ranks")
 
 

@@ -40,7 +40,7 @@ class Storage:
                 self._resume(identity, math.prod(shape) * dtype.itemsize)
                 self.array = np.load(self.path, mmap_mode="r+")
                 if (self.array.dtype, self.array.shape) != (numpy_dtype, shape):
-                    raise _another(self.path)
+                    raise _another(self.path, "shape or type")
             else:
                 self.log.write_text(identity.line)
                 self.array = np.lib.format.open_memmap(self.path, mode="w+", dtype=numpy_dtype, shape=shape)
@@ -49,9 +49,10 @@ class Storage:
         self.theta: Tensor = torch.from_numpy(self.array)
 
     def _resume(self, identity: Identity, size: int) -> None:
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        if not lines or not identity.matches(lines[0]) or self._bytes_of_numbers() != size:
-            raise _another(self.path)
+        first, *_ = (self.log.read_text() if self.log.exists() else "").split("\n")
+        different = identity.difference(first)
+        if different or self._bytes_of_numbers() != size:
+            raise _another(self.path, different or "size")
         self.finished = self._logged()
 
     def _logged(self) -> set[tuple[int, int]]:
@@ -83,5 +84,6 @@ class Storage:
             log.write("\n" + json.dumps(tile))
 
 
-def _another(path: Path) -> InvalidValue:
-    return InvalidValue("out", path, "a new file, or one of the same network, inputs, settings and number of processes")
+def _another(path: Path, different: str) -> InvalidValue:
+    accepted = "a new file, or one of the same network, inputs, settings and number of processes"
+    return InvalidValue("out", path, f"{accepted}; it differs in {different}")
