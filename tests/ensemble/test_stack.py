@@ -157,7 +157,17 @@ def test_elementwise_optimizers_pass(name):
     check_elementwise(OPTIMIZERS[name])
 
 
-@pytest.mark.parametrize("mixes", [torch.optim.LBFGS, torch.optim.Adafactor])
+class DecayOfMatrices(torch.optim.SGD):
+    """Weight decay that leaves out biases, as is usual."""
+
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad += 0.1 * parameter.detach() * (parameter.ndim > 1)
+        super().step()
+
+
+@pytest.mark.parametrize("mixes", [torch.optim.LBFGS, torch.optim.Adafactor, DecayOfMatrices])
 def test_optimizers_that_mix_replicas_are_refused(mixes):
     with pytest.raises(InvalidValue, match="elementwise"):
         check_elementwise(lambda parameters: mixes(parameters))

@@ -84,28 +84,34 @@ def _rows_of(value: Any, leaf: Tensor, rows: list[int] | None) -> Any:
 
 
 def check_elementwise(factory: OptimizerFactory) -> None:
-    """Refuse an optimizer whose update of one replica would depend on the others.
+    """Refuse an optimizer whose update of one replica would depend on the others, or on there being others.
 
-    Decided by trial: three steps on a stack of two matrices against the same on each of them.
+    Decided by trial: three steps on stacks of two parameters, of none to four dimensions each, against the same on each
+    of them.
 
     Raises:
         InvalidValue: the two differ, or the optimizer takes no such parameters.
     """
     generator = torch.Generator().manual_seed(0)
-    steps = [10 * torch.randn(2, 4, 3, dtype=torch.float64, generator=generator) for _ in range(3)]
+    gradients = 10 * torch.randn(3, 2, 4, 3, 3, 3, dtype=torch.float64, generator=generator)
     name = type(factory([torch.zeros(1, requires_grad=True)])).__name__
     try:
-        together = _trial(factory, steps)
-        alone = [_trial(factory, [step[r] for step in steps]) for r in (0, 1)]
-        elementwise = torch.allclose(together, torch.stack(alone), rtol=1e-10, atol=1e-12)
+        elementwise = all(_treats_alone(factory, gradients[(..., *[0] * fixed)]) for fixed in range(5))
     except (RuntimeError, ValueError, TypeError):
         elementwise = False
     if not elementwise:
-        raise InvalidValue("optimizer", name, "an elementwise optimizer in an ensemble, as others mix its replicas")
+        accepted = "an elementwise optimizer, alike for parameters of any number of dimensions, in an ensemble"
+        raise InvalidValue("optimizer", name, accepted)
 
 
-def _trial(factory: OptimizerFactory, gradients: Sequence[Tensor]) -> Tensor:
-    """Where these gradients take a parameter of ones."""
+def _treats_alone(factory: OptimizerFactory, gradients: Tensor) -> bool:
+    """Whether these gradients (steps, 2, …) take a stack of two parameters where they take each."""
+    alone = [_trial(factory, gradients[:, row]) for row in (0, 1)]
+    return torch.allclose(_trial(factory, gradients), torch.stack(alone), rtol=1e-10, atol=1e-12)
+
+
+def _trial(factory: OptimizerFactory, gradients: Tensor) -> Tensor:
+    """Where these gradients (steps, …) take a parameter of ones."""
     leaf = torch.ones_like(gradients[0], requires_grad=True)
     optimizer = factory([{"params": [leaf]}])
     for gradient in gradients:
