@@ -1,6 +1,7 @@
 """Stacked networks against the networks they are made of."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -167,10 +168,27 @@ class DecayOfMatrices(torch.optim.SGD):
         super().step()
 
 
-@pytest.mark.parametrize("mixes", [torch.optim.LBFGS, torch.optim.Adafactor, DecayOfMatrices])
-def test_optimizers_that_mix_replicas_are_refused(mixes):
-    with pytest.raises(InvalidValue, match="elementwise"):
-        check_elementwise(lambda parameters: mixes(parameters))
+class Langevin(torch.optim.SGD):
+    def step(self):
+        super().step()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data += 0.01 * torch.randn_like(parameter)
+
+
+def of_matrices(parameters, lr=0.1):
+    return torch.optim.SGD([parameter for parameter in parameters if parameter.ndim > 1], lr)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [torch.optim.LBFGS, torch.optim.Adafactor, DecayOfMatrices, Langevin, of_matrices],
+    ids=lambda x: x.__name__,
+)
+def test_optimizers_that_an_ensemble_cannot_have_are_refused(refused):
+    accepted = "an optimizer that takes parameter groups, is elementwise .* and draws no random numbers, in an ensemble"
+    with pytest.raises(InvalidValue, match=f"optimizer={refused.__name__}: expected {accepted}"):
+        check_elementwise(partial(refused, lr=0.1))
 
 
 def test_mean_losses_of_stacked_outputs():

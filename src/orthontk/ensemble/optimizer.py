@@ -90,18 +90,18 @@ def check_elementwise(factory: OptimizerFactory) -> None:
     of them.
 
     Raises:
-        InvalidValue: the two differ, or the optimizer takes no such parameters.
+        InvalidValue: the two differ, as they also do where random numbers are drawn, or it takes no parameter groups.
     """
     generator = torch.Generator().manual_seed(0)
     gradients = 10 * torch.randn(3, 2, 4, 3, 3, 3, dtype=torch.float64, generator=generator)
-    name = type(factory([torch.zeros(1, requires_grad=True)])).__name__
     try:
         elementwise = all(_treats_alone(factory, gradients[(..., *[0] * fixed)]) for fixed in range(5))
-    except (RuntimeError, ValueError, TypeError):
+    except (RuntimeError, ValueError, TypeError, AttributeError):  # AttributeError: a group taken for a parameter
         elementwise = False
     if not elementwise:
-        accepted = "an elementwise optimizer, alike for parameters of any number of dimensions, in an ensemble"
-        raise InvalidValue("optimizer", name, accepted)
+        what = "takes parameter groups, is elementwise for any number of dimensions, and draws no random numbers"
+        name = getattr(factory, "func", factory).__name__
+        raise InvalidValue("optimizer", name, f"an optimizer that {what}, in an ensemble")
 
 
 def _treats_alone(factory: OptimizerFactory, gradients: Tensor) -> bool:
