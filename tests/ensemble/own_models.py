@@ -48,6 +48,14 @@ class Normalized(Own):
         return self.norm(h)
 
 
+class PartlyFrozen(Normalized):
+    """In evaluation mode from the beginning, as of a part that is taken over from another network."""
+
+    def add(self) -> None:
+        super().add()
+        self.norm.eval()
+
+
 class Averaged(Own):
     """`torch.vmap` cannot take it: its statistics are means over a number of batches that is read back."""
 

@@ -56,13 +56,13 @@ def test_replicas_equal_single_runs(own, plan, model, batched):
         assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_running_statistics_are_used_where_single_runs_use_them(own, plan, batched):
+@pytest.mark.parametrize("model, batched", [("Normalized", True), ("Normalized", False), ("PartlyFrozen", True)])
+def test_running_statistics_are_used_where_single_runs_use_them(own, plan, model, batched):
     plan(2, batched)
-    ensemble = own("Normalized", "callbacks=tau", "ensemble.seeds=[1,5]")
+    ensemble = own(model, "callbacks=tau", "ensemble.seeds=[1,5]")
     assert ensemble.code == 0, ensemble.err
     for (seed, *_), curve in curves(ensemble.run_directory).items():
-        alone = own("Normalized", "callbacks=tau", f"seed={seed}")
+        alone = own(model, "callbacks=tau", f"seed={seed}")
         assert_curves_agree(single_curve(alone.run_directory), curve, 1e-8)
 
 

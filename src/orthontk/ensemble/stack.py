@@ -37,6 +37,7 @@ class StackedNetwork(nn.Module):
         self.buffer_names = [name for name, _ in template.named_buffers()]
         self.networks: dict[int, nn.Module] = {}  # that `network` has made of this memory
         self.places = places_of(template)
+        self.modes = [part.training for part in template.modules()]  # a part may be frozen in evaluation mode
         for name, value in template.named_parameters():
             stacked = nn.Parameter(value.new_zeros(replicas, *value.shape).detach(), value.requires_grad)
             self.register_parameter(flat_name(name), stacked)
@@ -53,7 +54,10 @@ class StackedNetwork(nn.Module):
 
     def _in_own_mode(self, network: nn.Module) -> nn.Module:
         # Asked whenever one is used, since Lightning sets the mode of every submodule by itself.
-        return network if network.training == self.training else network.train(self.training)
+        if network.training != self.training:
+            for part, mode in zip(network.modules(), self.modes, strict=True):
+                part.training = self.training and mode
+        return network
 
     def stacked(self) -> dict[str, Tensor]:
         """Parameters (R, …) by their names in a single network."""
