@@ -1,12 +1,14 @@
 """The grid of an ensemble, how it is cut into chunks, and that what is measured stays within a memory limit."""
 
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from torch import nn
 
 from orthontk.checks import InvalidValue
 from orthontk.ensemble import measure
@@ -101,6 +103,21 @@ def test_short_trainings_are_cut_by_what_fits_a_cache_and_measure_nothing(width,
 def test_memory_counts_what_a_replica_holds(work):
     parameters = sum(value.numel() for value in work.template.parameters())
     assert bytes_of_replica(work) >= 4 * 6 * parameters
+
+
+class Written(nn.Module):
+    """Layers written out: no module of its own is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.ParameterList([torch.zeros(5, 30), torch.zeros(10, 5)])
+
+    def forward(self, x):
+        return x @ self.weights[0].T @ self.weights[1].T
+
+
+def test_activations_of_layers_that_are_written_out_are_counted_at_the_end(work):
+    assert replace(work, template=Written()).activations == [10]
 
 
 def bytes_of_tensors():

@@ -38,16 +38,16 @@ class Work:
 
     @cached_property
     def activations(self) -> list[int]:
-        """Entries of every layer's output for one example."""
-        sizes: list[int] = []
+        """Entries of every layer's output for one example, and of the network's: layers may be written out in it."""
+        outputs: list[Tensor] = []
         x = self.x[:2].to(next(self.template.parameters()).dtype)
         parts = [part for part in self.template.modules() if not list(part.children())]
-        hooks = [part.register_forward_hook(lambda _, __, z: sizes.append(z.numel() // len(x))) for part in parts]
+        hooks = [part.register_forward_hook(lambda _, __, output: outputs.append(output)) for part in parts]
         with torch.no_grad():
-            self.template(x)
+            outputs.append(self.template(x))
         for hook in hooks:
             hook.remove()
-        return sizes
+        return [output.numel() // len(x) for output in outputs]
 
 
 def kinds(largest: int) -> list[Kind]:
