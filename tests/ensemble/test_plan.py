@@ -116,8 +116,20 @@ class Written(nn.Module):
         return x @ self.weights[0].T @ self.weights[1].T
 
 
-def test_activations_of_layers_that_are_written_out_are_counted_at_the_end(work):
-    assert replace(work, template=Written()).activations == [10]
+class Recurrent(nn.Module):
+    """A layer that returns what it has after each of three steps, and again after the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.GRU(10, 4, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x.unflatten(1, (3, 10)))[0].flatten(1)
+
+
+@pytest.mark.parametrize("template, activations", [(Written(), [10]), (Recurrent(), [12 + 4, 12])])
+def test_activations_of_any_network_are_counted(work, template, activations):
+    assert replace(work, template=template).activations == activations
 
 
 def bytes_of_tensors():

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from orthontk.ensemble.optimizer import Leaves, OptimizerFactory
 from orthontk.ensemble.stack import Loss, StackedNetwork
@@ -39,7 +41,7 @@ class Work:
     @cached_property
     def activations(self) -> list[int]:
         """Entries of every layer's output for one example, and of the network's: layers may be written out in it."""
-        outputs: list[Tensor] = []
+        outputs: list[Any] = []  # tensors, or what a layer such as nn.GRU has of them
         x = self.x[:2].to(next(self.template.parameters()).dtype)
         parts = [part for part in self.template.modules() if not list(part.children())]
         hooks = [part.register_forward_hook(lambda _, __, output: outputs.append(output)) for part in parts]
@@ -47,7 +49,8 @@ class Work:
             outputs.append(self.template(x))
         for hook in hooks:
             hook.remove()
-        return [output.numel() // len(x) for output in outputs]
+        leaves = [[leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)] for output in outputs]
+        return [sum(leaf.numel() for leaf in own) // len(x) for own in leaves]
 
 
 def kinds(largest: int) -> list[Kind]:
