@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,11 +41,11 @@ class ReplicaModule:
 
 
 class ReplicaTrainer:
-    """The trainer as one replica's callback sees it: with its own directory, data and rows in `metrics.csv`."""
+    """The trainer as one replica's callback sees it: with its own directory, data, rate and rows in `metrics.csv`."""
 
     def __init__(self, trainer: pl.Trainer, replica: Replica, directory: Path) -> None:
         self.trainer, self.replica, self.default_root_dir = trainer, replica, directory
-        self.loggers = [self]
+        self.logger, self.loggers = self, [self]
         self.callback_metrics: dict[str, Any] = {}
         self.later: list[tuple[Callable[[], dict[str, float]], int]] = []
 
@@ -54,6 +55,14 @@ class ReplicaTrainer:
     @property
     def datamodule(self) -> pl.LightningDataModule:
         return self.trainer.datamodule.of(self.replica)
+
+    @property
+    def optimizers(self) -> list[SimpleNamespace]:
+        """The settings of the replica's learning rate, to be read: changing them would change other replicas'."""
+        place = self.trainer.lightning_module.rates.index(self.replica.learning_rate)
+        group = self.trainer.optimizers[0].param_groups[place]
+        settings = {name: value for name, value in group.items() if name != "params"}
+        return [SimpleNamespace(param_groups=[MappingProxyType(settings)])]
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
         for name, value in metrics.items():
