@@ -8,3 +8,13 @@ class Rate(ScheduledCallback):
 
     def measure(self, trainer, module, step):
         trainer.logger.log_metrics({"own/rate": trainer.optimizers[0].param_groups[0]["lr"]}, step)
+
+
+class Counting(ScheduledCallback):
+    def on_train_batch_end(self, trainer, module, *batch):
+        super().on_train_batch_end(trainer, module, *batch)
+
+
+class Closing(ScheduledCallback):
+    def on_train_end(self, trainer, module):
+        pass

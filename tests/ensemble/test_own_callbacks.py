@@ -40,3 +40,12 @@ def test_the_rate_and_the_logger_are_the_replicas(own):
     alone = own("Rate", "optimizer.lr=0.3")
     assert "own/rate" in together[2]
     assert_curves_agree(single_curve(alone.run_directory), together, 1e-8)
+
+
+@pytest.mark.parametrize("callback, hook", [("Counting", "on_train_batch_end"), ("Closing", "on_train_end")])
+def test_a_hook_that_replicas_do_not_get_is_refused(own, callback, hook):
+    refused = own(callback, "ensemble.seeds=2")
+    assert refused.code == 1
+    assert refused.err.startswith(
+        f"error: callbacks.own._target_={callback}.{hook}: expected a callback that overrides no hooks "
+    )

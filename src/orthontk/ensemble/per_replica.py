@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from orthontk.callbacks.schedule import ScheduledCallback, measured_steps
+from orthontk.checks import InvalidValue
 from orthontk.ensemble.at_once import at_once
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.replicas import Replica
@@ -83,6 +84,9 @@ class PerReplica(pl.Callback):
         directory: of the run.
         config_of: the settings of a replica's single run.
         limits: kernels of infinite width that other chunks have computed; what is new is added.
+
+    Raises:
+        InvalidValue: the callback overrides a hook that is not called for replicas as it is for a single run.
     """
 
     def __init__(
@@ -97,6 +101,8 @@ class PerReplica(pl.Callback):
         self.name, self.directory, self.config_of = name, directory, config_of
         self.chosen = chosen
         self.callbacks = {replica.number: make() for replica in chosen}
+        for kind in {type(callback) for callback in self.callbacks.values()}:
+            _check_hooks(kind)
         self._share_limits(limits)
 
     def _share_limits(self, limits: dict[Any, torch.Tensor]) -> None:
@@ -194,6 +200,16 @@ class PerReplica(pl.Callback):
     def load_state_dict(self, state_dict: dict[int, dict[str, Any]]) -> None:
         for number, state in state_dict.items():
             self.callbacks[number].load_state_dict(state)
+
+
+def _check_hooks(kind: type[ScheduledCallback]) -> None:
+    """Refuse a callback with a hook that would not be called, or not after every step."""
+    hooks = {hook for hook in vars(pl.Callback) if hook.startswith("on_")}
+    passed_on = hooks & vars(PerReplica).keys() - {"on_train_batch_end"}  # at the scheduled steps only
+    for hook in sorted(hooks - passed_on):
+        if getattr(kind, hook) is not getattr(ScheduledCallback, hook):
+            accepted = f"a callback that overrides no hooks but {', '.join(sorted(passed_on))}, in an ensemble"
+            raise InvalidValue("_target_", f"{kind.__name__}.{hook}", accepted)
 
 
 def _remembered(function: Callable[..., torch.Tensor], known: dict[Any, torch.Tensor], key: Any) -> Callable:
