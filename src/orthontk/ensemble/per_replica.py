@@ -84,9 +84,6 @@ class PerReplica(pl.Callback):
         directory: of the run.
         config_of: the settings of a replica's single run.
         limits: kernels of infinite width that other chunks have computed; what is new is added.
-
-    Raises:
-        InvalidValue: the callback overrides a hook that is not called for replicas as it is for a single run.
     """
 
     def __init__(
@@ -101,8 +98,6 @@ class PerReplica(pl.Callback):
         self.name, self.directory, self.config_of = name, directory, config_of
         self.chosen = chosen
         self.callbacks = {replica.number: make() for replica in chosen}
-        for kind in {type(callback) for callback in self.callbacks.values()}:
-            _check_hooks(kind)
         self._share_limits(limits)
 
     def _share_limits(self, limits: dict[Any, torch.Tensor]) -> None:
@@ -202,8 +197,12 @@ class PerReplica(pl.Callback):
             self.callbacks[number].load_state_dict(state)
 
 
-def _check_hooks(kind: type[ScheduledCallback]) -> None:
-    """Refuse a callback with a hook that would not be called, or not after every step."""
+def check_hooks(kind: type[ScheduledCallback]) -> None:
+    """Refuse a callback with a hook that `PerReplica` would not call, or not after every step.
+
+    Raises:
+        InvalidValue: naming the hook, and those that it may have.
+    """
     hooks = {hook for hook in vars(pl.Callback) if hook.startswith("on_")}
     passed_on = hooks & vars(PerReplica).keys() - {"on_train_batch_end"}  # at the scheduled steps only
     for hook in sorted(hooks - passed_on):

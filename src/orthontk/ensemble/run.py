@@ -23,7 +23,7 @@ from orthontk.ensemble.endings import Endings
 from orthontk.ensemble.measure import Work
 from orthontk.ensemble.module import EnsembleModule
 from orthontk.ensemble.optimizer import check_elementwise
-from orthontk.ensemble.per_replica import PerReplica, chosen_replicas
+from orthontk.ensemble.per_replica import PerReplica, check_hooks, chosen_replicas
 from orthontk.ensemble.plan import FILE as PLAN
 from orthontk.ensemble.plan import Plan, make_plan, most_in_memory, room_for_networks
 from orthontk.ensemble.processes import Processes
@@ -170,6 +170,8 @@ class EnsembleRun:
             callback = instantiate(node)
             if hasattr(callback, "check_data"):
                 callback.check_data(self.data.first)
+            if isinstance(callback, ScheduledCallback):
+                check_hooks(type(callback))
         if not isinstance(callback, Tau | ScheduledCallback):
             accepted = "a subclass of orthontk.callbacks.ScheduledCallback, in an ensemble"
             raise InvalidValue(f"callbacks.{name}", type(callback).__name__, accepted)
