@@ -27,6 +27,7 @@ class OwnCrossEntropy(nn.CrossEntropyLoss):
         (CROSS_ENTROPY, *WEIGHTS, "+loss.label_smoothing=0.1"),
         (CROSS_ENTROPY, "+loss.ignore_index=2", "+loss.label_smoothing=0.1"),
         ("loss._target_=torch.nn.MultiMarginLoss", *WEIGHTS),
+        ("loss._target_=torch.nn.functional.cross_entropy", "+loss._partial_=true"),
     ],
     ids=lambda loss: " ".join(loss)[len("loss._target_=") :],
 )

@@ -1,6 +1,5 @@
 """Networks and losses whose replicas would not train as their single runs do, refused before anything is trained."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from orthontk.checks import InvalidValue
 from orthontk.ensemble.stack import Gradients, StackedNetwork
 from orthontk.kernels.refusals import no_random_numbers
+from orthontk.run.optimization import loss_to_try
 
 PASSES = 2  # a memory shows in the second
 IN_PLACE = "a network whose tensors are parameters, or buffers written in place, without another memory"
@@ -28,7 +28,7 @@ def require_trains_as_alone(template: nn.Module, network: nn.Module, loss: nn.Mo
             by itself: it has tensors that are neither parameters nor buffers, or it or the loss has a memory.
     """
     x, stack = x.to(next(network.parameters()).dtype), _stack_of_two(template, network)
-    loss, loss_of_stack = (copy.deepcopy(loss).to(x.dtype) for _ in range(2))
+    loss, loss_of_stack = (loss_to_try(loss, x.dtype) for _ in range(2))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for _ in range(PASSES):
         with _no_random_numbers("model", network, "a network whose forward pass draws no random numbers"):
@@ -36,10 +36,11 @@ def require_trains_as_alone(template: nn.Module, network: nn.Module, loss: nn.Mo
         with _no_random_numbers("loss", loss, "a loss that draws no random numbers"):
             value = loss(outputs, y)
         gradients = torch.autograd.grad(value, trained, allow_unused=True)
-        for others, other, of_other in zip(*stack.gradients(x, y, loss_of_stack, shared=True), strict=True):
-            _require_alike("model", network, [outputs], [others], IN_PLACE)
-            _require_alike("loss", loss, [value], [other], "a loss without a memory")
-            _require_alike("model", network, gradients, of_other, IN_PLACE)
+        replicas = zip(*stack.gradients(x, y, loss_of_stack, shared=True), strict=True)
+        for its_outputs, its_value, its_gradients in replicas:
+            _require_alike("model", network, [outputs], [its_outputs], IN_PLACE)
+            _require_alike("loss", loss, [value], [its_value], "a loss without a memory")
+            _require_alike("model", network, gradients, its_gradients, IN_PLACE)
 
 
 def _stack_of_two(template: nn.Module, network: nn.Module) -> StackedNetwork:
@@ -66,6 +67,9 @@ def _no_random_numbers(key: str, module: nn.Module, accepted: str) -> Iterator[N
 def _require_alike(key: str, module: nn.Module, ones: Gradients, others: Gradients, accepted: str) -> None:
     """None, as the gradient of what is not used, is like None alone."""
     for one, other in zip(ones, others, strict=True):
-        if one is other or (one is not None and other is not None and torch.allclose(one, other, 1e-4, 1e-6, True)):
-            continue
-        raise InvalidValue(key, type(module).__name__, f"{accepted}, in an ensemble")
+        if one is None or other is None:
+            alike = one is other
+        else:
+            alike = torch.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+        if not alike:
+            raise InvalidValue(key, type(module).__name__, f"{accepted}, in an ensemble")

@@ -44,8 +44,8 @@ class StackedNetwork(nn.Module):
         for name, value in template.named_buffers():
             self.register_buffer(flat_name(name), value.new_zeros(replicas, *value.shape))
         empty = {name: value.detach().to("meta") for name, value in _tensors(template)}
-        # In lists, so that they are no submodules; what a network keeps when it is called, a copy must not meet.
-        self._blank, self._skeleton = ([self._with_tensors(template, empty)] for _ in range(2))
+        self._blank = [self._with_tensors(template, empty)]  # in a list, so that it is no submodule
+        self._skeleton = copy.deepcopy(self._blank)  # is called, and what it keeps then must not be copied
 
     @property
     def skeleton(self) -> nn.Module:

@@ -65,9 +65,8 @@ def initialize(
     boolean("coupled", coupled)
     if not layers:
         own = f"{NONE}, which leaves {type(net).__name__} as its constructor drew it"
-        raise InvalidValue(
-            "scheme", _name(scheme), f"{own}, or a network with Dense or Conv layers of orthontk.networks"
-        )
+        accepted = f"{own}, or a network with Dense or Conv layers of orthontk.networks"
+        raise InvalidValue("scheme", _name(scheme), accepted)
     if transform is delta_orthogonal and not any(isinstance(layer, Conv) for layer in layers):
         raise InvalidValue("scheme", "delta_orthogonal", "a network with convolutions, or another scheme")
     generator = _stream(transform, generator, coupled)

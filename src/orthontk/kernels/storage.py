@@ -49,8 +49,8 @@ class Storage:
         self.theta: Tensor = torch.from_numpy(self.array)
 
     def _resume(self, identity: Identity, size: int) -> None:
-        first, *_ = (self.log.read_text() if self.log.exists() else "").split("\n")
-        different = identity.difference(first)
+        line, *_ = (self.log.read_text() if self.log.exists() else "").partition("\n")
+        different = identity.difference(line)
         if different or self._bytes_of_numbers() != size:
             raise _another(self.path, different or "size")
         self.finished = self._logged()

@@ -37,14 +37,19 @@ def build_loss(config: DictConfig, data: TensorDataModule) -> nn.Module:
 
 
 def _try_loss(loss: nn.Module, config: DictConfig, classes: int) -> None:
-    """Compute a copy's loss, as one with a memory would remember it, of outputs as the training has them."""
+    """Compute the loss of outputs as the training has them."""
     size = config.model.get("out_features") or classes
     examples = max(size, classes) + 1  # as many as do not broadcast
-    trial, outputs = copy.deepcopy(loss), torch.zeros(examples, size)
-    if config.trainer.precision == "64-true":  # for which Lightning makes losses double, too
-        trial, outputs = trial.double(), outputs.double()
+    outputs = torch.zeros(examples, size, dtype=torch.float64 if config.trainer.precision == "64-true" else None)
+    trial = loss_to_try(loss, outputs.dtype)
     with warnings.catch_warnings(action="ignore"):  # what is about to be refused
         trial(outputs, torch.arange(examples) % classes)
+
+
+def loss_to_try(loss: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy, as one with a memory would remember a trial; of the type that Lightning gives to losses that have one."""
+    trial = copy.deepcopy(loss)
+    return trial.to(dtype) if isinstance(trial, nn.Module) else trial
 
 
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
