@@ -47,9 +47,9 @@ def _try_loss(loss: nn.Module, config: DictConfig, classes: int) -> None:
 
 
 def loss_to_try(loss: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy, as one with a memory would remember a trial; of the type that Lightning gives to losses that have one."""
+    """A copy, as one with a memory would remember a trial; Lightning makes modules double, and to no other type."""
     trial = copy.deepcopy(loss)
-    return trial.to(dtype) if isinstance(trial, nn.Module) else trial
+    return trial.double() if dtype == torch.float64 and isinstance(trial, nn.Module) else trial
 
 
 def build_optimization(config: DictConfig, network: nn.Module, data: TensorDataModule) -> tuple[Any, Any]:
